@@ -1,0 +1,3 @@
+//! The `isogloss` program.
+
+fn main() {}

@@ -1,0 +1,255 @@
+use crate::matmul::{Mat, MatMut};
+use crate::real::Real;
+
+/// What happens to a product before it is stored: `c = act(alpha * a b + bias + (accumulate ? c : 0))`.
+#[derive(Debug, Clone, Copy)]
+pub struct Epilogue<'a, R> {
+    /// Factor of the product.
+    pub alpha: R,
+    /// Added to every row; as long as a row of `c`.
+    pub bias: Option<&'a [R]>,
+    /// Add to what `c` holds; otherwise `c` is overwritten and may hold anything, NaN included.
+    pub accumulate: bool,
+    /// Rectify (`max(x, 0)`) at the end.
+    pub relu: bool,
+}
+
+impl<R: Real> Default for Epilogue<'_, R> {
+    fn default() -> Self {
+        Epilogue {
+            alpha: R::one(),
+            bias: None,
+            accumulate: false,
+            relu: false,
+        }
+    }
+}
+
+impl<R: Real> Epilogue<'_, R> {
+    /// Add the product to `c`.
+    #[must_use]
+    pub fn accumulate() -> Self {
+        Epilogue {
+            accumulate: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Counter-based dropout: whether an element is kept is a pure function of the keys, so that the backward pass draws
+/// the same mask again and nothing is stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropout {
+    /// Probability of dropping an element, `0 <= rate < 1`. What is kept is divided by `1 - rate`.
+    pub rate: f32,
+    /// Key of the seed, the update (optimiser step) and the site, mixed; see [`crate::dropout::mix`].
+    pub key: u64,
+}
+
+/// The rows of one attention: `q_len` queries see `k_len` keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First row of the queries (and of the output).
+    pub q_start: usize,
+    /// Number of queries.
+    pub q_len: usize,
+    /// First row of the keys and values.
+    pub k_start: usize,
+    /// Number of keys, at least one where there are queries.
+    pub k_len: usize,
+    /// Key of the sentence, for dropout of attention weights.
+    pub key: u64,
+}
+
+/// Heads and scaling of an attention. Rows of q, k, v and the output are `heads * head_dim` wide.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionShape {
+    /// Number of heads.
+    pub heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Factor of the scores, usually `head_dim^-0.5`.
+    pub scale: f32,
+    /// Query `i` of a span sees the keys `j <= i + k_len - q_len` only (with `q_len == k_len`: the usual mask; with
+    /// `q_len == 1`: all keys, as in cached decoding).
+    pub causal: bool,
+}
+
+/// How label smoothing spreads its mass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SmoothingKind {
+    /// `eps / V` to every class, the target included (`PyTorch`'s `CrossEntropyLoss(label_smoothing)`).
+    #[default]
+    Uniform,
+    /// `eps / (V - 1)` to every class but the target (fairseq's `label_smoothed_cross_entropy`).
+    Fairseq,
+}
+
+/// Label smoothing of the cross-entropy.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LabelSmoothing {
+    /// Mass taken from the target, `0 <= eps < 1`.
+    pub eps: f32,
+    /// Where it goes.
+    pub kind: SmoothingKind,
+}
+
+/// One step of Adam (Kingma & Ba 2015, algorithm 1, bias-corrected; weight decay decoupled as in `AdamW`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub lr: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Decoupled weight decay, 0 for none.
+    pub weight_decay: f32,
+    /// Number of this step, from 1, for the bias correction.
+    pub step: u64,
+    /// Factor of the gradients (one over the target tokens, times the clipping factor).
+    pub grad_scale: f32,
+}
+
+/// The operations that the model is made of.
+///
+/// Arrays are row-major and packed: `x` of `(N, D)` is a slice of `N * D` values. A method panics where lengths don't
+/// agree (a defect of the caller, never of a user's input).
+pub trait Backend: Send + Sync {
+    /// The scalar of activations, gradients and trainable parameters.
+    type Real: Real;
+
+    /// `c = act(alpha * a b + bias + (accumulate ? c : 0))`: `a` is `(M, K)`, `b` is `(K, N)`, `c` is `(M, N)`.
+    fn matmul(
+        &self,
+        a: Mat<'_, Self::Real>,
+        b: Mat<'_, Self::Real>,
+        epilogue: Epilogue<'_, Self::Real>,
+        c: MatMut<'_, Self::Real>,
+    );
+
+    /// `sums[j] += sum over rows i of x[i][j]`: the gradient of a bias. `x` is `(N, sums.len())`.
+    fn add_column_sums(&self, x: &[Self::Real], sums: &mut [Self::Real]);
+
+    /// Layer norm over rows of `gamma.len()`: `y = (x - mean) * rstd * gamma + beta`. `stats` receives `(mean, rstd)` of each
+    /// row, `2 N` values.
+    fn layer_norm(
+        &self,
+        x: &[Self::Real],
+        gamma: &[Self::Real],
+        beta: &[Self::Real],
+        eps: f32,
+        y: &mut [Self::Real],
+        stats: &mut [Self::Real],
+    );
+
+    /// Backward of [`layer_norm`](Self::layer_norm): `dx += ...`; with `parameters`, `dgamma` and `dbeta` are added to.
+    fn layer_norm_backward(
+        &self,
+        dy: &[Self::Real],
+        x: &[Self::Real],
+        stats: &[Self::Real],
+        gamma: &[Self::Real],
+        dx: &mut [Self::Real],
+        parameters: Option<(&mut [Self::Real], &mut [Self::Real])>,
+    );
+
+    /// Multi-head attention of each span, `out = softmax(scale q k^T) v`, with optional dropout of the weights. `lse` receives
+    /// the log-sum-exp of the scores, `(Nq, heads)`. Rows of `out` outside all spans are left alone. Several spans may share
+    /// keys (beams of one sentence).
+    fn attention(
+        &self,
+        shape: AttentionShape,
+        q: &[Self::Real],
+        k: &[Self::Real],
+        v: &[Self::Real],
+        spans: &[Span],
+        dropout: Option<Dropout>,
+        out: &mut [Self::Real],
+        lse: &mut [Self::Real],
+    );
+
+    /// Backward of [`attention`](Self::attention): overwrites the spans' rows of `dq`, `dk`, `dv`. Spans must not share queries or
+    /// keys.
+    fn attention_backward(
+        &self,
+        shape: AttentionShape,
+        q: &[Self::Real],
+        k: &[Self::Real],
+        v: &[Self::Real],
+        out: &[Self::Real],
+        lse: &[Self::Real],
+        dout: &[Self::Real],
+        spans: &[Span],
+        dropout: Option<Dropout>,
+        dq: &mut [Self::Real],
+        dk: &mut [Self::Real],
+        dv: &mut [Self::Real],
+    );
+
+    /// `y[i] = scale * table[ids[i]] + positions[position_ids[i]]`, rows of `table.cols()`. `positions` is a table of rows of the same
+    /// width.
+    fn embed(
+        &self,
+        ids: &[u32],
+        table: Mat<'_, Self::Real>,
+        scale: f32,
+        position_ids: &[u32],
+        positions: &[Self::Real],
+        y: &mut [Self::Real],
+    );
+
+    /// Backward of [`embed`](Self::embed): `dtable[ids[i]] += scale * dy[i]`, in order of `i`.
+    fn embed_backward(
+        &self,
+        ids: &[u32],
+        scale: f32,
+        width: usize,
+        dy: &[Self::Real],
+        dtable: &mut [Self::Real],
+    );
+
+    /// Drops elements of `y` in place; forward and, on the gradient, backward. Element `(i, j)` depends on
+    /// `(dropout, row_keys[i], j)` alone. `width` is the row's length.
+    fn dropout(&self, dropout: Dropout, row_keys: &[u64], width: usize, y: &mut [Self::Real]);
+
+    /// `y += x`.
+    fn add(&self, x: &[Self::Real], y: &mut [Self::Real]);
+
+    /// `dy = 0` where `y <= 0`: backward of a rectifier whose output is `y`.
+    fn relu_backward(&self, y: &[Self::Real], dy: &mut [Self::Real]);
+
+    /// Tied head and label-smoothed cross-entropy, without an `(N, V)` array: `logits = h table^T`, `table` is `(V, D)`.
+    ///
+    /// `loss[i]` and `nll[i]` receive the smoothed loss and the plain negative log-likelihood of row `i`, in nats. `dh`, if given,
+    /// is overwritten by the gradient of the sum of `loss`, and `dtable`, if given, is added to.
+    fn head_loss(
+        &self,
+        h: &[Self::Real],
+        table: Mat<'_, Self::Real>,
+        targets: &[u32],
+        smoothing: LabelSmoothing,
+        loss: &mut [Self::Real],
+        nll: &mut [Self::Real],
+        dh: Option<&mut [Self::Real]>,
+        dtable: Option<&mut [Self::Real]>,
+    );
+
+    /// In place log-softmax of rows of `width`.
+    fn log_softmax(&self, width: usize, logits: &mut [Self::Real]);
+
+    /// One step of Adam: `values`, `first` and `second` are updated from `grads`.
+    fn adam(
+        &self,
+        step: AdamStep,
+        values: &mut [Self::Real],
+        grads: &[Self::Real],
+        first: &mut [Self::Real],
+        second: &mut [Self::Real],
+    );
+
+    /// Sum of squares, in `f64`, over fixed blocks.
+    fn sum_squares(&self, x: &[Self::Real]) -> f64;
+}

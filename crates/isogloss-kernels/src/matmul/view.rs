@@ -1,0 +1,198 @@
+use half::bf16;
+
+use crate::real::Real;
+
+/// The values behind a [`Mat`]: the scalar of the computation, or a frozen weight stored in half the space.
+#[derive(Debug, Clone, Copy)]
+pub enum MatData<'a, R> {
+    /// Values of the computation's own type.
+    Real(&'a [R]),
+    /// bfloat16 storage, widened when it is read.
+    Bf16(&'a [bf16]),
+}
+
+/// A read-only view of a matrix: element `(i, j)` lies at `i * row_stride + j * col_stride`.
+#[derive(Debug, Clone, Copy)]
+pub struct Mat<'a, R> {
+    data: MatData<'a, R>,
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, R: Real> Mat<'a, R> {
+    /// A packed row-major matrix.
+    ///
+    /// # Panics
+    /// If `data` doesn't hold exactly `rows * cols` values.
+    #[must_use]
+    pub fn new(data: &'a [R], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "matrix of {rows} x {cols}");
+        Self::strided(MatData::Real(data), rows, cols, cols)
+    }
+
+    /// A packed row-major matrix in bfloat16.
+    ///
+    /// # Panics
+    /// If `data` doesn't hold exactly `rows * cols` values.
+    #[must_use]
+    pub fn bf16(data: &'a [bf16], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "matrix of {rows} x {cols}");
+        Self::strided(MatData::Bf16(data), rows, cols, cols)
+    }
+
+    /// A row-major matrix whose rows lie `row_stride` values apart.
+    ///
+    /// # Panics
+    /// If the last element lies outside `data`.
+    #[must_use]
+    pub fn strided(data: MatData<'a, R>, rows: usize, cols: usize, row_stride: usize) -> Self {
+        let len = match data {
+            MatData::Real(d) => d.len(),
+            MatData::Bf16(d) => d.len(),
+        };
+        assert!(row_stride >= cols, "rows overlap");
+        assert!(
+            rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= len,
+            "matrix of {rows} x {cols} at stride {row_stride} in {len} values"
+        );
+        Mat {
+            data,
+            rows,
+            cols,
+            row_stride,
+            col_stride: 1,
+        }
+    }
+
+    /// The transpose, without a copy.
+    #[must_use]
+    pub fn t(self) -> Self {
+        Mat {
+            data: self.data,
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Distance of two rows in the data.
+    #[must_use]
+    pub fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// Distance of two columns in the data; 1 unless transposed.
+    #[must_use]
+    pub fn col_stride(&self) -> usize {
+        self.col_stride
+    }
+
+    /// The values.
+    #[must_use]
+    pub fn data(&self) -> MatData<'a, R> {
+        self.data
+    }
+
+    /// Element `(i, j)`.
+    ///
+    /// # Panics
+    /// If it lies outside the matrix.
+    #[must_use]
+    pub fn at(&self, i: usize, j: usize) -> R {
+        debug_assert!(i < self.rows && j < self.cols);
+        let at = i * self.row_stride + j * self.col_stride;
+        match self.data {
+            MatData::Real(d) => d[at],
+            MatData::Bf16(d) => R::of(d[at].to_f32()),
+        }
+    }
+}
+
+/// A view of a row-major matrix that is written to; rows lie `row_stride` values apart.
+#[derive(Debug)]
+pub struct MatMut<'a, R> {
+    data: &'a mut [R],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+}
+
+impl<'a, R: Real> MatMut<'a, R> {
+    /// A packed row-major matrix.
+    ///
+    /// # Panics
+    /// If `data` doesn't hold exactly `rows * cols` values.
+    #[must_use]
+    pub fn new(data: &'a mut [R], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "matrix of {rows} x {cols}");
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// A row-major matrix whose rows lie `row_stride` values apart.
+    ///
+    /// # Panics
+    /// If the last element lies outside `data`, or if rows overlap.
+    #[must_use]
+    pub fn strided(data: &'a mut [R], rows: usize, cols: usize, row_stride: usize) -> Self {
+        assert!(row_stride >= cols, "rows overlap");
+        assert!(
+            rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(),
+            "matrix of {rows} x {cols} at stride {row_stride} in {} values",
+            data.len()
+        );
+        MatMut {
+            data,
+            rows,
+            cols,
+            row_stride,
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Distance of two rows in the data.
+    #[must_use]
+    pub fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// The values.
+    #[must_use]
+    pub fn data(&mut self) -> &mut [R] {
+        self.data
+    }
+
+    /// Row `i`.
+    ///
+    /// # Panics
+    /// If it lies outside the matrix.
+    #[must_use]
+    pub fn row(&mut self, i: usize) -> &mut [R] {
+        &mut self.data[i * self.row_stride..i * self.row_stride + self.cols]
+    }
+}

@@ -1,0 +1,1 @@
+//! Files of models: reading a pre-trained base, writing one.

@@ -1,0 +1,18 @@
+//! Language-specific low-rank adaptation of multilingual translation models.
+//!
+//! The modules stand in the order in which the data goes through them, and import along it only:
+//!
+//! corpus -> tokenize -> batch -> model (frozen base + language-specific updates) -> loss -> optimiser -> prune -> checkpoint
+//!
+//! and from a checkpoint: decode -> evaluate -> report -> serve.
+//!
+//! # Shapes
+//! `N` tokens in a packed batch, `B` sentences, `S`/`T` source/target length, `D` model width, `F` feed-forward width,
+//! `H` heads, `R` rank, `V` vocabulary, `L` layers, `K` languages. A linear weight is `(out, in)`, row-major.
+
+pub mod checkpoint;
+pub mod corpus;
+pub mod evaluate;
+pub mod language;
+pub mod model;
+pub mod tokenize;

@@ -1,0 +1,86 @@
+use serde::{Deserialize, Serialize};
+
+/// Hyper-parameters of a model of the M2M-100 family, as in the `config.json` of a Hugging Face folder
+/// (`model_type: m2m_100`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// `D`: width of the residual stream.
+    pub d_model: usize,
+    /// Encoder layers.
+    pub encoder_layers: usize,
+    /// Decoder layers.
+    pub decoder_layers: usize,
+    /// Heads of an encoder layer.
+    pub encoder_attention_heads: usize,
+    /// Heads of a decoder layer.
+    pub decoder_attention_heads: usize,
+    /// `F` of the encoder.
+    pub encoder_ffn_dim: usize,
+    /// `F` of the decoder.
+    pub decoder_ffn_dim: usize,
+    /// `V`: rows of the embedding.
+    pub vocab_size: usize,
+    /// Longest sequence that positions exist for.
+    pub max_position_embeddings: usize,
+    /// Multiply embeddings by `sqrt(D)`.
+    pub scale_embedding: bool,
+    /// Dropout of embeddings and of the outputs of attention and feed-forward blocks.
+    pub dropout: f32,
+    /// Dropout of attention weights.
+    pub attention_dropout: f32,
+    /// Dropout after the activation.
+    pub activation_dropout: f32,
+    /// Standard deviation of initial weights.
+    pub init_std: f32,
+    /// `<s>`.
+    pub bos_token_id: u32,
+    /// `<pad>`; positions count from `pad_token_id + 1`.
+    pub pad_token_id: u32,
+    /// `</s>`.
+    pub eos_token_id: u32,
+    /// What the decoder's input starts with.
+    pub decoder_start_token_id: u32,
+}
+
+/// Epsilon of every layer norm of the family.
+pub const LAYER_NORM_EPS: f32 = 1e-5;
+
+impl ModelConfig {
+    /// Name and shape of every tensor that a model of this configuration consists of, in the order of the graph, without
+    /// the prefix `model.` (`shared.weight` is the tied embedding and head).
+    #[must_use]
+    pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let (d, mut all) = (self.d_model, Vec::new());
+        all.push(("shared.weight".to_owned(), vec![self.vocab_size, d]));
+        let stacks = [
+            ("encoder", self.encoder_layers, self.encoder_ffn_dim),
+            ("decoder", self.decoder_layers, self.decoder_ffn_dim),
+        ];
+        for (stack, layers, ffn) in stacks {
+            for layer in 0..layers {
+                let at = format!("{stack}.layers.{layer}");
+                let attentions: &[&str] = match stack {
+                    "encoder" => &["self_attn"],
+                    _ => &["self_attn", "encoder_attn"],
+                };
+                for attention in attentions {
+                    for p in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                        all.push((format!("{at}.{attention}.{p}.weight"), vec![d, d]));
+                        all.push((format!("{at}.{attention}.{p}.bias"), vec![d]));
+                    }
+                    all.push((format!("{at}.{attention}_layer_norm.weight"), vec![d]));
+                    all.push((format!("{at}.{attention}_layer_norm.bias"), vec![d]));
+                }
+                all.push((format!("{at}.fc1.weight"), vec![ffn, d]));
+                all.push((format!("{at}.fc1.bias"), vec![ffn]));
+                all.push((format!("{at}.fc2.weight"), vec![d, ffn]));
+                all.push((format!("{at}.fc2.bias"), vec![d]));
+                all.push((format!("{at}.final_layer_norm.weight"), vec![d]));
+                all.push((format!("{at}.final_layer_norm.bias"), vec![d]));
+            }
+            all.push((format!("{stack}.layer_norm.weight"), vec![d]));
+            all.push((format!("{stack}.layer_norm.bias"), vec![d]));
+        }
+        all
+    }
+}

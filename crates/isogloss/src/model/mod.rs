@@ -1,0 +1,7 @@
+//! The encoder-decoder of the M2M-100 family.
+
+mod config;
+mod tensor;
+
+pub use config::ModelConfig;
+pub use tensor::{Storage, Tensor};

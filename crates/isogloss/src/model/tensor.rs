@@ -1,0 +1,78 @@
+use std::ops::Range;
+use std::sync::Arc;
+
+use half::bf16;
+use memmap2::Mmap;
+
+/// A named tensor of a base model.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// Name without the prefix `model.`, such as `encoder.layers.0.fc1.weight`.
+    pub name: String,
+    /// Row-major shape.
+    pub shape: Vec<usize>,
+    /// Its values.
+    pub storage: Storage,
+}
+
+/// Where the values of a frozen tensor lie.
+#[derive(Debug, Clone)]
+pub enum Storage {
+    /// Owned `f32` values.
+    F32(Vec<f32>),
+    /// Owned bfloat16 values.
+    Bf16(Vec<bf16>),
+    /// `f32` values in a mapped file; the range is in bytes, aligned to 4.
+    MappedF32(Arc<Mmap>, Range<usize>),
+    /// bfloat16 values in a mapped file; the range is in bytes, aligned to 2.
+    MappedBf16(Arc<Mmap>, Range<usize>),
+}
+
+impl Storage {
+    /// The values, if they are stored as `f32`.
+    #[must_use]
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        match self {
+            Storage::F32(v) => Some(v),
+            Storage::MappedF32(map, at) => Some(bytemuck::cast_slice(&map[at.clone()])),
+            _ => None,
+        }
+    }
+
+    /// The values, if they are stored as bfloat16.
+    #[must_use]
+    pub fn as_bf16(&self) -> Option<&[bf16]> {
+        match self {
+            Storage::Bf16(v) => Some(v),
+            Storage::MappedBf16(map, at) => Some(bytemuck::cast_slice(&map[at.clone()])),
+            _ => None,
+        }
+    }
+
+    /// The values as `f32`, copied and widened if need be.
+    #[must_use]
+    pub fn to_f32(&self) -> Vec<f32> {
+        match (self.as_f32(), self.as_bf16()) {
+            (Some(v), _) => v.to_vec(),
+            (_, Some(v)) => v.iter().map(|x| x.to_f32()).collect(),
+            (None, None) => unreachable!("a storage is f32 or bf16"),
+        }
+    }
+
+    /// Number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Storage::F32(v) => v.len(),
+            Storage::Bf16(v) => v.len(),
+            Storage::MappedF32(_, at) => at.len() / 4,
+            Storage::MappedBf16(_, at) => at.len() / 2,
+        }
+    }
+
+    /// Whether there are no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
