@@ -113,6 +113,9 @@ pub struct AdamStep {
     pub grad_scale: f32,
 }
 
+/// Gradients of a layer norm's scale and shift, where they are trained.
+pub type NormGradients<'a, R> = Option<(&'a mut [R], &'a mut [R])>;
+
 /// The operations that the model is made of.
 ///
 /// Arrays are row-major and packed: `x` of `(N, D)` is a slice of `N * D` values. A method panics where lengths don't
@@ -153,7 +156,7 @@ pub trait Backend: Send + Sync {
         stats: &[Self::Real],
         gamma: &[Self::Real],
         dx: &mut [Self::Real],
-        parameters: Option<(&mut [Self::Real], &mut [Self::Real])>,
+        parameters: NormGradients<'_, Self::Real>,
     );
 
     /// Multi-head attention of each span, `out = softmax(scale q k^T) v`, with optional dropout of the weights. `lse` receives
@@ -217,6 +220,9 @@ pub trait Backend: Send + Sync {
 
     /// `y += x`.
     fn add(&self, x: &[Self::Real], y: &mut [Self::Real]);
+
+    /// `y = max(y, 0)`.
+    fn relu(&self, y: &mut [Self::Real]);
 
     /// `dy = 0` where `y <= 0`: backward of a rectifier whose output is `y`.
     fn relu_backward(&self, y: &[Self::Real], dy: &mut [Self::Real]);

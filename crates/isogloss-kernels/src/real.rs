@@ -18,6 +18,8 @@ pub trait Real:
     fn of(x: f32) -> Self;
     /// The value as an `f64`.
     fn f64(self) -> f64;
+    /// The same values, where the type is `f32` itself; otherwise they must be converted.
+    fn reuse(x: &[f32]) -> Option<&[Self]>;
 }
 
 impl Real for f32 {
@@ -27,6 +29,9 @@ impl Real for f32 {
     fn f64(self) -> f64 {
         f64::from(self)
     }
+    fn reuse(x: &[f32]) -> Option<&[Self]> {
+        Some(x)
+    }
 }
 
 impl Real for f64 {
@@ -35,5 +40,8 @@ impl Real for f64 {
     }
     fn f64(self) -> f64 {
         self
+    }
+    fn reuse(_: &[f32]) -> Option<&[Self]> {
+        None
     }
 }

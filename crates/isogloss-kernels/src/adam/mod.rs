@@ -1,0 +1,3 @@
+//! The optimiser's arithmetic.
+
+pub mod reference;

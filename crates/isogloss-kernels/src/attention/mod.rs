@@ -1,0 +1,3 @@
+//! Multi-head attention over packed sentences, forward and backward.
+
+pub mod reference;

@@ -1,0 +1,44 @@
+//! Plain dropout and the smallest elementwise operations.
+
+use crate::backend::Dropout;
+use crate::dropout::{draw, mix, threshold};
+use crate::real::Real;
+
+/// See [`crate::Backend::dropout`].
+pub fn dropout<R: Real>(dropout: Dropout, row_keys: &[u64], width: usize, y: &mut [R]) {
+    let drop_below = threshold(dropout.rate);
+    let keep = R::of(1.0 / (1.0 - dropout.rate));
+    for (&row_key, row) in row_keys.iter().zip(y.chunks_exact_mut(width)) {
+        let key = mix(dropout.key, row_key);
+        for (j, y) in (0u32..).zip(row) {
+            *y = if draw(key, j) < drop_below {
+                R::zero()
+            } else {
+                *y * keep
+            };
+        }
+    }
+}
+
+/// See [`crate::Backend::add`].
+pub fn add<R: Real>(x: &[R], y: &mut [R]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += x;
+    }
+}
+
+/// See [`crate::Backend::relu`].
+pub fn relu<R: Real>(y: &mut [R]) {
+    for y in y {
+        *y = y.max(R::zero());
+    }
+}
+
+/// See [`crate::Backend::relu_backward`].
+pub fn relu_backward<R: Real>(y: &[R], dy: &mut [R]) {
+    for (dy, &y) in dy.iter_mut().zip(y) {
+        if y <= R::zero() {
+            *dy = R::zero();
+        }
+    }
+}

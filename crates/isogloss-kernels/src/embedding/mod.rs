@@ -1,0 +1,3 @@
+//! Embedding of tokens and positions.
+
+pub mod reference;

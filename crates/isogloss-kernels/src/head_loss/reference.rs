@@ -1,0 +1,66 @@
+//! Plain head and loss, a row of logits at a time.
+
+use crate::backend::LabelSmoothing;
+use crate::head_loss::smoothing_weights;
+use crate::matmul::Mat;
+use crate::real::Real;
+
+/// See [`crate::Backend::head_loss`].
+///
+/// # Panics
+/// If a target lies outside the table.
+pub fn head_loss<R: Real>(
+    h: &[R],
+    table: Mat<'_, R>,
+    targets: &[u32],
+    smoothing: LabelSmoothing,
+    loss: &mut [R],
+    nll: &mut [R],
+    mut dh: Option<&mut [R]>,
+    mut dtable: Option<&mut [R]>,
+) {
+    let (classes, width) = (table.rows(), table.cols());
+    let (on_target, on_all) = smoothing_weights(smoothing, classes);
+    let real = |x: f64| R::from_f64(x).unwrap_or_else(R::zero);
+    for (i, &target) in targets.iter().enumerate() {
+        let row = &h[i * width..(i + 1) * width];
+        let mut scores: Vec<R> = (0..classes)
+            .map(|v| (0..width).map(|j| row[j] * table.at(v, j)).sum())
+            .collect();
+        log_softmax(classes, &mut scores);
+        nll[i] = -scores[target as usize];
+        let all = -scores.iter().copied().sum::<R>();
+        loss[i] = real(on_target) * nll[i] + real(on_all) * all;
+        // d loss / d logit_v = p_v * (total weight) - (weight of v), and the total weight is 1.
+        let total = real(on_target + on_all * classes as f64);
+        if let Some(dh) = &mut dh {
+            dh[i * width..(i + 1) * width].fill(R::zero());
+        }
+        for (v, &score) in scores.iter().enumerate() {
+            let mut d = score.exp() * total - real(on_all);
+            if v == target as usize {
+                d = d - real(on_target);
+            }
+            for j in 0..width {
+                if let Some(dh) = &mut dh {
+                    dh[i * width + j] += d * table.at(v, j);
+                }
+                if let Some(dtable) = &mut dtable {
+                    dtable[v * width + j] += d * row[j];
+                }
+            }
+        }
+    }
+}
+
+/// See [`crate::Backend::log_softmax`].
+pub fn log_softmax<R: Real>(width: usize, logits: &mut [R]) {
+    for row in logits.chunks_exact_mut(width) {
+        let max = row.iter().copied().fold(R::neg_infinity(), R::max);
+        let total = row.iter().map(|&x| (x - max).exp()).sum::<R>();
+        let log_total = max + total.ln();
+        for x in row {
+            *x = *x - log_total;
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Layer norm, forward and backward.
+
+pub mod reference;
