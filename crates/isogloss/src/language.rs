@@ -61,3 +61,13 @@ impl fmt::Display for Direction {
         write!(f, "{}-{}", self.source, self.target)
     }
 }
+
+/// Which language of a direction selects an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LanguageSide {
+    /// The language of the input.
+    Source,
+    /// The language of the output.
+    Target,
+}
