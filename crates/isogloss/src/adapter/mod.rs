@@ -4,4 +4,4 @@ mod bank;
 mod site;
 
 pub use bank::{Adapters, Bank, LowRank};
-pub use site::{Projection, Site, Stack};
+pub use site::{Projection, Site, Stack, all_sites};

@@ -98,3 +98,27 @@ impl fmt::Display for Site {
         )
     }
 }
+
+/// Every site of a model with so many layers, encoder first, in the order of the graph.
+#[must_use]
+pub fn all_sites(encoder_layers: usize, decoder_layers: usize) -> Vec<Site> {
+    let stacks = [
+        (Stack::Encoder, encoder_layers),
+        (Stack::Decoder, decoder_layers),
+    ];
+    let mut sites = Vec::new();
+    for (stack, layers) in stacks {
+        for layer in 0..layers {
+            for projection in Projection::ALL {
+                if stack == Stack::Decoder || !projection.is_cross() {
+                    sites.push(Site {
+                        stack,
+                        layer,
+                        projection,
+                    });
+                }
+            }
+        }
+    }
+    sites
+}

@@ -1,0 +1,5 @@
+//! Integration tests of the library, in one binary.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod golden;
+mod parity;
