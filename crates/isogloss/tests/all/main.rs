@@ -1,0 +1,5 @@
+//! Integration tests, one binary.
+#![allow(missing_docs)]
+
+mod corpus;
+mod factory;
