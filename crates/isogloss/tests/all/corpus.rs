@@ -276,7 +276,7 @@ fn filter_counts_by_reason() {
         "Open the valve.\tÖffnen Sie das Ventil.",
         "Open the valve.\tDas Ventil öffnen.",
         "\tLeer",
-        "%1 of %2\tAnzahl",
+        "%1 / {2}\tAnzahl",
         "Gate\tGate",
         "The valve.\tКлапан закрыт сегодня.",
         "Yes.\tJa, das ist in jedem Fall so, und zwar immer, wenn die Pumpe läuft.",
