@@ -5,3 +5,4 @@ mod corpus;
 mod factory;
 mod golden;
 mod parity;
+mod scores;
