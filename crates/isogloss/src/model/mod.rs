@@ -30,6 +30,7 @@ pub use build::ModelError;
 pub use config::{LAYER_NORM_EPS, ModelConfig};
 pub use context::{Context, Grads};
 pub use init::initial_tensors;
+pub(crate) use init::uniform;
 pub use tensor::{Storage, Tensor};
 
 /// A model; immutable, and shared freely between threads.
