@@ -13,6 +13,7 @@
 pub mod checkpoint;
 pub mod corpus;
 pub mod evaluate;
+pub mod files;
 pub mod language;
 pub mod model;
 pub mod tokenize;

@@ -4,4 +4,4 @@ mod config;
 mod tensor;
 
 pub use config::ModelConfig;
-pub use tensor::{Storage, Tensor};
+pub use tensor::{DType, Storage, Tensor};
