@@ -31,7 +31,7 @@ pub use config::{LAYER_NORM_EPS, ModelConfig};
 pub use context::{Context, Grads};
 pub use init::initial_tensors;
 pub(crate) use init::uniform;
-pub use tensor::{Storage, Tensor};
+pub use tensor::{DType, Storage, Tensor};
 
 /// A model; immutable, and shared freely between threads.
 #[derive(Debug, Clone)]
