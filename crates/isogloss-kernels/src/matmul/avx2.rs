@@ -154,26 +154,39 @@ unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
             b = b.add(V * LANES);
         }
     }
+    // Only this short loop touches the sums: were they read where it takes many instructions, the compiler would keep them in memory
+    // all along.
     let alpha = _mm256_set1_ps(tile.alpha);
-    for v in 0..V {
-        let cols = tile.cols.saturating_sub(v * LANES);
-        if cols == 0 {
-            break;
+    let mut product = [[_mm256_setzero_ps(); V]; M];
+    for (product, sums) in product.iter_mut().zip(&sums) {
+        for (product, &sum) in product.iter_mut().zip(sums) {
+            *product = _mm256_mul_ps(alpha, sum);
         }
-        let mask = mask(cols);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(tile, product.as_flattened()) }
+}
+
+/// The rest of the epilogue. `product` holds the rows of the tile, one or two vectors each.
+///
+/// # Safety
+/// As [`run`].
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store(tile: &Tile, product: &[__m256]) {
+    let vectors = tile.width / LANES;
+    for v in 0..vectors {
+        let mask = mask(tile.cols.saturating_sub(v * LANES));
         // SAFETY: the mask keeps to the tile's columns; the bias, if any, is as long.
         unsafe {
             let bias = if tile.bias.is_null() {
-                None
+                _mm256_setzero_ps()
             } else {
-                Some(_mm256_maskload_ps(tile.bias.add(v * LANES), mask))
+                _mm256_maskload_ps(tile.bias.wrapping_add(v * LANES), mask)
             };
-            for (i, sums) in sums.iter().enumerate() {
-                let c = tile.c.add(i * tile.c_stride + v * LANES);
-                let mut x = _mm256_mul_ps(alpha, sums[v]);
-                if let Some(bias) = bias {
-                    x = _mm256_add_ps(x, bias);
-                }
+            for (i, row) in product.chunks_exact(vectors).enumerate() {
+                let c = tile.c.wrapping_add(i * tile.c_stride + v * LANES);
+                let mut x = _mm256_add_ps(row[v], bias);
                 if tile.accumulate {
                     x = _mm256_add_ps(x, _mm256_maskload_ps(c, mask));
                 }
