@@ -10,9 +10,21 @@
 //! `N` tokens in a packed batch, `B` sentences, `S`/`T` source/target length, `D` model width, `F` feed-forward width,
 //! `H` heads, `R` rank, `V` vocabulary, `L` layers, `K` languages. A linear weight is `(out, in)`, row-major.
 
-pub mod checkpoint;
-pub mod corpus;
-pub mod evaluate;
 pub mod language;
-pub mod model;
+
+pub mod corpus;
 pub mod tokenize;
+
+pub mod batch;
+
+pub mod params;
+
+pub mod adapter;
+
+pub mod model;
+
+pub mod optim;
+
+pub mod checkpoint;
+
+pub mod evaluate;

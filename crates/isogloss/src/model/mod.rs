@@ -1,7 +1,242 @@
-//! The encoder-decoder of the M2M-100 family.
+//! The encoder-decoder of the M2M-100 family: forward and backward side by side, block by block.
+//!
+//! The base is frozen unless its tensors were put into a [`ParamStore`](crate::params::ParamStore); updates of
+//! [`Adapters`](crate::adapter::Adapters) are added at their sites. The same code runs on every
+//! [`Backend`], in `f64` for finite differences.
 
+mod attention;
+mod build;
 mod config;
+mod context;
+mod decoder;
+mod encoder;
+mod feed_forward;
+mod init;
+mod linear;
+mod norm;
+mod positions;
 mod tensor;
+mod weight;
 
-pub use config::ModelConfig;
+use isogloss_kernels::{Backend, Epilogue, LabelSmoothing, Mat, MatMut, Real};
+
+use crate::adapter::Stack;
+use crate::batch::{Batch, Layout, Packed};
+use crate::model::decoder::Decoder;
+use crate::model::encoder::Encoder;
+use crate::model::weight::Weight;
+
+pub use build::ModelError;
+pub use config::{LAYER_NORM_EPS, ModelConfig};
+pub use context::{Context, Grads};
+pub use init::initial_tensors;
 pub use tensor::{Storage, Tensor};
+
+/// A model; immutable, and shared freely between threads.
+#[derive(Debug, Clone)]
+pub struct Model<R> {
+    config: ModelConfig,
+    /// Tied: embedding of both stacks and head, `(V, D)`.
+    embedding: Weight<R>,
+    positions: Vec<R>,
+    encoder: Encoder<R>,
+    decoder: Decoder<R>,
+}
+
+/// Loss of a batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BatchLoss {
+    /// Sum of the label-smoothed loss over target tokens, in nats.
+    pub loss: f64,
+    /// Sum of the negative log-likelihood over target tokens, in nats.
+    pub nll: f64,
+    /// Target tokens.
+    pub tokens: usize,
+    /// Negative log-likelihood of each label, in the batch's order.
+    pub token_nll: Vec<f32>,
+}
+
+impl<R: Real> Model<R> {
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// What packing a batch for this model needs.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout {
+            decoder_start: self.config.decoder_start_token_id,
+            first_position: self.config.pad_token_id + 1,
+        }
+    }
+
+    /// Encoder states `(N, D)`, in packed order.
+    #[must_use]
+    pub fn encode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, rows: &Packed) -> Vec<R> {
+        let x = self.embed(cx, rows, Stack::Encoder);
+        self.encoder.forward(cx, rows, x, false).0
+    }
+
+    /// Decoder states `(N, D)` under the batch's own targets, in packed order.
+    #[must_use]
+    pub fn decode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, batch: &Batch) -> Vec<R> {
+        let memory = self.encode(cx, &batch.encoder);
+        let x = self.embed(cx, &batch.decoder, Stack::Decoder);
+        self.decoder.forward(cx, batch, &memory, x, false).0
+    }
+
+    /// Logits `(N, V)` of decoder states `(N, D)`.
+    #[must_use]
+    pub fn logits<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, states: &[R]) -> Vec<R> {
+        let (d, v) = (self.config.d_model, self.config.vocab_size);
+        let n = states.len() / d;
+        let mut logits = vec![R::zero(); n * v];
+        cx.backend.matmul(
+            Mat::new(states, n, d),
+            self.embedding.mat(cx.store).t(),
+            Epilogue::default(),
+            MatMut::new(&mut logits, n, v),
+        );
+        logits
+    }
+
+    /// Loss of a batch.
+    #[must_use]
+    pub fn loss<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        batch: &Batch,
+        smoothing: LabelSmoothing,
+    ) -> BatchLoss {
+        let states = self.decode(cx, batch);
+        self.head_loss(cx, batch, &states, smoothing, None, None)
+    }
+
+    /// Loss of a batch; adds the gradient of its sum to `grads`.
+    #[must_use]
+    pub fn loss_and_gradients<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        batch: &Batch,
+        smoothing: LabelSmoothing,
+        grads: Grads<'_, B>,
+    ) -> BatchLoss {
+        let x = self.embed(cx, &batch.encoder, Stack::Encoder);
+        let (memory, encoder) = self.encoder.forward(cx, &batch.encoder, x, true);
+        let x = self.embed(cx, &batch.decoder, Stack::Decoder);
+        let (states, decoder) = self.decoder.forward(cx, batch, &memory, x, true);
+        let (Some(encoder), Some(decoder)) = (encoder, decoder) else {
+            unreachable!("asked to save");
+        };
+        let mut dstates = vec![R::zero(); states.len()];
+        let dtable = self.embedding.param().map(|id| grads.of(cx.store, id));
+        let loss = self.head_loss(cx, batch, &states, smoothing, Some(&mut dstates), dtable);
+
+        // Nothing below the lowest trained layer needs a gradient; the embedding lies below all.
+        let lowest = |trained: Option<usize>| self.embedding.param().map_or(trained, |_| Some(0));
+        let in_encoder = lowest(self.encoder.lowest_trained(cx));
+        let in_decoder = match in_encoder {
+            Some(_) => Some(0),
+            None => lowest(self.decoder.lowest_trained(cx)),
+        };
+        let Some(in_decoder) = in_decoder else {
+            return loss;
+        };
+        let mut dmemory = in_encoder.map(|_| vec![R::zero(); memory.len()]);
+        let dx = self.decoder.backward(
+            cx,
+            batch,
+            &memory,
+            &decoder,
+            &dstates,
+            in_decoder,
+            dmemory.as_deref_mut(),
+            grads,
+        );
+        self.embed_backward(cx, &batch.decoder, Stack::Decoder, dx, grads);
+        if let (Some(lowest), Some(dmemory)) = (in_encoder, dmemory) {
+            let rows = &batch.encoder;
+            let dx = self
+                .encoder
+                .backward(cx, rows, &encoder, &dmemory, lowest, grads);
+            self.embed_backward(cx, rows, Stack::Encoder, dx, grads);
+        }
+        loss
+    }
+
+    fn embedding_scale(&self) -> f32 {
+        match self.config.scale_embedding {
+            true => (self.config.d_model as f32).sqrt(),
+            false => 1.0,
+        }
+    }
+
+    fn embed<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        rows: &Packed,
+        stack: Stack,
+    ) -> Vec<R> {
+        let d = self.config.d_model;
+        let mut x = vec![R::zero(); rows.len() * d];
+        cx.backend.embed(
+            &rows.ids,
+            self.embedding.mat(cx.store),
+            self.embedding_scale(),
+            &rows.position_ids,
+            &self.positions,
+            &mut x,
+        );
+        if let Some(dropout) = cx.dropout_at(self.config.dropout, build::embedding_place(stack)) {
+            cx.backend.dropout(dropout, &rows.row_keys, d, &mut x);
+        }
+        x
+    }
+
+    fn embed_backward<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        rows: &Packed,
+        stack: Stack,
+        mut dx: Vec<R>,
+        grads: Grads<'_, B>,
+    ) {
+        let Some(id) = self.embedding.param() else {
+            return;
+        };
+        let d = self.config.d_model;
+        if let Some(dropout) = cx.dropout_at(self.config.dropout, build::embedding_place(stack)) {
+            cx.backend.dropout(dropout, &rows.row_keys, d, &mut dx);
+        }
+        let dtable = grads.of(cx.store, id);
+        cx.backend
+            .embed_backward(&rows.ids, self.embedding_scale(), d, &dx, dtable);
+    }
+
+    fn head_loss<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        batch: &Batch,
+        states: &[R],
+        smoothing: LabelSmoothing,
+        dstates: Option<&mut [R]>,
+        dtable: Option<&mut [R]>,
+    ) -> BatchLoss {
+        let n = batch.labels.len();
+        let (mut loss, mut nll) = (vec![R::zero(); n], vec![R::zero(); n]);
+        let table = self.embedding.mat(cx.store);
+        let labels = &batch.labels;
+        let backend = cx.backend;
+        backend.head_loss(
+            states, table, labels, smoothing, &mut loss, &mut nll, dstates, dtable,
+        );
+        BatchLoss {
+            loss: loss.iter().map(|x| x.f64()).sum(),
+            nll: nll.iter().map(|x| x.f64()).sum(),
+            tokens: n,
+            token_nll: nll.iter().map(|x| x.f64() as f32).collect(),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::adapter::Site;
+use crate::batch::{LanguageId, Packed, Segment};
+use crate::language::LanguageSide;
+use crate::params::ParamId;
+
+/// One low-rank update: `y[output] += scale * B A x[input]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LowRank {
+    /// `lora_a`, `(rank, input.len())`.
+    pub a: ParamId,
+    /// `lora_b`, `(output.len(), rank)`.
+    pub b: ParamId,
+    /// `R`, at least 1.
+    pub rank: usize,
+    /// `alpha / rank`.
+    pub scale: f32,
+    /// The inputs that it reads: all, or a slice.
+    pub input: Range<usize>,
+    /// The outputs that it adds to: all, or a slice.
+    pub output: Range<usize>,
+}
+
+/// All languages' updates at one site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bank {
+    /// Which language of the direction selects.
+    pub side: LanguageSide,
+    /// The update of each language, by [`LanguageId`]; languages that share an update hold the same parameters. A language
+    /// beyond the end has none.
+    pub updates: Vec<Option<LowRank>>,
+}
+
+impl Bank {
+    /// The update of a language.
+    #[must_use]
+    pub fn update(&self, language: LanguageId) -> Option<&LowRank> {
+        self.updates.get(usize::from(language.0))?.as_ref()
+    }
+
+    /// The updates that act on a packed batch, each with its rows.
+    pub fn terms<'a>(
+        &'a self,
+        packed: &'a Packed,
+    ) -> impl Iterator<Item = (&'a LowRank, Range<usize>)> {
+        let segments: &[Segment] = match self.side {
+            LanguageSide::Source => &packed.by_source,
+            LanguageSide::Target => &packed.by_target,
+        };
+        segments
+            .iter()
+            .filter_map(|s| Some((self.update(s.language)?, s.rows.clone())))
+    }
+}
+
+/// The banks of a model, by site. A site without a bank is the frozen base alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Adapters {
+    /// The banks.
+    pub banks: BTreeMap<Site, Bank>,
+}
+
+impl Adapters {
+    /// The bank at a site.
+    #[must_use]
+    pub fn bank(&self, site: Site) -> Option<&Bank> {
+        self.banks.get(&site)
+    }
+}

@@ -1,0 +1,250 @@
+use std::collections::HashMap;
+
+use isogloss_kernels::{AttentionShape, Real};
+
+use crate::adapter::{Projection, Site, Stack};
+use crate::model::attention::AttentionBlock;
+use crate::model::config::ModelConfig;
+use crate::model::context::DropoutPlace;
+use crate::model::decoder::{Decoder, DecoderLayer};
+use crate::model::encoder::{Encoder, EncoderLayer};
+use crate::model::feed_forward::FeedForward;
+use crate::model::linear::Linear;
+use crate::model::norm::LayerNorm;
+use crate::model::tensor::Tensor;
+use crate::model::weight::{Vector, Weight};
+use crate::model::{Model, positions};
+use crate::params::ParamStore;
+
+/// Why tensors don't make a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A tensor of the configuration is not there.
+    #[error("tensor `{name}` is missing")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("tensor `{name}`: expected shape {expected:?}, got {got:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// What the configuration says.
+        expected: Vec<usize>,
+        /// What it has.
+        got: Vec<usize>,
+    },
+}
+
+/// Places of dropout are numbered layer by layer, so that they stay what they are when code moves.
+const PLACES_PER_LAYER: u64 = 8;
+const DECODER_PLACES: u64 = 1 << 32;
+
+pub(super) fn embedding_place(stack: Stack) -> DropoutPlace {
+    match stack {
+        Stack::Encoder => DropoutPlace(0),
+        Stack::Decoder => DropoutPlace(DECODER_PLACES),
+    }
+}
+
+fn layer_place(stack: Stack, layer: usize, within: u64) -> DropoutPlace {
+    DropoutPlace(embedding_place(stack).0 + (layer as u64 + 1) * PLACES_PER_LAYER + within)
+}
+
+/// Takes tensors out of a map, frozen or into a store.
+struct Builder<'a, R> {
+    config: &'a ModelConfig,
+    tensors: HashMap<String, Tensor>,
+    store: Option<&'a mut ParamStore<R>>,
+}
+
+impl<R: Real> Builder<'_, R> {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+        let tensor = self
+            .tensors
+            .remove(name)
+            .ok_or_else(|| ModelError::Missing {
+                name: name.to_owned(),
+            })?;
+        if tensor.shape != shape {
+            return Err(ModelError::Shape {
+                name: tensor.name,
+                expected: shape.to_vec(),
+                got: tensor.shape,
+            });
+        }
+        Ok(tensor)
+    }
+
+    fn values(tensor: &Tensor) -> Vec<R> {
+        tensor.storage.to_f32().into_iter().map(R::of).collect()
+    }
+
+    fn weight(&mut self, name: &str, rows: usize, cols: usize) -> Result<Weight<R>, ModelError> {
+        let tensor = self.take(name, &[rows, cols])?;
+        Ok(match &mut self.store {
+            None => Weight::frozen(rows, cols, tensor.storage),
+            Some(store) => {
+                let id = store.push(name, &tensor.shape, &Self::values(&tensor));
+                Weight::trainable(rows, cols, id)
+            }
+        })
+    }
+
+    fn vector(&mut self, name: &str, len: usize) -> Result<Vector<R>, ModelError> {
+        let tensor = self.take(name, &[len])?;
+        let values = Self::values(&tensor);
+        Ok(match &mut self.store {
+            None => Vector::Frozen(values),
+            Some(store) => Vector::Trainable(store.push(name, &tensor.shape, &values)),
+        })
+    }
+
+    fn norm(&mut self, name: &str) -> Result<LayerNorm<R>, ModelError> {
+        let d = self.config.d_model;
+        Ok(LayerNorm {
+            gamma: self.vector(&format!("{name}.weight"), d)?,
+            beta: self.vector(&format!("{name}.bias"), d)?,
+        })
+    }
+
+    fn linear(
+        &mut self,
+        name: &str,
+        (outputs, inputs): (usize, usize),
+        site: Option<Site>,
+    ) -> Result<Linear<R>, ModelError> {
+        Ok(Linear {
+            weight: self.weight(&format!("{name}.weight"), outputs, inputs)?,
+            bias: self.vector(&format!("{name}.bias"), outputs)?,
+            site,
+        })
+    }
+
+    fn attention(
+        &mut self,
+        stack: Stack,
+        layer: usize,
+        cross: bool,
+    ) -> Result<AttentionBlock<R>, ModelError> {
+        use Projection::{CrossK, CrossQ, CrossV, K, Q, V};
+        let d = self.config.d_model;
+        let heads = match stack {
+            Stack::Encoder => self.config.encoder_attention_heads,
+            Stack::Decoder => self.config.decoder_attention_heads,
+        };
+        let ([q, k, v], module, within) = match cross {
+            false => ([Q, K, V], "self_attn", 0),
+            true => ([CrossQ, CrossK, CrossV], "encoder_attn", 2),
+        };
+        let at = format!("{}.{module}", layer_name(stack, layer));
+        let mut site = |projection: Projection| {
+            let site = Site {
+                stack,
+                layer,
+                projection,
+            };
+            self.linear(&site.to_string(), (d, d), Some(site))
+        };
+        Ok(AttentionBlock {
+            q: site(q)?,
+            k: site(k)?,
+            v: site(v)?,
+            out: self.linear(&format!("{at}.out_proj"), (d, d), None)?,
+            norm: self.norm(&format!("{at}_layer_norm"))?,
+            shape: AttentionShape {
+                heads,
+                head_dim: d / heads,
+                scale: ((d / heads) as f32).powf(-0.5),
+                causal: stack == Stack::Decoder && !cross,
+            },
+            dropout: self.config.dropout,
+            attention_dropout: self.config.attention_dropout,
+            place: layer_place(stack, layer, within),
+        })
+    }
+
+    fn feed_forward(&mut self, stack: Stack, layer: usize) -> Result<FeedForward<R>, ModelError> {
+        let d = self.config.d_model;
+        let f = match stack {
+            Stack::Encoder => self.config.encoder_ffn_dim,
+            Stack::Decoder => self.config.decoder_ffn_dim,
+        };
+        let site = |projection| Site {
+            stack,
+            layer,
+            projection,
+        };
+        let at = layer_name(stack, layer);
+        Ok(FeedForward {
+            norm: self.norm(&format!("{at}.final_layer_norm"))?,
+            fc1: self.linear(&format!("{at}.fc1"), (f, d), Some(site(Projection::Fc1)))?,
+            fc2: self.linear(&format!("{at}.fc2"), (d, f), Some(site(Projection::Fc2)))?,
+            dropout: self.config.dropout,
+            activation_dropout: self.config.activation_dropout,
+            place: layer_place(stack, layer, 4),
+        })
+    }
+}
+
+fn layer_name(stack: Stack, layer: usize) -> String {
+    match stack {
+        Stack::Encoder => format!("encoder.layers.{layer}"),
+        Stack::Decoder => format!("decoder.layers.{layer}"),
+    }
+}
+
+impl<R: Real> Model<R> {
+    /// A model from its tensors, see [`ModelConfig::tensor_shapes`]. Without a `store` the base is frozen where it lies; with
+    /// one, every tensor becomes a parameter of a new group `base`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or of another shape.
+    pub fn new(
+        config: &ModelConfig,
+        tensors: Vec<Tensor>,
+        mut store: Option<&mut ParamStore<R>>,
+    ) -> Result<Self, ModelError> {
+        if let Some(store) = &mut store {
+            store.begin_group("base");
+        }
+        let mut builder = Builder {
+            config,
+            tensors: tensors.into_iter().map(|t| (t.name.clone(), t)).collect(),
+            store,
+        };
+        let embedding = builder.weight("shared.weight", config.vocab_size, config.d_model)?;
+        let encoder_layers = (0..config.encoder_layers)
+            .map(|layer| {
+                Ok(EncoderLayer {
+                    attention: builder.attention(Stack::Encoder, layer, false)?,
+                    feed_forward: builder.feed_forward(Stack::Encoder, layer)?,
+                })
+            })
+            .collect::<Result<_, ModelError>>()?;
+        let decoder_layers = (0..config.decoder_layers)
+            .map(|layer| {
+                Ok(DecoderLayer {
+                    attention: builder.attention(Stack::Decoder, layer, false)?,
+                    cross: builder.attention(Stack::Decoder, layer, true)?,
+                    feed_forward: builder.feed_forward(Stack::Decoder, layer)?,
+                })
+            })
+            .collect::<Result<_, ModelError>>()?;
+        Ok(Model {
+            embedding,
+            positions: positions::table(config),
+            encoder: Encoder {
+                layers: encoder_layers,
+                norm: builder.norm("encoder.layer_norm")?,
+            },
+            decoder: Decoder {
+                layers: decoder_layers,
+                norm: builder.norm("decoder.layer_norm")?,
+            },
+            config: config.clone(),
+        })
+    }
+}

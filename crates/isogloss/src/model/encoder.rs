@@ -1,0 +1,85 @@
+use isogloss_kernels::{Backend, Real};
+
+use crate::batch::Packed;
+use crate::model::attention::{AttentionBlock, AttentionSaved};
+use crate::model::context::{Context, Grads};
+use crate::model::feed_forward::{FeedForward, FeedForwardSaved};
+use crate::model::norm::LayerNorm;
+
+/// Self-attention and feed-forward.
+#[derive(Debug, Clone)]
+pub(crate) struct EncoderLayer<R> {
+    pub attention: AttentionBlock<R>,
+    pub feed_forward: FeedForward<R>,
+}
+
+/// The encoder, from embeddings to normalised states.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoder<R> {
+    pub layers: Vec<EncoderLayer<R>>,
+    pub norm: LayerNorm<R>,
+}
+
+/// What the backward pass needs.
+#[derive(Debug)]
+pub(crate) struct EncoderSaved<R> {
+    layers: Vec<(AttentionSaved<R>, FeedForwardSaved<R>)>,
+    x: Vec<R>,
+    stats: Vec<R>,
+}
+
+impl<R: Real> Encoder<R> {
+    /// The lowest layer that has parameters to train, if any has.
+    pub fn lowest_trained<B: Backend<Real = R>>(&self, cx: &Context<'_, B>) -> Option<usize> {
+        self.layers
+            .iter()
+            .position(|layer| layer.attention.trains(cx) || layer.feed_forward.trains(cx))
+    }
+
+    /// States `(N, D)` from embeddings `x (N, D)`. With `save`, also what the backward pass needs.
+    pub fn forward<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        rows: &Packed,
+        mut x: Vec<R>,
+        save: bool,
+    ) -> (Vec<R>, Option<EncoderSaved<R>>) {
+        let mut layers = Vec::new();
+        for layer in &self.layers {
+            let attention = layer.attention.forward(cx, rows, &rows.spans, None, &mut x);
+            let feed_forward = layer.feed_forward.forward(cx, rows, &mut x);
+            if save {
+                layers.push((attention, feed_forward));
+            }
+        }
+        let (states, stats) = self.norm.forward(cx, &x);
+        let saved = save.then_some(EncoderSaved { layers, x, stats });
+        (states, saved)
+    }
+
+    /// The gradient of layer `lowest`'s input, from that of the states.
+    pub fn backward<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        rows: &Packed,
+        saved: &EncoderSaved<R>,
+        dstates: &[R],
+        lowest: usize,
+        grads: Grads<'_, B>,
+    ) -> Vec<R> {
+        let mut dx = vec![R::zero(); dstates.len()];
+        self.norm
+            .backward(cx, &saved.x, &saved.stats, dstates, &mut dx, grads);
+        let layers = self.layers.iter().zip(&saved.layers).skip(lowest);
+        for (layer, (attention, feed_forward)) in layers.rev() {
+            layer
+                .feed_forward
+                .backward(cx, rows, feed_forward, &mut dx, grads);
+            let spans = &rows.spans;
+            layer
+                .attention
+                .backward(cx, rows, spans, None, attention, &mut dx, None, grads);
+        }
+        dx
+    }
+}

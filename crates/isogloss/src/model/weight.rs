@@ -1,0 +1,113 @@
+use isogloss_kernels::{Mat, MatData, Real};
+
+use crate::model::Storage;
+use crate::params::{ParamId, ParamStore};
+
+/// A matrix of the base, `(rows, cols)` row-major: frozen in its storage, or a trainable parameter.
+#[derive(Debug, Clone)]
+pub struct Weight<R> {
+    rows: usize,
+    cols: usize,
+    place: Place<R>,
+}
+
+#[derive(Debug, Clone)]
+enum Place<R> {
+    Frozen(Storage),
+    /// Frozen, converted because the computation's type isn't the storage's.
+    Converted(Vec<R>),
+    Trainable(ParamId),
+}
+
+impl<R: Real> Weight<R> {
+    /// A frozen matrix.
+    #[must_use]
+    pub fn frozen(rows: usize, cols: usize, storage: Storage) -> Self {
+        let place = match storage.as_f32() {
+            Some(values) if R::reuse(values).is_none() => {
+                Place::Converted(values.iter().map(|&x| R::of(x)).collect())
+            }
+            _ => Place::Frozen(storage),
+        };
+        Weight { rows, cols, place }
+    }
+
+    /// A trainable matrix.
+    #[must_use]
+    pub fn trainable(rows: usize, cols: usize, id: ParamId) -> Self {
+        Weight {
+            rows,
+            cols,
+            place: Place::Trainable(id),
+        }
+    }
+
+    /// The parameter, if the matrix is trained.
+    #[must_use]
+    pub fn param(&self) -> Option<ParamId> {
+        match self.place {
+            Place::Trainable(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The matrix.
+    #[must_use]
+    pub fn mat<'a>(&'a self, store: &'a ParamStore<R>) -> Mat<'a, R> {
+        let data = match &self.place {
+            Place::Trainable(id) => MatData::Real(store.get(*id)),
+            Place::Converted(values) => MatData::Real(values),
+            Place::Frozen(storage) => {
+                match (storage.as_f32().and_then(R::reuse), storage.as_bf16()) {
+                    (Some(values), _) => MatData::Real(values),
+                    (None, Some(values)) => MatData::Bf16(values),
+                    (None, None) => {
+                        unreachable!("an f32 storage that can't be reused is converted")
+                    }
+                }
+            }
+        };
+        Mat::strided(data, self.rows, self.cols, self.cols)
+    }
+}
+
+/// A vector of the base (a bias, or half of a layer norm): frozen, or a trainable parameter.
+#[derive(Debug, Clone)]
+pub enum Vector<R> {
+    /// Frozen values.
+    Frozen(Vec<R>),
+    /// A trainable parameter.
+    Trainable(ParamId),
+}
+
+impl<R: Real> Vector<R> {
+    /// The values.
+    #[must_use]
+    pub fn get<'a>(&'a self, store: &'a ParamStore<R>) -> &'a [R] {
+        match self {
+            Vector::Frozen(values) => values,
+            Vector::Trainable(id) => store.get(*id),
+        }
+    }
+
+    /// The parameter, if the vector is trained.
+    #[must_use]
+    pub fn param(&self) -> Option<ParamId> {
+        match self {
+            Vector::Frozen(_) => None,
+            Vector::Trainable(id) => Some(*id),
+        }
+    }
+}

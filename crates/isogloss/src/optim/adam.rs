@@ -1,0 +1,120 @@
+use isogloss_kernels::{AdamStep, Backend, Real};
+use serde::{Deserialize, Serialize};
+
+use crate::params::{Gradients, ParamStore};
+
+/// Settings of [`Adam`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamOptions {
+    /// Decay of the first moment. Default 0.9.
+    pub beta1: f32,
+    /// Decay of the second moment. Default 0.98.
+    pub beta2: f32,
+    /// Added to the root of the second moment. Default 1e-8.
+    pub eps: f32,
+    /// Decoupled weight decay. Default 0.
+    pub weight_decay: f32,
+    /// Largest global norm of the gradient; 0 doesn't clip. Default 0.
+    pub clip_norm: f32,
+}
+
+impl Default for AdamOptions {
+    fn default() -> Self {
+        AdamOptions {
+            beta1: 0.9,
+            beta2: 0.98,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: 0.0,
+        }
+    }
+}
+
+/// Adam (Kingma & Ba 2015) over a store. A group that took no part in an update keeps its values, its moments and its own
+/// count of steps: with shared counts Adam would go on moving an idle language along its old momentum.
+#[derive(Debug, Clone)]
+pub struct Adam<R> {
+    options: AdamOptions,
+    first: Vec<R>,
+    second: Vec<R>,
+    steps: Vec<u64>,
+}
+
+impl<R: Real> Adam<R> {
+    /// A fresh optimiser for `store`.
+    #[must_use]
+    pub fn new(options: AdamOptions, store: &ParamStore<R>) -> Self {
+        let len = store.values().len();
+        Adam {
+            options,
+            first: vec![R::zero(); len],
+            second: vec![R::zero(); len],
+            steps: vec![0; store.groups().len()],
+        }
+    }
+
+    /// Moves the values of every used group. Gradients are multiplied by `scale` (one over the target tokens), then clipped.
+    /// Returns the norm of the scaled gradient before clipping; where it isn't finite nothing is moved.
+    pub fn step<B: Backend<Real = R>>(
+        &mut self,
+        backend: &B,
+        store: &mut ParamStore<R>,
+        grads: &Gradients<R>,
+        lr: f32,
+        scale: f64,
+    ) -> f64 {
+        let used: Vec<usize> = (0..self.steps.len()).filter(|&g| grads.used()[g]).collect();
+        let squares: f64 = used
+            .iter()
+            .map(|&g| backend.sum_squares(&grads.values()[store.groups()[g].range.clone()]))
+            .sum();
+        let norm = squares.sqrt() * scale;
+        if !norm.is_finite() {
+            return norm;
+        }
+        let limit = f64::from(self.options.clip_norm);
+        let clip = if limit > 0.0 && norm > limit {
+            limit / norm
+        } else {
+            1.0
+        };
+        for g in used {
+            self.steps[g] += 1;
+            let step = AdamStep {
+                lr,
+                beta1: self.options.beta1,
+                beta2: self.options.beta2,
+                eps: self.options.eps,
+                weight_decay: self.options.weight_decay,
+                step: self.steps[g],
+                grad_scale: (scale * clip) as f32,
+            };
+            let range = store.groups()[g].range.clone();
+            backend.adam(
+                step,
+                &mut store.values_mut()[range.clone()],
+                &grads.values()[range.clone()],
+                &mut self.first[range.clone()],
+                &mut self.second[range],
+            );
+        }
+        norm
+    }
+
+    /// First moments, second moments and steps of each group, for a checkpoint.
+    #[must_use]
+    pub fn state(&self) -> (&[R], &[R], &[u64]) {
+        (&self.first, &self.second, &self.steps)
+    }
+
+    /// Restores what [`state`](Self::state) gave.
+    ///
+    /// # Panics
+    /// If the lengths differ from those of the store that the optimiser was made for.
+    pub fn restore(&mut self, first: &[R], second: &[R], steps: &[u64]) {
+        self.first.copy_from_slice(first);
+        self.second.copy_from_slice(second);
+        self.steps.copy_from_slice(steps);
+    }
+}

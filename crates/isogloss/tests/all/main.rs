@@ -1,0 +1,8 @@
+//! Integration tests of the library, in one binary.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod corpus;
+mod factory;
+mod golden;
+mod parity;
+mod scores;
