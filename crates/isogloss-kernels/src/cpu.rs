@@ -462,3 +462,39 @@ impl Backend for Cpu {
         adam::fast::sum_squares(self, x)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_by_name() {
+        for path in KernelPath::ALL {
+            assert_eq!(path.name().parse::<KernelPath>().unwrap(), path);
+        }
+        let error = "amx".parse::<KernelPath>().unwrap_err().to_string();
+        for path in KernelPath::ALL {
+            assert!(error.contains(path.name()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_backend_needs_its_instructions() {
+        for path in KernelPath::ALL {
+            match Cpu::with_path(1, path) {
+                Ok(cpu) => assert!(path.is_available() && cpu.path() == path),
+                Err(error) => assert!(!path.is_available(), "{error}"),
+            }
+        }
+        assert!(KernelPath::detect().is_available());
+    }
+
+    #[test]
+    fn threads_are_as_many_as_asked_for() {
+        for threads in [1, 3] {
+            let cpu = Cpu::with_path(threads, KernelPath::Portable).unwrap();
+            assert_eq!(cpu.threads(), threads);
+        }
+        assert!(Cpu::new(0).unwrap().threads() >= 1);
+    }
+}

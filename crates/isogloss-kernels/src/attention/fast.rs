@@ -136,6 +136,36 @@ fn work(shape: AttentionShape, spans: &[Span]) -> usize {
     pairs * shape.heads * shape.head_dim
 }
 
+/// Span `first` together with those after it whose queries follow and see the same keys (beams of one sentence), so that the keys are
+/// read once; none if it's together with the one before. A query's result doesn't depend on its neighbours.
+fn joined(
+    mut shape: AttentionShape,
+    spans: &[Span],
+    first: usize,
+    dropout: Option<Dropout>,
+) -> Option<(AttentionShape, Span)> {
+    let joins = |a: &Span, b: &Span| {
+        let same_keys = (a.k_start, a.k_len) == (b.k_start, b.k_len);
+        // A single query sees all keys, causal or not.
+        let all_keys = !shape.causal || (a.q_len == 1 && b.q_len == 1);
+        dropout.is_none() && same_keys && all_keys && b.q_start == a.q_start + a.q_len
+    };
+    if first > 0 && joins(&spans[first - 1], &spans[first]) {
+        return None;
+    }
+    let more = spans[first..]
+        .windows(2)
+        .take_while(|pair| joins(&pair[0], &pair[1]))
+        .count();
+    let mut span = spans[first];
+    if more > 0 {
+        let last = spans[first + more];
+        span.q_len = last.q_start + last.q_len - span.q_start;
+        shape.causal = false;
+    }
+    Some((shape, span))
+}
+
 /// [`crate::Backend::attention`] for [`Cpu`].
 pub(crate) fn forward(
     cpu: &Cpu,
@@ -157,11 +187,15 @@ pub(crate) fn forward(
     // Scores and their weighted sum, and packing for them.
     let work = 4 * work(shape, spans);
     cpu.run(spans.len() * shape.heads, work, |task| {
+        let (first, head) = (task / shape.heads, task % shape.heads);
+        let Some((shape, span)) = joined(shape, spans, first, dropout) else {
+            return;
+        };
         let task = Task {
             path: cpu.path(),
             shape,
-            span: spans[task / shape.heads],
-            head: task % shape.heads,
+            span,
+            head,
             dropout,
             q,
             k,
