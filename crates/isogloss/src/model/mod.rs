@@ -30,7 +30,8 @@ pub use build::ModelError;
 pub use config::{LAYER_NORM_EPS, ModelConfig};
 pub use context::{Context, Grads};
 pub use init::initial_tensors;
-pub use tensor::{Storage, Tensor};
+pub(crate) use init::uniform;
+pub use tensor::{DType, Storage, Tensor};
 
 /// A model; immutable, and shared freely between threads.
 #[derive(Debug, Clone)]
