@@ -159,8 +159,8 @@ fn read_shards(
 ) -> Result<Vec<RawTensor>, CheckpointError> {
     const KIND: &str = "index of shards";
     let text = fs::read_to_string(index_path).map_err(CheckpointError::read(index_path))?;
-    let index: Index =
-        serde_json::from_str(&text).map_err(|e| CheckpointError::malformed(index_path, KIND, e))?;
+    let index: Index = serde_json::from_str(&text)
+        .map_err(|e| CheckpointError::malformed(index_path, KIND, e.to_string()))?;
     let mut wanted = index.weight_map;
     let shards: BTreeSet<String> = wanted.values().cloned().collect();
     let mut tensors = Vec::new();

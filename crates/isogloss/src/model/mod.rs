@@ -3,5 +3,5 @@
 mod config;
 mod tensor;
 
-pub use config::ModelConfig;
+pub use config::{LAYER_NORM_EPS, ModelConfig};
 pub use tensor::{DType, Storage, Tensor};
