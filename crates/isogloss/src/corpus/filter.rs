@@ -23,7 +23,8 @@ pub struct FilterConfig {
     /// `(a + 10) / (b + 10)`, "usual" is the median of the pair of languages, so that Chinese beside German is not long
     /// beside short, and the 10 lets short sentences vary. Default 3.
     pub max_length_ratio: f64,
-    /// Share of a sentence's letters that must be in the language's script, 0 to 1; default 0.5. Scripts that Unicode
+    /// Share of a sentence's letters that must be in the language's script, 0 to 1; default 0.5. A Chinese, Japanese or
+    /// Korean character counts as three letters. Scripts that Unicode
     /// does not know are not checked.
     pub min_script_share: f64,
     /// Drop later occurrences of the same pair; default `true`.
@@ -232,16 +233,26 @@ impl Judge<'_> {
     ) -> Vec<Verdict> {
         let mut seen = HashSet::new();
         let mut reasons: Vec<Verdict> = Vec::with_capacity(pairs.len());
+        // Taken out, so that no pair has to look for its languages.
+        let mut verdicts = [0, 1].map(|side| {
+            self.verdicts
+                .remove(&languages[side])
+                .unwrap_or_else(|| vec![None; texts.len()])
+        });
         for &(a, b) in pairs {
-            let alone =
-                [(&languages[0], a), (&languages[1], b)].map(|(l, id)| self.alone(texts, l, id));
-            let worst = alone.into_iter().flatten().min();
+            let alone_a =
+                *verdicts[0][a as usize].get_or_insert_with(|| self.judge(texts, a, &languages[0]));
+            let alone_b =
+                *verdicts[1][b as usize].get_or_insert_with(|| self.judge(texts, b, &languages[1]));
             let copy = (self.config.drop_copies && a == b).then_some(Reason::Copy);
             let duplicate = || {
                 (self.config.drop_duplicates && !seen.insert((a, b))).then_some(Reason::Duplicate)
             };
-            let reason = worst.into_iter().chain(copy).min();
+            let reason = [alone_a, alone_b, copy].into_iter().flatten().min();
             reasons.push(reason.or_else(duplicate));
+        }
+        for (language, verdicts) in languages.iter().zip(verdicts) {
+            self.verdicts.insert(language.clone(), verdicts);
         }
         self.length_ratios(pairs, &mut reasons);
         reasons
@@ -272,23 +283,12 @@ impl Judge<'_> {
         }
     }
 
-    fn alone(&mut self, texts: &Texts, language: &Language, id: u32) -> Verdict {
-        if !self.verdicts.contains_key(language) {
-            self.verdicts
-                .insert(language.clone(), vec![None; texts.len()]);
-        }
-        let known = self
-            .verdicts
-            .get_mut(language)
-            .and_then(|all| all.get_mut(id as usize));
-        let Some(known) = known else { return None };
-        *known.get_or_insert_with(|| {
-            text::judge(
-                self.config,
-                texts.get(id),
-                self.lengths[id as usize],
-                language,
-            )
-        })
+    fn judge(&self, texts: &Texts, id: u32, language: &Language) -> Verdict {
+        text::judge(
+            self.config,
+            texts.get(id),
+            self.lengths[id as usize],
+            language,
+        )
     }
 }

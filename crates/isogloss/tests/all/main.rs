@@ -1,5 +1,5 @@
 //! Integration tests, one binary.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod corpus;
 mod factory;
