@@ -46,6 +46,60 @@ impl Default for FilterConfig {
     }
 }
 
+/// A setting of the filter that makes no sense.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// A number out of its range.
+    #[error("filter setting `{field}` is {value}; it must be {expected}")]
+    OutOfRange {
+        /// Name of the setting.
+        field: &'static str,
+        /// What was given.
+        value: f64,
+        /// What is possible.
+        expected: &'static str,
+    },
+}
+
+impl FilterConfig {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`FilterError::OutOfRange`] for the first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), FilterError> {
+        let (share, ratio) = (self.min_script_share, self.max_length_ratio);
+        let checks = [
+            (
+                "max_chars",
+                self.max_chars as f64,
+                self.max_chars > 0,
+                "at least 1",
+            ),
+            (
+                "max_length_ratio",
+                ratio,
+                ratio >= 1.0,
+                "at least 1 (`inf` for any)",
+            ),
+            (
+                "min_script_share",
+                share,
+                (0.0..=1.0).contains(&share),
+                "between 0 and 1",
+            ),
+        ];
+        match checks.into_iter().find(|&(_, _, good, _)| !good) {
+            Some((field, value, _, expected)) => Err(FilterError::OutOfRange {
+                field,
+                value,
+                expected,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why a pair was dropped. A pair counts under the first reason that applies, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,7 +216,11 @@ impl fmt::Display for FilterReport {
 impl Corpus {
     /// Drops the pairs that fail a test, keeps the others in their order, and says what was dropped. Directions that lose
     /// all pairs are gone.
-    pub fn filter(&mut self, config: &FilterConfig) -> FilterReport {
+    ///
+    /// # Errors
+    /// [`FilterError`] for settings out of range; nothing is dropped then.
+    pub fn filter(&mut self, config: &FilterConfig) -> Result<FilterReport, FilterError> {
+        config.validate()?;
         let mut judge = Judge {
             config,
             lengths: lengths(&self.texts),
@@ -191,7 +249,7 @@ impl Corpus {
             });
         }
         self.drop_empty();
-        FilterReport { rows }
+        Ok(FilterReport { rows })
     }
 
     fn label(&self, list: usize) -> String {
@@ -275,7 +333,7 @@ impl Judge<'_> {
         }
         let middle = kept.len() / 2;
         let (_, &mut median, _) = kept.select_nth_unstable_by(middle, f64::total_cmp);
-        let limit = self.config.max_length_ratio.max(1.0).ln();
+        let limit = self.config.max_length_ratio.ln();
         for (pair, reason) in pairs.iter().zip(reasons.iter_mut()) {
             if reason.is_none() && (log_ratio(pair) - median).abs() > limit {
                 *reason = Some(Reason::LengthRatio);

@@ -116,7 +116,7 @@ fn the_library_reads_it_and_the_filter_keeps_all_of_it() {
         let languages = corpus.languages().len();
         assert_eq!(corpus.directions().len(), languages * (languages - 1));
         assert!(corpus.directions().all(|(_, n)| n == count));
-        let report = corpus.filter(&FilterConfig::default());
+        let report = corpus.filter(&FilterConfig::default()).unwrap();
         assert_eq!(report.total().kept, report.total().read, "{report}");
     }
 }
