@@ -1,1 +1,3 @@
 //! Text to piece ids and back, in the layout of each model family.
+
+pub mod sentencepiece;
