@@ -105,8 +105,8 @@ pub struct ModelProto {
     pub denormalizer: NormalizerSpec,
 }
 
-impl ModelProto {
-    pub(super) fn empty() -> Self {
+impl Default for ModelProto {
+    fn default() -> Self {
         ModelProto {
             pieces: Vec::new(),
             algorithm: Algorithm::Unigram,
@@ -117,14 +117,16 @@ impl ModelProto {
             denormalizer: NormalizerSpec::default(),
         }
     }
+}
 
+impl ModelProto {
     /// Reads a serialised model.
     ///
     /// # Errors
     /// [`SentencePieceError::Malformed`] where the bytes break the wire format, [`SentencePieceError::Unsupported`] for the
     /// word and character algorithms.
     pub fn parse(bytes: &[u8]) -> Result<Self, SentencePieceError> {
-        let mut model = ModelProto::empty();
+        let mut model = ModelProto::default();
         for_each_field(bytes, 0, &mut |number, value| {
             match number {
                 1 => {
