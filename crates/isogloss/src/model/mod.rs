@@ -11,6 +11,7 @@ mod context;
 mod decoder;
 mod encoder;
 mod feed_forward;
+mod incremental;
 mod init;
 mod linear;
 mod norm;
@@ -29,6 +30,7 @@ use crate::model::weight::Weight;
 pub use build::ModelError;
 pub use config::{LAYER_NORM_EPS, ModelConfig};
 pub use context::{Context, Grads};
+pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
 pub use init::initial_tensors;
 pub use tensor::{Storage, Tensor};
 
