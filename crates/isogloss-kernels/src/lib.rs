@@ -2,7 +2,7 @@
 //! the dispatch between them.
 //!
 //! [`Backend`] is the seam: the model speaks to it alone. [`Reference`] implements it in plain loops, for `f32` and
-//! for `f64` (finite differences run the real model code in `f64`); `Cpu` implements it with SIMD and threads.
+//! for `f64` (finite differences run the real model code in `f64`); [`Cpu`] implements it with SIMD and threads.
 //!
 //! Results never depend on the number of threads: work is cut by fixed tile sizes, the inner dimension of a product
 //! is never split between threads, and sums run over fixed blocks in a fixed order. A row of a product never depends
@@ -11,6 +11,7 @@
 pub mod adam;
 pub mod attention;
 mod backend;
+mod cpu;
 pub mod dropout;
 pub mod embedding;
 pub mod head_loss;
@@ -18,11 +19,14 @@ pub mod layer_norm;
 pub mod matmul;
 mod real;
 mod reference;
+mod scratch;
+mod simd;
 
 pub use backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients,
     SmoothingKind, Span,
 };
+pub use cpu::{Cpu, CpuError, KernelPath, Precision};
 pub use half::bf16;
 pub use matmul::{Mat, MatData, MatMut};
 pub use real::Real;

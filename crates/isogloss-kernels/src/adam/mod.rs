@@ -1,3 +1,4 @@
 //! The optimiser's arithmetic.
 
+pub(crate) mod fast;
 pub mod reference;

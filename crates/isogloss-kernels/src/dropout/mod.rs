@@ -1,5 +1,6 @@
 //! Counter-based dropout: the mask is a pure function of keys, drawn again in the backward pass and never stored.
 
+pub(crate) mod fast;
 pub mod reference;
 
 /// Mixes two keys into one (the finaliser of `SplitMix64`, Steele et al. 2014), so that keys can be chained:

@@ -1,3 +1,4 @@
 //! Embedding of tokens and positions.
 
+pub(crate) mod fast;
 pub mod reference;

@@ -1,5 +1,6 @@
 //! Tied head and label-smoothed cross-entropy in one operation.
 
+pub(crate) mod fast;
 pub mod reference;
 
 use crate::backend::{LabelSmoothing, SmoothingKind};

@@ -1,6 +1,19 @@
 //! Matrix product: views of matrices, the plain reference, the fast kernels.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod columns;
+mod dispatch;
+mod kernel;
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pack512;
+mod portable;
 pub mod reference;
 mod view;
 
+pub(crate) use columns::add_column_sums;
+pub(crate) use dispatch::{fast, serial};
 pub use view::{Mat, MatData, MatMut};

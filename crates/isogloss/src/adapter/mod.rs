@@ -1,7 +1,13 @@
-//! Language-specific low-rank updates: where they sit, which language selects them, and their parameters.
+//! Language-specific low-rank updates (LSLo): where they sit, which language selects them, their parameters and their files.
 
 mod bank;
+mod file;
+mod set;
 mod site;
+mod spec;
 
 pub use bank::{Adapters, Bank, LowRank};
-pub use site::{Projection, Site, Stack, all_sites};
+pub use file::{AdapterFileError, load, save};
+pub use set::{AdapterSet, Counts};
+pub use site::{Projection, Site, SiteError, Stack, all_sites};
+pub use spec::{AdapterConfig, AdapterError, Half, Preset, SitePlan, Sites, Slice, UpdatePlan};

@@ -122,3 +122,54 @@ pub fn all_sites(encoder_layers: usize, decoder_layers: usize) -> Vec<Site> {
     }
     sites
 }
+
+/// A name that is no site.
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}` is not a site; expected a name such as `encoder.layers.0.fc1` or `decoder.layers.2.encoder_attn.q_proj`")]
+pub struct SiteError {
+    name: String,
+}
+
+impl std::str::FromStr for Site {
+    type Err = SiteError;
+
+    fn from_str(name: &str) -> Result<Self, SiteError> {
+        let parse = || {
+            let (stack, rest) = name.split_once(".layers.")?;
+            let (layer, module) = rest.split_once('.')?;
+            let stack = match stack {
+                "encoder" => Stack::Encoder,
+                "decoder" => Stack::Decoder,
+                _ => return None,
+            };
+            let projection = Projection::ALL.into_iter().find(|p| p.module() == module)?;
+            if stack == Stack::Encoder && projection.is_cross() {
+                return None;
+            }
+            Some(Site {
+                stack,
+                layer: layer.parse().ok()?,
+                projection,
+            })
+        };
+        parse().ok_or_else(|| SiteError {
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// A site in files, by the name of its linear map.
+pub(crate) mod as_name {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Site;
+
+    pub fn serialize<S: Serializer>(site: &Site, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(site)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Site, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,1 +1,28 @@
 //! Parallel text: reading, alignment, filtering, sampling.
+//!
+//! ```text
+//! files --read--> rows --load--> Corpus --filter--> Corpus --sample--> (direction, pair) of an epoch
+//! ```
+//!
+//! A [`Corpus`] holds each distinct text once, and its pairs as two indices; the directions of a multi-parallel text thus
+//! cost 8 bytes a pair of languages and row, whatever the text is.
+
+mod config;
+mod error;
+mod expand;
+mod filter;
+mod load;
+mod near_copy;
+mod read;
+mod sample;
+mod store;
+
+pub use config::{
+    Aligned, DataConfig, DirectionFilter, Jsonl, OneOrMany, Rows, TsvMulti, TsvPair, TsvRows,
+};
+pub use error::CorpusError;
+pub use filter::{FilterConfig, FilterReport, FilterRow, Reason};
+pub use near_copy::{Nearest, NgramProfile, nearest_copies};
+pub use read::{Lines, MAX_LINE_BYTES, clean_text};
+pub use sample::{Sample, SampleConfig, SampleError, Sampler};
+pub use store::Corpus;

@@ -32,6 +32,7 @@ pub use config::{LAYER_NORM_EPS, ModelConfig};
 pub use context::{Context, Grads};
 pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
 pub use init::initial_tensors;
+pub(crate) use init::uniform;
 pub use tensor::{Storage, Tensor};
 
 /// A model; immutable, and shared freely between threads.

@@ -1,6 +1,9 @@
 //! Integration tests of the library, in one binary.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod corpus;
 mod decoding;
+mod factory;
 mod golden;
 mod parity;
+mod scores;

@@ -1,0 +1,301 @@
+//! `isogloss score`: translations against references.
+
+use crate::failure::{Failure, Outcome};
+use crate::{input, output};
+use clap::ArgGroup;
+use isogloss::evaluate::{Bleu, EvaluateError, Metric, Score, Smoothing, Tokenizer};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+const AFTER_HELP: &str = "\
+Examples:
+  isogloss score --hypotheses system.txt --references reference.txt
+  isogloss score --hypotheses system.txt --references ref.a --references ref.b --metric bleu,chrf++,ter --json
+  cat system.txt | isogloss score --hypotheses - --references reference.txt --metric chrf++ --sentence
+
+Numbers and signatures are those of sacreBLEU 2.6.";
+
+/// Score translations: BLEU, spBLEU, chrF, chrF++ and TER, as sacreBLEU does
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+#[command(group = ArgGroup::new("layout").args(["json", "short"]))]
+pub(crate) struct Args {
+    /// Translations, a sentence a line; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    hypotheses: PathBuf,
+    /// Reference translations, parallel to the hypotheses; more than one file for several references
+    #[arg(long, value_name = "FILE", required = true)]
+    references: Vec<PathBuf>,
+    /// Metrics, joined by commas: bleu, spbleu, chrf, chrf+, chrf++, ter
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "bleu"
+    )]
+    metric: Vec<String>,
+    /// SentencePiece model for spbleu
+    #[arg(long, value_name = "FILE")]
+    spm: Option<PathBuf>,
+    /// Tokenizer of bleu: 13a, intl, char, zh, none, spm (with --spm)
+    #[arg(long, value_name = "NAME", default_value = "13a")]
+    tokenize: String,
+    /// Smoothing of BLEU: exp, floor, add-k, none
+    #[arg(long, value_name = "NAME", default_value = "exp")]
+    smooth: String,
+    /// Value of the smoothing; by default 0.1 for floor, 1 for add-k
+    #[arg(long, value_name = "NUMBER")]
+    smooth_value: Option<f64>,
+    /// Ignore case in BLEU and chrF (TER does so by default)
+    #[arg(long)]
+    lowercase: bool,
+    /// Count white space as characters in chrF
+    #[arg(long)]
+    chrf_whitespace: bool,
+    /// Respect case in TER
+    #[arg(long)]
+    ter_case_sensitive: bool,
+    /// Set punctuation apart in TER
+    #[arg(long)]
+    ter_normalized: bool,
+    /// Drop punctuation in TER
+    #[arg(long)]
+    ter_no_punct: bool,
+    /// Let the two flags above know East Asian text
+    #[arg(long)]
+    ter_asian_support: bool,
+    /// Score every sentence instead of the whole; BLEU then leaves out orders without n-grams
+    #[arg(long)]
+    sentence: bool,
+    /// Print JSON, with unrounded scores
+    #[arg(long)]
+    json: bool,
+    /// Print short signatures
+    #[arg(long)]
+    short: bool,
+    /// Decimals of scores in text
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=17))]
+    width: u8,
+}
+
+/// A metric under the name by which it was asked for.
+type Named = (String, Metric);
+
+#[derive(Serialize)]
+struct Row<'a> {
+    /// As asked for: tells spbleu from bleu.
+    metric: &'a str,
+    /// As sacreBLEU writes it.
+    name: &'a str,
+    score: f64,
+    signature: String,
+}
+
+#[derive(Serialize)]
+struct Sentence<'a> {
+    /// Counted from 1.
+    line: usize,
+    scores: Vec<Row<'a>>,
+}
+
+impl<'a> Row<'a> {
+    fn new(metric: &'a str, score: &'a Score) -> Self {
+        Self {
+            metric,
+            name: score.name(),
+            score: score.value(),
+            signature: score.signature().to_string(),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let stdin = Path::new("-");
+    if args
+        .references
+        .iter()
+        .chain([&args.hypotheses])
+        .filter(|path| *path == stdin)
+        .count()
+        > 1
+    {
+        return Err(Failure::input(anyhow::anyhow!(
+            "`-` is given more than once, but there is one stdin only"
+        )));
+    }
+    let metrics = metrics(args)?;
+    let hypotheses = input::lines(&args.hypotheses)?;
+    let references = args
+        .references
+        .iter()
+        .map(|path| input::lines(path))
+        .collect::<Outcome<Vec<_>>>()?;
+    check_parallel(args, &hypotheses, &references)?;
+    if args.sentence {
+        sentences(args, &metrics, &hypotheses, &references)
+    } else {
+        corpus(args, &metrics, &hypotheses, &references)
+    }
+}
+
+fn corpus(
+    args: &Args,
+    metrics: &[Named],
+    hypotheses: &[String],
+    references: &[Vec<String>],
+) -> Outcome {
+    let scores = metrics
+        .iter()
+        .map(|(name, metric)| {
+            Ok((
+                name,
+                metric
+                    .corpus_score(hypotheses, references)
+                    .map_err(Failure::input)?,
+            ))
+        })
+        .collect::<Outcome<Vec<_>>>()?;
+    if args.json {
+        let scores: Vec<_> = scores
+            .iter()
+            .map(|(name, score)| Row::new(name, score))
+            .collect();
+        return print_json(&serde_json::json!({ "scores": scores }));
+    }
+    output::print(
+        &scores
+            .iter()
+            .map(|(_, score)| line(args, score))
+            .collect::<String>(),
+    )
+}
+
+fn sentences(
+    args: &Args,
+    metrics: &[Named],
+    hypotheses: &[String],
+    references: &[Vec<String>],
+) -> Outcome {
+    let mut text = String::new();
+    let mut list = Vec::new();
+    let scores = metrics.iter().map(|(name, metric)| {
+        let metric = metric.clone().for_sentences();
+        let statistics = metric
+            .corpus_statistics(hypotheses, references)
+            .map_err(Failure::input)?;
+        let scores = statistics
+            .iter()
+            .map(|line| metric.score_from(line, references.len()));
+        Ok((
+            name.as_str(),
+            scores
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(Failure::internal)?,
+        ))
+    });
+    let scores = scores.collect::<Outcome<Vec<_>>>()?;
+    for index in 0..hypotheses.len() {
+        let of_line = scores.iter().map(|(name, scores)| (*name, &scores[index]));
+        if args.json {
+            list.push(Sentence {
+                line: index + 1,
+                scores: of_line.map(|(name, score)| Row::new(name, score)).collect(),
+            });
+        } else {
+            text.extend(of_line.map(|(_, score)| line(args, score)));
+        }
+    }
+    if args.json {
+        print_json(&serde_json::json!({ "sentences": list }))
+    } else {
+        output::print(&text)
+    }
+}
+
+fn print_json(value: &serde_json::Value) -> Outcome {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
+    output::print(&(text + "\n"))
+}
+
+fn line(args: &Args, score: &Score) -> String {
+    score.line(args.width.into(), args.short) + "\n"
+}
+
+/// The library counts streams; here they are files, and files have names.
+fn check_parallel(args: &Args, hypotheses: &[String], references: &[Vec<String>]) -> Outcome {
+    let wrong = args
+        .references
+        .iter()
+        .zip(references)
+        .find(|(_, lines)| lines.len() != hypotheses.len());
+    let Some((path, lines)) = wrong else {
+        return Ok(());
+    };
+    let mut message = String::new();
+    let _ = write!(
+        message,
+        "{} has {} lines, {} has {}: they must be parallel",
+        input::name(path),
+        lines.len(),
+        input::name(&args.hypotheses),
+        hypotheses.len()
+    );
+    let hint = "a sentence a line, an empty line where a translation is missing";
+    Err(Failure::input(anyhow::anyhow!(message)).hint(hint))
+}
+
+fn metrics(args: &Args) -> Outcome<Vec<Named>> {
+    let smoothing = Smoothing::parse(&args.smooth, args.smooth_value).map_err(Failure::input)?;
+    let bleu = |tokenizer| Bleu {
+        tokenizer,
+        smoothing,
+        lowercase: args.lowercase,
+        effective_order: false,
+    };
+    let mut metrics = Vec::new();
+    for asked in args.metric.iter().map(|name| name.trim().to_lowercase()) {
+        let metric = if asked == "spbleu" {
+            Metric::Bleu(bleu(sentencepiece(args, &asked)?))
+        } else {
+            match Metric::parse(&asked).map_err(Failure::input)? {
+                Metric::Bleu(_) => Metric::Bleu(bleu(tokenizer(args)?)),
+                Metric::Chrf(mut chrf) => {
+                    chrf.lowercase = args.lowercase;
+                    chrf.whitespace = args.chrf_whitespace;
+                    Metric::Chrf(chrf)
+                }
+                Metric::Ter(mut ter) => {
+                    ter.case_sensitive = args.ter_case_sensitive;
+                    ter.normalized = args.ter_normalized;
+                    ter.no_punctuation = args.ter_no_punct;
+                    ter.asian_support = args.ter_asian_support;
+                    Metric::Ter(ter)
+                }
+                other => other,
+            }
+        };
+        metrics.push((asked, metric));
+    }
+    Ok(metrics)
+}
+
+fn tokenizer(args: &Args) -> Outcome<Tokenizer> {
+    match Tokenizer::parse(&args.tokenize) {
+        Err(EvaluateError::NeedsSentencePiece { name }) => sentencepiece(args, &name),
+        other => other.map_err(Failure::input),
+    }
+}
+
+/// The tokenizer of the model that `--spm` names.
+fn sentencepiece(args: &Args, asked: &str) -> Outcome<Tokenizer> {
+    let Some(path) = &args.spm else {
+        let error = EvaluateError::NeedsSentencePiece { name: asked.into() };
+        return Err(Failure::input(error).hint("name it with --spm FILE"));
+    };
+    Err(Failure::input(anyhow::anyhow!(
+        "{}: this build does not read SentencePiece models",
+        path.display()
+    ))
+    .hint("use chrf++, or bleu with --tokenize char"))
+}

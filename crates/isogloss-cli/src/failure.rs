@@ -1,0 +1,86 @@
+//! How a command ends when it does not succeed.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// What kind of failure it is; decides on the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Arguments or input files are wrong: 2.
+    Input,
+    /// Anything that is not the user's to mend: 3.
+    Internal,
+    /// Whoever read our output has stopped reading; that is no failure: 0.
+    ClosedPipe,
+}
+
+/// An error with its kind and, where there is one, a hint at what to do.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+/// What a command returns.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// Wrong arguments or input.
+    pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            kind: Kind::Input,
+            error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// A fault of the program or the machine.
+    pub(crate) fn internal(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            kind: Kind::Internal,
+            error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// A failed write to stdout.
+    pub(crate) fn output(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self {
+                kind: Kind::ClosedPipe,
+                error: error.into(),
+                hint: None,
+            };
+        }
+        Self::internal(anyhow::Error::from(error).context("cannot write to stdout"))
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Tells the user, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let code = match self.kind {
+            Kind::ClosedPipe => return ExitCode::SUCCESS,
+            Kind::Input => 2,
+            Kind::Internal => 3,
+        };
+        eprintln!("{self}");
+        ExitCode::from(code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The alternate form holds the causes too: `cannot read x: no such file`.
+        write!(f, "error: {:#}", self.error)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the program as its users run it.
+
+mod score;

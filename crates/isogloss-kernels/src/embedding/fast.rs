@@ -1,0 +1,99 @@
+//! Embedding by blocks of rows, its backward by blocks of columns.
+
+use crate::cpu::Cpu;
+use crate::matmul::{Mat, MatData};
+use crate::scratch::SharedMut;
+use crate::simd::multiversion;
+
+/// Rows of a task.
+const ROWS: usize = 16;
+/// Columns of a task of the backward pass, in which rows follow each other in order.
+const COLS: usize = 64;
+
+/// [`crate::Backend::embed`] for [`Cpu`].
+pub(crate) fn forward(
+    cpu: &Cpu,
+    ids: &[u32],
+    table: Mat<'_, f32>,
+    scale: f32,
+    position_ids: &[u32],
+    positions: &[f32],
+    y: &mut [f32],
+) {
+    let width = table.cols();
+    assert!(
+        ids.len() == position_ids.len() && y.len() == ids.len() * width,
+        "lengths of an embedding"
+    );
+    assert_eq!(table.col_stride(), 1, "an embedding's rows are contiguous");
+    let stride = table.row_stride();
+    cpu.chunks(y, ROWS * width, 2, |task, y| {
+        let at = task * ROWS;
+        let rows = ids[at..].iter().zip(&position_ids[at..]);
+        for (y, (&id, &position)) in y.chunks_exact_mut(width).zip(rows) {
+            let position = &positions[position as usize * width..][..width];
+            let (id, path) = (id as usize, cpu.path());
+            assert!(id < table.rows(), "token {id} of {}", table.rows());
+            match table.data() {
+                MatData::Real(d) => embed_row(path, &d[id * stride..], scale, position, y),
+                MatData::Bf16(d) => {
+                    let row: &[u16] = bytemuck::cast_slice(&d[id * stride..][..width]);
+                    embed_row_bf16(path, row, scale, position, y);
+                }
+            }
+        }
+    });
+}
+
+multiversion! {
+    fn embed_row(row: &[f32], scale: f32, position: &[f32], y: &mut [f32]) {
+        for ((y, &x), &position) in y.iter_mut().zip(row).zip(position) {
+            *y = scale * x + position;
+        }
+    }
+}
+
+multiversion! {
+    fn embed_row_bf16(row: &[u16], scale: f32, position: &[f32], y: &mut [f32]) {
+        for ((y, &x), &position) in y.iter_mut().zip(row).zip(position) {
+            *y = scale * f32::from_bits(u32::from(x) << 16) + position;
+        }
+    }
+}
+
+/// [`crate::Backend::embed_backward`] for [`Cpu`].
+pub(crate) fn backward(
+    cpu: &Cpu,
+    ids: &[u32],
+    scale: f32,
+    width: usize,
+    dy: &[f32],
+    dtable: &mut [f32],
+) {
+    assert_eq!(dy.len(), ids.len() * width, "rows of {width}");
+    if width == 0 {
+        return;
+    }
+    let rows = dtable.len() / width;
+    if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
+        panic!("token {id} of {rows}");
+    }
+    let table = SharedMut::new(dtable);
+    cpu.run(width.div_ceil(COLS), 2 * dy.len(), |task| {
+        let col = task * COLS;
+        let cols = COLS.min(width - col);
+        for (&id, dy) in ids.iter().zip(dy.chunks_exact(width)) {
+            // SAFETY: the row was checked to exist, the columns are within it and no other task's, and the last reference is gone.
+            let row = unsafe { table.slice(id as usize * width + col, cols) };
+            add_scaled(cpu.path(), scale, &dy[col..], row);
+        }
+    });
+}
+
+multiversion! {
+    fn add_scaled(scale: f32, x: &[f32], y: &mut [f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += scale * x;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The micro-kernels for AVX-512: 14 x 32, 28 of the 32 registers for sums. A word of `a` is broadcast to both vectors of `b`; a
+//! word is an `f32` or a pair of bf16.
+
+use std::arch::x86_64::*;
+
+use crate::matmul::kernel::{MicroKernel, Tile, Word};
+use crate::matmul::pack512::{pack, pack_pairs};
+
+const LANES: usize = 16;
+
+pub(super) static F32: MicroKernel = MicroKernel {
+    rows: 14,
+    lanes: LANES,
+    depth: 256,
+    word: Word::F32,
+    run,
+    pack,
+};
+
+pub(super) static ROUNDED: MicroKernel = MicroKernel {
+    word: Word::Rounded,
+    ..F32
+};
+
+pub(super) static PAIR: MicroKernel = MicroKernel {
+    depth: 512,
+    word: Word::Pair,
+    run: run_pairs,
+    pack: pack_pairs,
+    ..F32
+};
+
+/// Calls `$tile_of::<rows, vectors>`.
+macro_rules! by_size {
+    ($tile:ident, $tile_of:ident, $($m:literal)*) => {
+        if $tile.width == LANES {
+            match $tile.rows {
+                $($m => $tile_of::<$m, 1>($tile),)*
+                _ => $tile_of::<14, 1>($tile),
+            }
+        } else {
+            match $tile.rows {
+                $($m => $tile_of::<$m, 2>($tile),)*
+                _ => $tile_of::<14, 2>($tile),
+            }
+        }
+    };
+}
+
+/// # Safety
+/// As [`MicroKernel::run`], with AVX512F.
+#[target_feature(enable = "avx512f")]
+unsafe fn run(tile: &Tile) {
+    // SAFETY: the caller's promise; the constants are the tile's size.
+    unsafe { by_size!(tile, tile_of, 1 2 3 4 5 6 7 8 9 10 11 12 13) }
+}
+
+/// # Safety
+/// As [`MicroKernel::run`], with AVX512F and AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn run_pairs(tile: &Tile) {
+    // SAFETY: the caller's promise; the constants are the tile's size.
+    unsafe { by_size!(tile, tile_of_pairs, 1 2 3 4 5 6 7 8 9 10 11 12 13) }
+}
+
+/// # Safety
+/// As [`run`]; the tile has `M` rows and `16 V` columns.
+#[target_feature(enable = "avx512f")]
+unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
+    let mut sums = [[_mm512_setzero_ps(); V]; M];
+    let mut a = tile.a.cast::<f32>();
+    let mut b = tile.b.cast::<f32>();
+    for _ in 0..tile.words {
+        // SAFETY: the panels hold `words` times what is read here.
+        unsafe {
+            let mut values = [_mm512_setzero_ps(); V];
+            for (v, value) in values.iter_mut().enumerate() {
+                *value = _mm512_loadu_ps(b.add(v * LANES));
+            }
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let x = _mm512_set1_ps(*a.add(i));
+                for (sum, &value) in sums.iter_mut().zip(&values) {
+                    *sum = _mm512_fmadd_ps(x, value, *sum);
+                }
+            }
+            a = a.add(M);
+            b = b.add(V * LANES);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(tile, &sums) }
+}
+
+/// # Safety
+/// As [`run_pairs`]; the tile has `M` rows and `16 V` columns.
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn tile_of_pairs<const M: usize, const V: usize>(tile: &Tile) {
+    // SAFETY: both are 64 bytes of any bits.
+    let pairs = |x: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(x) };
+    let mut sums = [[_mm512_setzero_ps(); V]; M];
+    let mut a = tile.a.cast::<i32>();
+    let mut b = tile.b.cast::<i32>();
+    for _ in 0..tile.words {
+        // SAFETY: the panels hold `words` times what is read here.
+        unsafe {
+            let mut values = [_mm512_setzero_si512(); V];
+            for (v, value) in values.iter_mut().enumerate() {
+                *value = _mm512_loadu_epi32(b.add(v * LANES));
+            }
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let x = _mm512_set1_epi32(*a.add(i));
+                for (sum, &value) in sums.iter_mut().zip(&values) {
+                    *sum = _mm512_dpbf16_ps(*sum, pairs(x), pairs(value));
+                }
+            }
+            a = a.add(M);
+            b = b.add(V * LANES);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(tile, &sums) }
+}
+
+/// The epilogue of a tile.
+///
+/// # Safety
+/// As [`run`]; the tile has `M` rows and `16 V` columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store<const M: usize, const V: usize>(tile: &Tile, sums: &[[__m512; V]; M]) {
+    let alpha = _mm512_set1_ps(tile.alpha);
+    for v in 0..V {
+        let cols = tile.cols.saturating_sub(v * LANES).min(LANES);
+        if cols == 0 {
+            break;
+        }
+        let mask = ((1u32 << cols) - 1) as __mmask16;
+        // SAFETY: the mask keeps to the tile's columns; the bias, if any, is as long.
+        unsafe {
+            let bias = if tile.bias.is_null() {
+                None
+            } else {
+                Some(_mm512_maskz_loadu_ps(mask, tile.bias.add(v * LANES)))
+            };
+            for (i, sums) in sums.iter().enumerate() {
+                let c = tile.c.add(i * tile.c_stride + v * LANES);
+                let mut x = _mm512_mul_ps(alpha, sums[v]);
+                if let Some(bias) = bias {
+                    x = _mm512_add_ps(x, bias);
+                }
+                if tile.accumulate {
+                    x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, c));
+                }
+                if tile.relu {
+                    // The second operand is what NaN gives.
+                    x = _mm512_max_ps(_mm512_setzero_ps(), x);
+                }
+                _mm512_mask_storeu_ps(c, mask, x);
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The product by blocks: operands are packed, micro-kernels run over the panels.
+//!
+//! Every element of `c` is a sum over the inner dimension in one fixed order: blocks of [`MicroKernel::depth`], one after the other
+//! within. Which tile an element falls into, how many rows there are and how many threads run changes nothing.
+
+use crate::backend::Epilogue;
+use crate::cpu::{Cpu, KernelPath, Precision};
+use crate::matmul::kernel::{MicroKernel, Tile, select};
+use crate::matmul::pack::{Operand, Part};
+use crate::matmul::{Mat, MatMut};
+use crate::scratch::{Scratch, SharedMut};
+
+/// Most rows and columns of a task: packed blocks of a quarter and of three quarters of a megabyte, for the second-level cache.
+const TASK_ROWS: usize = 336;
+const TASK_COLS: usize = 768;
+
+/// Tasks are not cut below this many multiply-adds.
+const MIN_TASK: usize = 1 << 17;
+
+/// A rectangle of `c`.
+#[derive(Debug, Clone, Copy)]
+struct Area {
+    row: usize,
+    rows: usize,
+    col: usize,
+    cols: usize,
+}
+
+/// A product that is about to be computed.
+struct Product<'a> {
+    kernel: &'static MicroKernel,
+    a: Operand<'a>,
+    b: Operand<'a>,
+    depth: usize,
+    epilogue: Epilogue<'a, f32>,
+    c: SharedMut<f32>,
+    c_stride: usize,
+}
+
+/// [`crate::Backend::matmul`] for [`Cpu`].
+pub(crate) fn fast(
+    cpu: &Cpu,
+    a: Mat<'_, f32>,
+    b: Mat<'_, f32>,
+    epilogue: Epilogue<'_, f32>,
+    c: MatMut<'_, f32>,
+) {
+    let (m, n, k) = (c.rows(), c.cols(), a.cols());
+    let kernel = select(cpu.path(), cpu.precision());
+    let product = product(kernel, a, b, epilogue, c);
+    if m == 0 || n == 0 {
+        return;
+    }
+    let work = m * n * k.max(1);
+    let (rows, cols) = task_size(kernel, m, n, work, cpu.threads_for(work));
+    let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
+    cpu.run(down * across, work, |task| {
+        let (row, col) = (task % down * rows, task / down * cols);
+        product.compute(Area {
+            row,
+            rows: rows.min(m - row),
+            col,
+            cols: cols.min(n - col),
+        });
+    });
+}
+
+/// The same on the calling thread, for products inside a task.
+pub(crate) fn serial(
+    path: KernelPath,
+    precision: Precision,
+    a: Mat<'_, f32>,
+    b: Mat<'_, f32>,
+    epilogue: Epilogue<'_, f32>,
+    c: MatMut<'_, f32>,
+) {
+    let (m, n) = (c.rows(), c.cols());
+    let product = product(select(path, precision), a, b, epilogue, c);
+    for col in (0..n).step_by(TASK_COLS) {
+        for row in (0..m).step_by(TASK_ROWS) {
+            product.compute(Area {
+                row,
+                rows: TASK_ROWS.min(m - row),
+                col,
+                cols: TASK_COLS.min(n - col),
+            });
+        }
+    }
+}
+
+fn product<'a>(
+    kernel: &'static MicroKernel,
+    a: Mat<'a, f32>,
+    b: Mat<'a, f32>,
+    epilogue: Epilogue<'a, f32>,
+    mut c: MatMut<'a, f32>,
+) -> Product<'a> {
+    assert!(
+        a.cols() == b.rows() && a.rows() == c.rows() && b.cols() == c.cols(),
+        "product of {} x {} and {} x {} into {} x {}",
+        a.rows(),
+        a.cols(),
+        b.rows(),
+        b.cols(),
+        c.rows(),
+        c.cols()
+    );
+    if let Some(bias) = epilogue.bias {
+        assert_eq!(bias.len(), c.cols(), "bias of a product");
+    }
+    Product {
+        kernel,
+        a: Operand::rows_of(a),
+        b: Operand::cols_of(b),
+        depth: a.cols(),
+        epilogue,
+        c_stride: c.row_stride(),
+        c: SharedMut::new(c.data()),
+    }
+}
+
+/// Rows and columns of a task: as even as can be, whole tiles, several for each thread where there is enough to do.
+fn task_size(
+    kernel: &MicroKernel,
+    m: usize,
+    n: usize,
+    work: usize,
+    threads: usize,
+) -> (usize, usize) {
+    let (mut down, mut across) = (m.div_ceil(TASK_ROWS), n.div_ceil(TASK_COLS));
+    let want = if threads == 1 { 1 } else { 3 * threads };
+    while down * across < want && work / (down * across) >= 2 * MIN_TASK {
+        // Columns first: the rows are packed again for each, and there are rarely more of them.
+        if n / across >= (m / down).min(4 * kernel.lanes) && n / across > 2 * kernel.lanes {
+            across += 1;
+        } else if m / down > kernel.rows {
+            down += 1;
+        } else {
+            break;
+        }
+    }
+    (
+        m.div_ceil(down).next_multiple_of(kernel.rows),
+        n.div_ceil(across).next_multiple_of(2 * kernel.lanes),
+    )
+}
+
+/// `count` cut into panels of at most `most`, as even as can be: the first of each, and its size.
+fn even_panels(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+    let panels = count.div_ceil(most).max(1);
+    let (size, larger) = (count / panels, count % panels);
+    (0..panels).map(move |p| (p * size + p.min(larger), size + usize::from(p < larger)))
+}
+
+impl Product<'_> {
+    /// The columns of a task cut into panels: the first of each, how many exist, and how many the panel has.
+    fn col_panels(&self, count: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+        let lanes = self.kernel.lanes;
+        (0..count).step_by(2 * lanes).map(move |col| {
+            let cols = (count - col).min(2 * lanes);
+            (col, cols, if cols <= lanes { lanes } else { 2 * lanes })
+        })
+    }
+
+    /// Computes an area of `c`, which no other thread may touch meanwhile.
+    fn compute(&self, area: Area) {
+        let word = self.kernel.word;
+        let block_words = self.depth.min(self.kernel.depth).div_ceil(word.depth());
+        let width = area.cols.next_multiple_of(2 * self.kernel.lanes);
+        let mut a_words = Scratch::take(block_words * area.rows);
+        let mut b_words = Scratch::take(block_words * width);
+        let a_words: &mut [u32] = bytemuck::cast_slice_mut(&mut a_words);
+        let b_words: &mut [u32] = bytemuck::cast_slice_mut(&mut b_words);
+        let blocks = self.depth.div_ceil(self.kernel.depth).max(1);
+        for block in 0..blocks {
+            let inner = block * self.kernel.depth;
+            let depth = (self.depth - inner).min(self.kernel.depth);
+            self.pack(area, inner, depth, a_words, b_words);
+            let words = depth.div_ceil(word.depth());
+            let tile = Tile {
+                words,
+                c_stride: self.c_stride,
+                ..Tile::epilogue(&self.epilogue, block, blocks)
+            };
+            self.multiply(area, tile, a_words, b_words);
+        }
+    }
+
+    /// Packs a block of both operands.
+    fn pack(
+        &self,
+        area: Area,
+        inner: usize,
+        depth: usize,
+        a_words: &mut [u32],
+        b_words: &mut [u32],
+    ) {
+        let word = self.kernel.word;
+        let words = depth.div_ceil(word.depth());
+        let pack = |operand: &Operand<'_>, outer, count, width, out: &mut [u32]| {
+            let part = Part {
+                outer,
+                count,
+                inner,
+                depth,
+            };
+            let panel = operand.panel(part, word, width);
+            assert!(out.len() >= words * width, "space for a panel");
+            // SAFETY: `select` gave a kernel whose instructions the machine has; `panel` checked that the part lies within the
+            // operand, whose view checked that its elements lie within its slice; the panel has space.
+            unsafe { (self.kernel.pack)(&panel, out.as_mut_ptr()) }
+        };
+        for (row, rows) in even_panels(area.rows, self.kernel.rows) {
+            pack(
+                &self.a,
+                area.row + row,
+                rows,
+                rows,
+                &mut a_words[words * row..],
+            );
+        }
+        for (col, cols, width) in self.col_panels(area.cols) {
+            pack(
+                &self.b,
+                area.col + col,
+                cols,
+                width,
+                &mut b_words[words * col..],
+            );
+        }
+    }
+
+    /// Multiplies the packed blocks of an area.
+    fn multiply(&self, area: Area, tile: Tile, a_words: &[u32], b_words: &[u32]) {
+        let rows_of = even_panels(area.rows, self.kernel.rows);
+        for (col, cols, width) in self.col_panels(area.cols) {
+            let b = b_words[tile.words * col..][..tile.words * width].as_ptr();
+            for (row, rows) in rows_of.clone() {
+                let a = a_words[tile.words * row..][..tile.words * rows].as_ptr();
+                let at = (area.row + row) * self.c_stride + area.col + col;
+                // SAFETY: `select` gave a kernel whose instructions the machine has; the panels were just sliced to their size;
+                // the tile lies within `c`, whose view checked that its elements lie within its slice, and in an area that no other
+                // thread touches; the bias was checked to be as long as a row.
+                unsafe {
+                    let bias = if tile.bias.is_null() {
+                        tile.bias
+                    } else {
+                        tile.bias.add(area.col + col)
+                    };
+                    (self.kernel.run)(&Tile {
+                        rows,
+                        width,
+                        cols,
+                        a,
+                        b,
+                        c: self.c.at(at),
+                        bias,
+                        ..tile
+                    });
+                }
+            }
+        }
+    }
+}

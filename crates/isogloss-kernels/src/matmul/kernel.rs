@@ -1,0 +1,121 @@
+//! What a micro-kernel is: the part of the product that is written for one kind of instruction. A new kind (AMX, say) is a
+//! [`MicroKernel`] and a line in [`select`].
+
+use crate::backend::Epilogue;
+use crate::cpu::{KernelPath, Precision};
+use crate::matmul::portable;
+
+#[cfg(target_arch = "x86_64")]
+use crate::matmul::{avx2, avx512};
+
+/// What a packed operand is made of. All are 32 bits wide, so that packing is one transpose for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// An `f32`.
+    F32,
+    /// An `f32` that was rounded to bf16 and widened again.
+    Rounded,
+    /// Two bf16 of consecutive `k`, the first in the low half; an odd depth is filled up with zero.
+    Pair,
+}
+
+impl Word {
+    /// Steps of the inner dimension in a word.
+    pub(super) fn depth(self) -> usize {
+        match self {
+            Word::F32 | Word::Rounded => 1,
+            Word::Pair => 2,
+        }
+    }
+}
+
+/// A kernel for tiles of up to `rows` x `2 lanes`, and how its operands are packed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MicroKernel {
+    /// Most rows of a tile.
+    pub rows: usize,
+    /// Columns of a tile are one or two of these.
+    pub lanes: usize,
+    /// Inner dimension of a block. Blocks are added up in `c`, so this decides the order of summation: it's fixed for a kernel.
+    pub depth: usize,
+    /// What the operands are packed as.
+    pub word: Word,
+    /// Writes a tile.
+    ///
+    /// # Safety
+    /// The machine has the kernel's instructions, and the pointers of [`Tile`] are good.
+    pub run: unsafe fn(&Tile),
+    /// Packs panels of an operand.
+    pub pack: super::pack::PackFn,
+}
+
+/// One call of a micro-kernel: `c = act(alpha a b + bias + c)` of `rows x cols`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tile {
+    /// Rows of the tile, `1..=MicroKernel::rows`.
+    pub rows: usize,
+    /// Columns of the packed panel: `lanes` or `2 lanes`.
+    pub width: usize,
+    /// Columns that exist in `c`, `1..=width`.
+    pub cols: usize,
+    /// Words of the inner dimension.
+    pub words: usize,
+    /// `words x rows` packed words.
+    pub a: *const u32,
+    /// `words x width` packed words.
+    pub b: *const u32,
+    /// First element of the tile.
+    pub c: *mut f32,
+    /// Distance of two rows of `c`.
+    pub c_stride: usize,
+    /// Factor of the product.
+    pub alpha: f32,
+    /// `cols` values to add to every row, or null.
+    pub bias: *const f32,
+    /// Whether `c` is added to.
+    pub accumulate: bool,
+    /// Whether to rectify.
+    pub relu: bool,
+}
+
+impl Tile {
+    /// What is left to do for block `block` of `blocks` along the inner dimension: the bias goes into the first, later ones
+    /// add to it, the last rectifies.
+    pub(super) fn epilogue(epilogue: &Epilogue<'_, f32>, block: usize, blocks: usize) -> Tile {
+        Tile {
+            rows: 0,
+            width: 0,
+            cols: 0,
+            words: 0,
+            a: std::ptr::null(),
+            b: std::ptr::null(),
+            c: std::ptr::null_mut(),
+            c_stride: 0,
+            alpha: epilogue.alpha,
+            bias: match epilogue.bias {
+                Some(bias) if block == 0 => bias.as_ptr(),
+                _ => std::ptr::null(),
+            },
+            accumulate: epilogue.accumulate || block > 0,
+            relu: epilogue.relu && block + 1 == blocks,
+        }
+    }
+}
+
+/// The kernel of a path and a precision.
+pub(super) fn select(path: KernelPath, precision: Precision) -> &'static MicroKernel {
+    match (path, precision) {
+        #[cfg(target_arch = "x86_64")]
+        (KernelPath::Avx512Bf16, Precision::Bf16) => &avx512::PAIR,
+        #[cfg(target_arch = "x86_64")]
+        (KernelPath::Avx512Bf16 | KernelPath::Avx512, Precision::F32) => &avx512::F32,
+        #[cfg(target_arch = "x86_64")]
+        (KernelPath::Avx512, Precision::Bf16) => &avx512::ROUNDED,
+        #[cfg(target_arch = "x86_64")]
+        (KernelPath::Avx2, Precision::F32) => &avx2::F32,
+        #[cfg(target_arch = "x86_64")]
+        (KernelPath::Avx2, Precision::Bf16) => &avx2::ROUNDED,
+        (_, Precision::F32) => &portable::F32,
+        (_, Precision::Bf16) => &portable::ROUNDED,
+    }
+}

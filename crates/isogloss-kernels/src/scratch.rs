@@ -1,0 +1,88 @@
+//! Buffers that a thread keeps: a kernel borrows one and gives it back, so that a training step doesn't allocate.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+/// A cache line, so that packed panels start at one.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+thread_local! {
+    static FREE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A borrowed buffer of `f32`, at a 64-byte boundary. It holds whatever its last user left.
+pub(crate) struct Scratch {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Scratch {
+    /// A buffer of `len` values. Several may be borrowed at a time.
+    pub(crate) fn take(len: usize) -> Self {
+        let mut lines = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        let need = len.div_ceil(16);
+        if lines.len() < need {
+            lines.resize(need, Line([0.0; 16]));
+        }
+        Scratch { lines, len }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        // Fails only while the thread ends; then the buffer is simply freed.
+        let _ = FREE.try_with(|free| free.borrow_mut().push(lines));
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `lines` holds at least `len` values, initialised, in lines of 16 without padding.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `deref`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// A pointer that tasks on several threads write through, each to its own elements.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedMut<T>(*mut T);
+
+// SAFETY: the pointer comes from a `&mut [T]` that outlives the tasks; users of `get` promise disjoint elements.
+unsafe impl<T: Send> Send for SharedMut<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for SharedMut<T> {}
+
+impl<T> SharedMut<T> {
+    pub(crate) fn new(values: &mut [T]) -> Self {
+        SharedMut(values.as_mut_ptr())
+    }
+
+    /// The pointer to element `at`.
+    ///
+    /// # Safety
+    /// `at` is within the slice that this was made of, or one past it.
+    pub(crate) unsafe fn at(self, at: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(at) }
+    }
+
+    /// Elements `at..at + len`.
+    ///
+    /// # Safety
+    /// They are within the slice that this was made of, the slice's borrow is alive, and no other reference to them is.
+    pub(crate) unsafe fn slice<'a>(self, at: usize, len: usize) -> &'a mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), len) }
+    }
+}

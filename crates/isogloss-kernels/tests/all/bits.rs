@@ -1,0 +1,147 @@
+//! What must not change a single bit: the number of threads, and what else is in the batch.
+
+use isogloss_kernels::{
+    AttentionShape, Backend, Cpu, Epilogue, KernelPath, LabelSmoothing, Mat, MatMut, Precision,
+    Span,
+};
+
+use crate::{assert_same_bits, backends_of, values};
+
+fn product(cpu: &Cpu, a: &[f32], b: Mat<'_, f32>, m: usize) -> Vec<f32> {
+    let mut c = vec![0.0; m * b.cols()];
+    let a = Mat::new(a, m, b.rows());
+    cpu.matmul(a, b, Epilogue::default(), MatMut::new(&mut c, m, b.cols()));
+    c
+}
+
+#[test]
+fn a_row_of_a_product_is_the_same_alone_and_among_others() {
+    let (m, n, k) = (75, 130, 600);
+    let (a, b) = (values(1, m * k), values(2, k * n));
+    for precision in [Precision::F32, Precision::Bf16] {
+        for cpu in backends_of(precision) {
+            for b in [Mat::new(&b, k, n), Mat::new(&b, n, k).t()] {
+                let all = product(&cpu, &a, b, m);
+                for (first, rows) in [(0, 1), (3, 2), (10, 7), (31, 16), (74, 1)] {
+                    let part = product(&cpu, &a[first * k..][..rows * k], b, rows);
+                    assert_same_bits(&cpu, "row", &part, &all[first * n..][..rows * n]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_column_of_a_product_is_the_same_alone_and_among_others() {
+    let (m, n, k) = (20, 130, 300);
+    let (a, b) = (values(1, m * k), values(2, n * k));
+    for precision in [Precision::F32, Precision::Bf16] {
+        for cpu in backends_of(precision) {
+            let all = product(&cpu, &a, Mat::new(&b, n, k).t(), m);
+            for col in [0, 15, 31, 32, 129] {
+                let part = product(&cpu, &a, Mat::new(&b[col * k..][..k], 1, k).t(), m);
+                let expected: Vec<f32> = (0..m).map(|i| all[i * n + col]).collect();
+                assert_same_bits(&cpu, "column", &part, &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let (n, d, classes) = (260, 96, 1100);
+    for precision in [Precision::F32, Precision::Bf16] {
+        for path in KernelPath::available() {
+            let run = |threads: usize| {
+                let cpu = Cpu::with_path(threads, path)
+                    .unwrap()
+                    .with_precision(precision);
+                let (x, e) = (values(1, n * d), values(2, classes * d));
+                let mut all = product(&cpu, &x, Mat::new(&e, classes, d).t(), n);
+                let targets: Vec<u32> = (0..n as u32).collect();
+                let (mut loss, mut nll, mut dh) = (vec![0.0; n], vec![0.0; n], vec![0.0; n * d]);
+                let smoothing = LabelSmoothing {
+                    eps: 0.1,
+                    ..LabelSmoothing::default()
+                };
+                let mut dtable = vec![0.0; classes * d];
+                cpu.head_loss(
+                    &x,
+                    Mat::new(&e, classes, d),
+                    &targets,
+                    smoothing,
+                    &mut loss,
+                    &mut nll,
+                    Some(&mut dh),
+                    Some(&mut dtable),
+                );
+                let (mut y, mut stats, mut dx) =
+                    (vec![0.0; n * d], vec![0.0; 2 * n], vec![0.0; n * d]);
+                let (gamma, mut dgamma, mut dbeta) = (values(3, d), vec![0.0; d], vec![0.0; d]);
+                cpu.layer_norm(&x, &gamma, &gamma, 1e-5, &mut y, &mut stats);
+                cpu.layer_norm_backward(
+                    &y,
+                    &x,
+                    &stats,
+                    &gamma,
+                    &mut dx,
+                    Some((&mut dgamma, &mut dbeta)),
+                );
+                let mut sums = vec![0.0; d];
+                cpu.add_column_sums(&x, &mut sums);
+                for part in [loss, nll, dh, dtable, y, stats, dx, dgamma, dbeta, sums] {
+                    all.extend(part);
+                }
+                (cpu.sum_squares(&all).to_bits(), all)
+            };
+            let (squares, one) = run(1);
+            for threads in [2, 3, 5] {
+                let (more_squares, more) = run(threads);
+                let cpu = Cpu::with_path(threads, path).unwrap();
+                assert_same_bits(&cpu, "result", &more, &one);
+                assert_eq!(squares, more_squares);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cached_step_attends_like_the_whole_sentence() {
+    let shape = AttentionShape {
+        heads: 3,
+        head_dim: 16,
+        scale: 0.25,
+        causal: true,
+    };
+    let (len, width) = (100, 48);
+    let (q, k, v) = (
+        values(1, len * width),
+        values(2, len * width),
+        values(3, len * width),
+    );
+    for cpu in crate::backends() {
+        let (mut out, mut lse) = (vec![0.0; len * width], vec![0.0; len * 3]);
+        let whole = Span {
+            q_start: 0,
+            q_len: len,
+            k_start: 0,
+            k_len: len,
+            key: 0,
+        };
+        cpu.attention(shape, &q, &k, &v, &[whole], None, &mut out, &mut lse);
+        for at in [0, 1, 17, 63, 64, 99] {
+            let step = Span {
+                q_start: 0,
+                q_len: 1,
+                k_start: 0,
+                k_len: at + 1,
+                key: 0,
+            };
+            let (mut row, mut row_lse) = (vec![0.0; width], vec![0.0; 3]);
+            let query = &q[at * width..][..width];
+            cpu.attention(shape, query, &k, &v, &[step], None, &mut row, &mut row_lse);
+            assert_same_bits(&cpu, "out", &row, &out[at * width..][..width]);
+            assert_same_bits(&cpu, "lse", &row_lse, &lse[at * 3..][..3]);
+        }
+    }
+}

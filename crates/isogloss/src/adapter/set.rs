@@ -1,0 +1,143 @@
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::adapter::bank::Adapters;
+use crate::adapter::spec::{AdapterError, Half, Preset, SitePlan, UpdatePlan, lay_out};
+use crate::batch::LanguageId;
+use crate::language::{Direction, Language, LanguageSide};
+use crate::model::uniform;
+use crate::params::ParamStore;
+
+/// Updates with everything that describes them; their values lie in a [`ParamStore`], a group for each update.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdapterSet {
+    /// Languages by [`LanguageId`]. One that no update names runs on the base alone.
+    pub languages: Vec<Language>,
+    /// The preset that they were made with.
+    pub preset: Preset,
+    /// The adapted sites.
+    pub sites: Vec<SitePlan>,
+    /// The updates.
+    pub updates: Vec<UpdatePlan>,
+    /// The updates at their sites.
+    pub adapters: Adapters,
+}
+
+/// Parameter counts of a set of updates, the four that method.md asks for less the one after compaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Trainable for each update, in the set's order.
+    pub by_update: Vec<usize>,
+    /// Trainable in all.
+    pub trainable: usize,
+    /// Active for the direction that needs most.
+    pub active: usize,
+}
+
+impl AdapterSet {
+    /// No updates at all: every language runs on the base.
+    #[must_use]
+    pub fn none(languages: Vec<Language>) -> Self {
+        AdapterSet {
+            languages,
+            preset: Preset::Isogloss,
+            sites: Vec::new(),
+            updates: Vec::new(),
+            adapters: Adapters::default(),
+        }
+    }
+
+    /// Fresh updates in a store: `lora_b` zero, so that the model starts as the base; `lora_a` uniform, within `1/sqrt(in)` as
+    /// LoRA draws it (Hu et al. 2021; Kaiming with slope `sqrt 5`), or within `1/sqrt(R)` with the preset `paper`.
+    ///
+    /// # Errors
+    /// If a rank exceeds the matrix.
+    pub fn new(
+        languages: Vec<Language>,
+        preset: Preset,
+        sites: Vec<SitePlan>,
+        updates: Vec<UpdatePlan>,
+        seed: u64,
+        store: &mut ParamStore<f32>,
+    ) -> Result<Self, AdapterError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut values = |update: &UpdatePlan, plan: &SitePlan, half, shape: [usize; 2]| {
+            let limit = plan.input.len().min(plan.output.len());
+            if update.rank > limit {
+                return Err(AdapterError::RankTooLarge {
+                    name: update.name.clone(),
+                    rank: update.rank,
+                    limit,
+                    site: plan.site.to_string(),
+                });
+            }
+            let len = shape[0] * shape[1];
+            let fan_in = match preset {
+                Preset::Isogloss => shape[1],
+                Preset::Paper => update.rank,
+            };
+            Ok(match half {
+                Half::A => uniform(len, (fan_in as f32).powf(-0.5), &mut rng),
+                Half::B => vec![0.0; len],
+            })
+        };
+        let adapters = lay_out(&sites, &updates, languages.len(), store, &mut values)?;
+        Ok(AdapterSet {
+            languages,
+            preset,
+            sites,
+            updates,
+            adapters,
+        })
+    }
+
+    /// The id of a language, if the set knows it.
+    #[must_use]
+    pub fn language_id(&self, language: &Language) -> Option<LanguageId> {
+        let at = self.languages.iter().position(|l| l == language)?;
+        Some(LanguageId(at as u16))
+    }
+
+    /// Whether a language has an update.
+    #[must_use]
+    pub fn adapts(&self, language: &Language) -> bool {
+        self.language_id(language).is_some_and(|id| {
+            let mut updates = self.updates.iter();
+            updates.any(|u| u.languages.contains(&id.0))
+        })
+    }
+
+    /// Parameters that act in a direction.
+    #[must_use]
+    pub fn active(&self, direction: &Direction) -> usize {
+        let rank = |language| {
+            let id = self.language_id(language)?;
+            let update = self.updates.iter().find(|u| u.languages.contains(&id.0))?;
+            Some(update.rank)
+        };
+        let site = |plan: &SitePlan| {
+            let language = match plan.side {
+                LanguageSide::Source => &direction.source,
+                LanguageSide::Target => &direction.target,
+            };
+            rank(language).unwrap_or(0) * (plan.input.len() + plan.output.len())
+        };
+        self.sites.iter().map(site).sum()
+    }
+
+    /// Parameters by update, in all, and for the direction that needs most.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let per_rank: usize = self.sites.iter().map(|p| p.input.len() + p.output.len()).sum();
+        let by_update: Vec<usize> = self.updates.iter().map(|u| u.rank * per_rank).collect();
+        let pairs = self.languages.iter().flat_map(|source| {
+            let direction = |target: &Language| Direction::new(source.clone(), target.clone());
+            self.languages.iter().map(direction)
+        });
+        Counts {
+            trainable: by_update.iter().sum(),
+            active: pairs.map(|d| self.active(&d)).max().unwrap_or(0),
+            by_update,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! From `[[data]]` sections to rows of translations.
+
+mod jsonl;
+mod text;
+mod tsv;
+
+use std::path::Path;
+
+use super::store::Builder;
+use super::{CorpusError, DataConfig, Lines, Rows};
+use crate::language::Language;
+
+/// Adds the pairs of one section (1-based number) to the builder.
+pub(super) fn section(
+    number: usize,
+    data: &DataConfig,
+    base: &Path,
+    builder: &mut Builder,
+) -> Result<(), CorpusError> {
+    let invalid = |message: String| CorpusError::Config {
+        section: number,
+        message,
+    };
+    if let Some(only) = data.languages()
+        && only.iter().enumerate().any(|(i, l)| only[..i].contains(l))
+    {
+        return Err(invalid("a language stands in `languages` twice".into()));
+    }
+    match data {
+        DataConfig::Aligned(c) => text::aligned(c, base, builder, &invalid),
+        DataConfig::TsvPair(c) => text::pairs(c, base, builder, &invalid),
+        DataConfig::TsvMulti(c) => tsv::multi(c, base, builder),
+        DataConfig::TsvRows(c) => tsv::rows(c, base, builder, &invalid),
+        DataConfig::Jsonl(c) => jsonl::read(c, base, builder),
+    }
+}
+
+/// Whether a row is taken, by an option that takes all when absent.
+fn taken(rows: Option<&Rows>, row: u64) -> bool {
+    rows.is_none_or(|rows| rows.contains(row))
+}
+
+/// Checks that a file was long enough for its ranges.
+fn check_rows(rows: Option<&Rows>, path: &Path, available: u64) -> Result<(), CorpusError> {
+    match rows {
+        Some(rows) if rows.last_needed() > available => Err(CorpusError::RowsBeyondEnd {
+            path: path.to_owned(),
+            rows: rows.to_string(),
+            available,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that every language that a section names is there.
+fn check_found<'a>(
+    only: Option<&[Language]>,
+    found: impl Iterator<Item = &'a Language>,
+    pattern: &str,
+) -> Result<(), CorpusError> {
+    let found: Vec<&Language> = found.collect();
+    let languages: Vec<Language> = only
+        .unwrap_or_default()
+        .iter()
+        .filter(|l| !found.contains(l))
+        .cloned()
+        .collect();
+    if languages.is_empty() {
+        return Ok(());
+    }
+    Err(CorpusError::NoFiles {
+        pattern: pattern.to_owned(),
+        languages,
+    })
+}
+
+/// Splits the line that was read last into exactly `N` cells.
+fn cells<'a, const N: usize>(
+    line: &'a str,
+    path: &Path,
+    number: u64,
+) -> Result<[&'a str; N], CorpusError> {
+    let mut cells = [""; N];
+    let mut got = 0;
+    for cell in line.split('\t') {
+        if let Some(place) = cells.get_mut(got) {
+            *place = cell;
+        }
+        got += 1;
+    }
+    if got == N {
+        Ok(cells)
+    } else {
+        Err(CorpusError::Columns {
+            path: path.to_owned(),
+            line: number,
+            expected: N,
+            got,
+        })
+    }
+}
+
+/// The header of a TSV file.
+fn header(lines: &mut Lines) -> Result<Vec<String>, CorpusError> {
+    let header = lines.next_line()?.map(|line| {
+        line.split('\t')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    });
+    header.ok_or_else(|| CorpusError::Empty {
+        path: lines.path().to_owned(),
+    })
+}

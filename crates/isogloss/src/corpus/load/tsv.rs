@@ -1,0 +1,196 @@
+//! TSV with a header: a column a language, or named columns joined by a key.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::{check_found, check_rows, header, taken};
+use crate::corpus::expand::{has_placeholders, matching_files};
+use crate::corpus::store::{Builder, LanguageId};
+use crate::corpus::{CorpusError, Lines, OneOrMany, TsvMulti, TsvRows};
+use crate::language::Language;
+
+/// One column a language; an empty cell is no translation.
+pub(super) fn multi(
+    config: &TsvMulti,
+    base: &Path,
+    builder: &mut Builder,
+) -> Result<(), CorpusError> {
+    let path = base.join(&config.path);
+    let only = config.languages.as_deref();
+    let mut lines = Lines::open(&path)?;
+    let names = header(&mut lines)?;
+    let mut languages: Vec<Language> = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let language: Language = name.parse().map_err(|source| CorpusError::Language {
+            path: path.clone(),
+            line: 1,
+            source,
+        })?;
+        if let Some(before) = languages.iter().position(|l| *l == language) {
+            let (first, second) = (names[before].clone(), names[i].clone());
+            return Err(CorpusError::DuplicateLanguage {
+                language,
+                first,
+                second,
+            });
+        }
+        languages.push(language);
+    }
+    check_found(only, languages.iter(), &path.display().to_string())?;
+    let columns: Vec<Option<LanguageId>> = languages
+        .iter()
+        .map(|l| builder.wants(l, only).then(|| builder.language(l)))
+        .collect();
+    let (mut rows, mut row) = (0, Vec::with_capacity(columns.len()));
+    while let Some(line) = lines.next_line()? {
+        rows += 1;
+        row.clear();
+        let mut got = 0;
+        for cell in line.split('\t') {
+            if let Some(Some(language)) = columns.get(got)
+                && taken(config.rows.as_ref(), rows)
+                && !cell.trim().is_empty()
+            {
+                row.push((*language, builder.text(cell)?));
+            }
+            got += 1;
+        }
+        if got != columns.len() {
+            return Err(CorpusError::Columns {
+                path,
+                line: rows + 1,
+                expected: columns.len(),
+                got,
+            });
+        }
+        builder.row(&row);
+    }
+    if rows == 0 {
+        return Err(CorpusError::Empty { path });
+    }
+    check_rows(config.rows.as_ref(), &path, rows)
+}
+
+/// One file a language; rows with the same key say the same.
+pub(super) fn rows(
+    config: &TsvRows,
+    base: &Path,
+    builder: &mut Builder,
+    invalid: &dyn Fn(String) -> CorpusError,
+) -> Result<(), CorpusError> {
+    if !has_placeholders(&config.path, &["lang"]) {
+        return Err(invalid(format!(
+            "`path = \"{}\"` needs `{{lang}}` in it",
+            config.path
+        )));
+    }
+    let only = config.languages.as_deref();
+    let found = matching_files(base, &config.path, &["lang"])?;
+    check_found(only, found.iter().flat_map(|m| &m.languages), &config.path)?;
+    let mut joined = Joined::default();
+    let mut files = 0;
+    for file in found {
+        let Some(language) = file.languages.first().filter(|l| builder.wants(l, only)) else {
+            continue;
+        };
+        let language = builder.language(language);
+        read_rows(config, &file.path, language, builder, &mut joined)?;
+        files += 1;
+    }
+    let partial = joined.rows.iter().filter(|row| row.len() < files).count();
+    if partial > 0 {
+        tracing::warn!(
+            path = config.path,
+            rows = partial,
+            "keys without a row in every language"
+        );
+    }
+    for row in &joined.rows {
+        builder.row(row);
+    }
+    Ok(())
+}
+
+/// Rows of translations, in the order in which their keys were first seen.
+#[derive(Default)]
+struct Joined {
+    row_of: HashMap<String, usize>,
+    rows: Vec<Vec<(LanguageId, u32)>>,
+}
+
+fn read_rows(
+    config: &TsvRows,
+    path: &Path,
+    language: LanguageId,
+    builder: &mut Builder,
+    joined: &mut Joined,
+) -> Result<(), CorpusError> {
+    let mut lines = Lines::open(path)?;
+    let names = header(&mut lines)?;
+    let (key, text) = (
+        column(path, &names, &config.key)?,
+        column(path, &names, &config.text)?,
+    );
+    let mut conditions: Vec<(usize, &OneOrMany)> = Vec::new();
+    for (name, value) in &config.filter {
+        conditions.push((column(path, &names, name)?, value));
+    }
+    let mut seen = HashSet::new();
+    let mut rows = 0;
+    while let Some(line) = lines.next_line()? {
+        rows += 1;
+        let cells: Vec<&str> = line.split('\t').collect();
+        if cells.len() != names.len() {
+            let (expected, got) = (names.len(), cells.len());
+            return Err(CorpusError::Columns {
+                path: path.to_owned(),
+                line: rows + 1,
+                expected,
+                got,
+            });
+        }
+        if !seen.insert(cells[key].to_owned()) {
+            let key = cells[key].to_owned();
+            return Err(CorpusError::DuplicateKey {
+                path: path.to_owned(),
+                line: rows + 1,
+                key,
+            });
+        }
+        let passes = conditions
+            .iter()
+            .all(|(column, value)| value.contains(cells[*column]));
+        if passes && taken(config.rows.as_ref(), rows) {
+            let next = joined.rows.len();
+            let row = *joined.row_of.entry(cells[key].to_owned()).or_insert(next);
+            if row == next {
+                joined.rows.push(Vec::new());
+            }
+            joined.rows[row].push((language, builder.text(cells[text])?));
+        }
+    }
+    if rows == 0 {
+        return Err(CorpusError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    check_rows(config.rows.as_ref(), path, rows)
+}
+
+/// The place of a named column.
+fn column(path: &Path, names: &[String], name: &str) -> Result<usize, CorpusError> {
+    let mut places = names
+        .iter()
+        .enumerate()
+        .filter(|(_, n)| *n == name)
+        .map(|(i, _)| i);
+    let message = match (places.next(), places.next()) {
+        (Some(place), None) => return Ok(place),
+        (None, _) => format!("no column `{name}`; there are {}", names.join(", ")),
+        _ => format!("two columns `{name}`"),
+    };
+    Err(CorpusError::Header {
+        path: path.to_owned(),
+        message,
+    })
+}

@@ -1,0 +1,368 @@
+//! The pairs of all directions over texts that are stored once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::path::Path;
+
+use super::{CorpusError, DataConfig, DirectionFilter, clean_text, load};
+use crate::language::{Direction, Language};
+
+/// Parallel text in memory: for each direction a list of sentence pairs, in the order of the data.
+#[derive(Debug, Default)]
+pub struct Corpus {
+    pub(super) texts: Texts,
+    pub(super) lists: Vec<PairList>,
+    directions: Vec<(Direction, Place)>,
+}
+
+/// Where the pairs of a direction lie.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    list: usize,
+    /// The list's first language is this direction's target.
+    flipped: bool,
+}
+
+/// The pairs of two languages, for both directions.
+#[derive(Debug)]
+pub(super) struct PairList {
+    /// The smaller code first.
+    pub languages: [Language; 2],
+    /// Ids of texts.
+    pub pairs: Vec<(u32, u32)>,
+}
+
+impl Corpus {
+    /// Reads all sections; `base` is where relative paths start. The same input gives the same corpus, in the same order.
+    ///
+    /// # Errors
+    /// Whatever is wrong with a file or a section, and wanted directions or languages without a single pair.
+    pub fn load(
+        data: &[DataConfig],
+        base: &Path,
+        wanted: &DirectionFilter,
+    ) -> Result<Self, CorpusError> {
+        let mut builder = Builder::new(wanted.clone());
+        for (i, section) in data.iter().enumerate() {
+            let before = builder.pairs;
+            load::section(i + 1, section, base, &mut builder)?;
+            tracing::debug!(section = i + 1, pairs = builder.pairs - before, "read");
+        }
+        builder.finish()
+    }
+
+    /// Every direction with the number of its pairs, sorted.
+    pub fn directions(&self) -> impl ExactSizeIterator<Item = (&Direction, usize)> {
+        self.directions
+            .iter()
+            .map(|(direction, place)| (direction, self.lists[place.list].pairs.len()))
+    }
+
+    /// Pairs of a direction; 0 for one that the corpus does not hold.
+    #[must_use]
+    pub fn len(&self, direction: &Direction) -> usize {
+        self.place(direction)
+            .map_or(0, |place| self.lists[place.list].pairs.len())
+    }
+
+    /// Whether there is no pair at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lists.iter().all(|list| list.pairs.is_empty())
+    }
+
+    /// Source and target text of a pair of a direction.
+    #[must_use]
+    pub fn pair(&self, direction: &Direction, index: usize) -> Option<(&str, &str)> {
+        self.at(self.place(direction)?, index)
+    }
+
+    /// As [`pair`](Self::pair), with the direction by its place in [`directions`](Self::directions): the form in which
+    /// a sampler names pairs.
+    #[must_use]
+    pub fn pair_at(&self, direction: usize, index: usize) -> Option<(&str, &str)> {
+        self.at(self.directions.get(direction)?.1, index)
+    }
+
+    /// All pairs of a direction, in order.
+    pub fn pairs(&self, direction: &Direction) -> impl Iterator<Item = (&str, &str)> {
+        (0..self.len(direction)).filter_map(|i| self.pair(direction, i))
+    }
+
+    /// Every language that stands in a pair.
+    #[must_use]
+    pub fn languages(&self) -> BTreeSet<&Language> {
+        self.directions
+            .iter()
+            .flat_map(|(d, _)| [&d.source, &d.target])
+            .collect()
+    }
+
+    /// The distinct texts of a language, in the order in which they were first read.
+    pub fn texts(&self, language: &Language) -> impl Iterator<Item = &str> {
+        let mut ids = BTreeSet::new();
+        for list in &self.lists {
+            for (side, of) in list.languages.iter().enumerate() {
+                if of == language {
+                    ids.extend(
+                        list.pairs
+                            .iter()
+                            .map(|&(a, b)| if side == 0 { a } else { b }),
+                    );
+                }
+            }
+        }
+        ids.into_iter().map(|id| self.texts.get(id))
+    }
+
+    /// Heap memory in bytes, near enough for a prediction.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let pairs: usize = self
+            .lists
+            .iter()
+            .map(|list| list.pairs.capacity() * size_of::<(u32, u32)>())
+            .sum();
+        self.texts.memory() + pairs
+    }
+
+    /// Wanted directions of a list.
+    pub(super) fn directions_of(&self, list: usize) -> impl Iterator<Item = &Direction> {
+        self.directions
+            .iter()
+            .filter(move |(_, place)| place.list == list)
+            .map(|(direction, _)| direction)
+    }
+
+    /// Forgets directions without pairs.
+    pub(super) fn drop_empty(&mut self) {
+        self.directions
+            .retain(|(_, place)| !self.lists[place.list].pairs.is_empty());
+    }
+
+    fn place(&self, direction: &Direction) -> Option<Place> {
+        let at = self
+            .directions
+            .binary_search_by(|(d, _)| d.cmp(direction))
+            .ok()?;
+        self.directions.get(at).map(|&(_, place)| place)
+    }
+
+    fn at(&self, place: Place, index: usize) -> Option<(&str, &str)> {
+        let &(a, b) = self.lists[place.list].pairs.get(index)?;
+        let (a, b) = (self.texts.get(a), self.texts.get(b));
+        Some(if place.flipped { (b, a) } else { (a, b) })
+    }
+}
+
+/// Texts end to end.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    bytes: String,
+    /// End of each text in `bytes`.
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    pub fn get(&self, id: u32) -> &str {
+        let id = id as usize;
+        let start = if id == 0 { 0 } else { self.ends[id - 1] };
+        &self.bytes[start..self.ends[id]]
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn push(&mut self, text: &str) -> Result<u32, CorpusError> {
+        let id = u32::try_from(self.ends.len()).map_err(|_| CorpusError::TooLarge)?;
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len());
+        Ok(id)
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+}
+
+/// Takes rows of translations and becomes a [`Corpus`].
+pub(super) struct Builder {
+    wanted: DirectionFilter,
+    texts: Texts,
+    /// Hash of a text -> its id. A text whose hash is taken by another is stored again: that costs a few bytes in the
+    /// rarest of cases, while a map from texts would hold all of them twice.
+    ids: HashMap<u64, u32>,
+    /// Without random keys, so that every run builds the same corpus.
+    hasher: BuildHasherDefault<DefaultHasher>,
+    languages: Vec<Language>,
+    /// Number of the list of two languages; `None`: not wanted in either direction.
+    list_of: BTreeMap<(u32, u32), Option<usize>>,
+    lists: Vec<PairList>,
+    pub pairs: usize,
+}
+
+/// A language's number inside the builder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LanguageId(u32);
+
+impl Builder {
+    pub fn new(wanted: DirectionFilter) -> Self {
+        Builder {
+            wanted,
+            texts: Texts::default(),
+            ids: HashMap::new(),
+            hasher: BuildHasherDefault::default(),
+            languages: Vec::new(),
+            list_of: BTreeMap::new(),
+            lists: Vec::new(),
+            pairs: 0,
+        }
+    }
+
+    /// Whether the texts of a language are of use, by the section's own restriction and by the directions.
+    pub fn wants(&self, language: &Language, section: Option<&[Language]>) -> bool {
+        self.wanted.wants_language(language) && section.is_none_or(|only| only.contains(language))
+    }
+
+    /// Whether pairs of two languages are of use in either direction.
+    pub fn wants_pair(&self, a: &Language, b: &Language) -> bool {
+        let direction = Direction::new(a.clone(), b.clone());
+        a != b && (self.wanted.wants(&direction) || self.wanted.wants(&direction.reversed()))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "there are far fewer languages"
+    )]
+    pub fn language(&mut self, language: &Language) -> LanguageId {
+        if let Some(at) = self.languages.iter().position(|l| l == language) {
+            return LanguageId(at as u32);
+        }
+        self.languages.push(language.clone());
+        LanguageId(self.languages.len() as u32 - 1)
+    }
+
+    /// Adds a text as training text (see [`clean_text`]).
+    pub fn text(&mut self, line: &str) -> Result<u32, CorpusError> {
+        let text = clean_text(line);
+        let hash = self.hasher.hash_one(text.as_ref());
+        if let Some(&id) = self.ids.get(&hash) {
+            if self.texts.get(id) == text {
+                return Ok(id);
+            }
+            return self.texts.push(&text);
+        }
+        let id = self.texts.push(&text)?;
+        self.ids.insert(hash, id);
+        Ok(id)
+    }
+
+    /// Adds every wanted pair of a row of translations of each other.
+    pub fn row(&mut self, cells: &[(LanguageId, u32)]) {
+        for (i, &(language_a, text_a)) in cells.iter().enumerate() {
+            for &(language_b, text_b) in &cells[i + 1..] {
+                let Some(list) = self.list(language_a, language_b) else {
+                    continue;
+                };
+                let list = &mut self.lists[list];
+                let in_order = list.languages[0] == self.languages[language_a.0 as usize];
+                list.pairs.push(if in_order {
+                    (text_a, text_b)
+                } else {
+                    (text_b, text_a)
+                });
+                self.pairs += 1;
+            }
+        }
+    }
+
+    fn list(&mut self, a: LanguageId, b: LanguageId) -> Option<usize> {
+        let key = (a.0.min(b.0), a.0.max(b.0));
+        if let Some(&list) = self.list_of.get(&key) {
+            return list;
+        }
+        let mut languages = [
+            &self.languages[key.0 as usize],
+            &self.languages[key.1 as usize],
+        ];
+        languages.sort();
+        let list = self.wants_pair(languages[0], languages[1]).then(|| {
+            let languages = languages.map(Language::clone);
+            self.lists.push(PairList {
+                languages,
+                pairs: Vec::new(),
+            });
+            self.lists.len() - 1
+        });
+        self.list_of.insert(key, list);
+        list
+    }
+
+    pub fn finish(self) -> Result<Corpus, CorpusError> {
+        let Builder {
+            wanted,
+            mut texts,
+            mut lists,
+            ..
+        } = self;
+        lists.sort_by(|a, b| a.languages.cmp(&b.languages));
+        texts.bytes.shrink_to_fit();
+        texts.ends.shrink_to_fit();
+        let mut directions = Vec::new();
+        for (
+            list,
+            PairList {
+                languages: [a, b],
+                pairs,
+            },
+        ) in lists.iter_mut().enumerate()
+        {
+            pairs.shrink_to_fit();
+            for (source, target, flipped) in [(&*a, &*b, false), (&*b, &*a, true)] {
+                let direction = Direction::new(source.clone(), target.clone());
+                if wanted.wants(&direction) {
+                    directions.push((direction, Place { list, flipped }));
+                }
+            }
+        }
+        directions.sort_by(|a, b| a.0.cmp(&b.0));
+        let corpus = Corpus {
+            texts,
+            lists,
+            directions,
+        };
+        corpus.check_complete(&wanted)?;
+        Ok(corpus)
+    }
+}
+
+impl Corpus {
+    fn check_complete(&self, wanted: &DirectionFilter) -> Result<(), CorpusError> {
+        match wanted {
+            DirectionFilter::All => {}
+            DirectionFilter::Among(languages) => {
+                let held = self.languages();
+                let languages: Vec<_> = languages
+                    .iter()
+                    .filter(|l| !held.contains(l))
+                    .cloned()
+                    .collect();
+                if !languages.is_empty() {
+                    return Err(CorpusError::NoLanguage { languages });
+                }
+            }
+            DirectionFilter::Only(directions) => {
+                let directions: Vec<_> = directions
+                    .iter()
+                    .filter(|d| self.len(d) == 0)
+                    .cloned()
+                    .collect();
+                if !directions.is_empty() {
+                    return Err(CorpusError::NoPairs { directions });
+                }
+            }
+        }
+        Ok(())
+    }
+}
