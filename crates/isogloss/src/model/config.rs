@@ -46,6 +46,25 @@ pub struct ModelConfig {
 pub const LAYER_NORM_EPS: f32 = 1e-5;
 
 impl ModelConfig {
+    /// Width of one head of the encoder.
+    #[must_use]
+    pub fn encoder_head_dim(&self) -> usize {
+        self.d_model / self.encoder_attention_heads
+    }
+
+    /// Width of one head of the decoder.
+    #[must_use]
+    pub fn decoder_head_dim(&self) -> usize {
+        self.d_model / self.decoder_attention_heads
+    }
+
+    /// Number of weights, the tied embedding counted once.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        let count = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>();
+        self.tensor_shapes().iter().map(count).sum()
+    }
+
     /// Name and shape of every tensor that a model of this configuration consists of, in the order of the graph, without
     /// the prefix `model.` (`shared.weight` is the tied embedding and head).
     #[must_use]
@@ -82,5 +101,40 @@ impl ModelConfig {
             all.push((format!("{stack}.layer_norm.bias"), vec![d]));
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(vocab_size: usize) -> ModelConfig {
+        ModelConfig {
+            d_model: 1024,
+            encoder_layers: 12,
+            decoder_layers: 12,
+            encoder_attention_heads: 16,
+            decoder_attention_heads: 16,
+            encoder_ffn_dim: 4096,
+            decoder_ffn_dim: 4096,
+            vocab_size,
+            max_position_embeddings: 1024,
+            scale_embedding: true,
+            dropout: 0.1,
+            attention_dropout: 0.1,
+            activation_dropout: 0.0,
+            init_std: 0.02,
+            bos_token_id: 0,
+            pad_token_id: 1,
+            eos_token_id: 2,
+            decoder_start_token_id: 2,
+        }
+    }
+
+    /// M2M-100 418M and NLLB-200 distilled 600M, as transformers counts them.
+    #[test]
+    fn counts_the_parameters_of_published_models() {
+        assert_eq!(config(128_112).parameters(), 483_905_536);
+        assert_eq!(config(256_206).parameters(), 615_073_792);
     }
 }

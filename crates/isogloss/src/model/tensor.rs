@@ -28,7 +28,56 @@ pub enum Storage {
     MappedBf16(Arc<Mmap>, Range<usize>),
 }
 
+/// Type of the values of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// IEEE single precision.
+    F32,
+    /// bfloat16: the upper half of an `f32`.
+    Bf16,
+}
+
+impl DType {
+    /// Bytes of one value.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            DType::F32 => 4,
+            DType::Bf16 => 2,
+        }
+    }
+}
+
 impl Storage {
+    /// The type of the values.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        match self {
+            Storage::F32(_) | Storage::MappedF32(..) => DType::F32,
+            Storage::Bf16(_) | Storage::MappedBf16(..) => DType::Bf16,
+        }
+    }
+
+    /// The bytes of the values, in the order of the machine (files are little-endian, and so must be the machine).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Storage::F32(v) => bytemuck::cast_slice(v),
+            Storage::Bf16(v) => bytemuck::cast_slice(v),
+            Storage::MappedF32(map, at) | Storage::MappedBf16(map, at) => &map[at.clone()],
+        }
+    }
+
+    /// One value, widened; none beyond the end.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<f32> {
+        match (self.as_f32(), self.as_bf16()) {
+            (Some(v), _) => v.get(index).copied(),
+            (_, Some(v)) => v.get(index).map(|x| x.to_f32()),
+            (None, None) => None,
+        }
+    }
+
     /// The values, if they are stored as `f32`.
     #[must_use]
     pub fn as_f32(&self) -> Option<&[f32]> {

@@ -1,0 +1,199 @@
+//! From whatever tensors the files hold to exactly those of the model, checked.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::CheckpointError;
+use super::raw::{Element, RawTensor};
+use crate::model::{ModelConfig, Storage, Tensor};
+
+/// The names under which the one embedding may be stored, in order of preference.
+const TIED: [&str; 5] = [
+    "shared.weight",
+    "encoder.embed_tokens.weight",
+    "decoder.embed_tokens.weight",
+    "lm_head.weight",
+    "decoder.output_projection.weight",
+];
+
+/// The tensors of the files by their names without `model.`, the embedding apart, what is computed or unused left out.
+pub(super) struct Found {
+    embedding: Vec<(&'static str, RawTensor)>,
+    others: HashMap<String, RawTensor>,
+}
+
+impl Found {
+    pub fn sort(raw: Vec<RawTensor>) -> Result<Found, CheckpointError> {
+        let mut found = Found {
+            embedding: Vec::new(),
+            others: HashMap::new(),
+        };
+        for tensor in raw {
+            let name = tensor.name.strip_prefix("model.").unwrap_or(&tensor.name);
+            if is_ignored(name) {
+                continue;
+            }
+            let path = tensor.file.path.clone();
+            let name = name.to_owned();
+            let twice = match TIED.iter().find(|tied| **tied == name) {
+                Some(tied) => {
+                    let twice = found.embedding.iter().any(|(known, _)| known == tied);
+                    found.embedding.push((tied, tensor));
+                    twice
+                }
+                None => found.others.insert(name.clone(), tensor).is_some(),
+            };
+            if twice {
+                return Err(CheckpointError::DuplicateTensor {
+                    path: path.to_path_buf(),
+                    tensor: name,
+                });
+            }
+        }
+        let rank = |name: &str| TIED.iter().position(|tied| *tied == name);
+        found.embedding.sort_by_key(|(name, _)| rank(name));
+        Ok(found)
+    }
+
+    /// Rows of the embedding, the size of the vocabulary, if it is there and has rows.
+    pub fn rows(&self) -> Option<usize> {
+        match self.embedding.first()?.1.shape[..] {
+            [rows, _] if rows > 0 => Some(rows),
+            _ => None,
+        }
+    }
+
+    /// Exactly the tensors of [`ModelConfig::tensor_shapes`], in that order; `path` is the model, for errors.
+    pub fn tensors(
+        mut self,
+        path: &Path,
+        config: &ModelConfig,
+    ) -> Result<Vec<Tensor>, CheckpointError> {
+        if let Some((_, tensor)) = self.embedding.first() {
+            self.others.insert(TIED[0].to_owned(), tensor.clone());
+        }
+        let mut wanted = Vec::new();
+        for (name, shape) in config.tensor_shapes() {
+            let raw = match self.others.remove(&name) {
+                Some(raw) if raw.shape == shape => raw,
+                Some(raw) => return Err(shape_error(&raw, shape)),
+                None => {
+                    return Err(CheckpointError::MissingTensor {
+                        path: path.to_owned(),
+                        tensor: name,
+                        expected: shape,
+                    });
+                }
+            };
+            wanted.push((name, raw));
+        }
+        let count = self.others.len();
+        if let Some(raw) = self.others.values().min_by_key(|raw| &raw.name) {
+            return Err(CheckpointError::UnexpectedTensor {
+                path: raw.file.path.to_path_buf(),
+                tensor: raw.name.clone(),
+                count,
+            });
+        }
+        check_tied(path, &self.embedding)?;
+        let read: Vec<_> = wanted.into_par_iter().map(load).collect();
+        // The first error in the order of the tensors, whichever thread met one first.
+        read.into_iter().collect()
+    }
+}
+
+/// What files may hold that is no weight: computed positions, counters, a bias that is zero.
+fn is_ignored(name: &str) -> bool {
+    name == "final_logits_bias"
+        || name.ends_with(".embed_positions.weights")
+        || name.ends_with(".version")
+        || name.ends_with("_float_tensor")
+}
+
+fn shape_error(raw: &RawTensor, expected: Vec<usize>) -> CheckpointError {
+    CheckpointError::Shape {
+        path: raw.file.path.to_path_buf(),
+        tensor: raw.name.clone(),
+        expected,
+        got: raw.shape.clone(),
+    }
+}
+
+fn load((name, raw): (String, RawTensor)) -> Result<Tensor, CheckpointError> {
+    let storage = raw.to_storage()?;
+    if let Some(index) = first_not_finite(&storage) {
+        return Err(CheckpointError::NotFinite {
+            path: raw.file.path.to_path_buf(),
+            tensor: raw.name,
+            index,
+            value: storage.get(index).unwrap_or(f32::NAN),
+        });
+    }
+    Ok(Tensor {
+        name,
+        shape: raw.shape,
+        storage,
+    })
+}
+
+/// Values that one thread looks at in one go.
+const BLOCK: usize = 1 << 18;
+
+fn first_not_finite(storage: &Storage) -> Option<usize> {
+    match (storage.as_f32(), storage.as_bf16()) {
+        (Some(values), _) => first(values, |v| v.is_finite()),
+        (_, Some(values)) => first(values, |v| v.is_finite()),
+        (None, None) => None,
+    }
+}
+
+fn first<T: Copy + Sync>(values: &[T], fine: impl Fn(T) -> bool + Sync) -> Option<usize> {
+    let block = values.par_chunks(BLOCK).position_first(|block| {
+        // Without an early exit the loop becomes a few wide instructions.
+        !block.iter().fold(true, |all, &v| all & fine(v))
+    })?;
+    let start = block * BLOCK;
+    let within = values[start..].iter().position(|&v| !fine(v))?;
+    Some(start + within)
+}
+
+/// Refuses copies of the embedding that differ from the one that is used.
+fn check_tied(path: &Path, copies: &[(&str, RawTensor)]) -> Result<(), CheckpointError> {
+    let Some(((first, used), others)) = copies.split_first() else {
+        return Ok(());
+    };
+    for (second, other) in others {
+        if other.shape != used.shape {
+            return Err(shape_error(other, used.shape.clone()));
+        }
+        if other.same_place(used) {
+            continue;
+        }
+        if let Some(index) = difference(used, other)? {
+            return Err(CheckpointError::Untied {
+                path: path.to_owned(),
+                first: (*first).to_owned(),
+                second: (*second).to_owned(),
+                index,
+            });
+        }
+        tracing::debug!("`{second}` equals `{first}`, which is used");
+    }
+    Ok(())
+}
+
+fn difference(a: &RawTensor, b: &RawTensor) -> Result<Option<usize>, CheckpointError> {
+    let (x, y) = (a.to_storage()?, b.to_storage()?);
+    // Values that are equal but stored in different types make one model as well.
+    if a.element != b.element && (a.element == Element::Bf16 || b.element == Element::Bf16) {
+        return Ok((0..x.len()).find(|&i| x.get(i) != y.get(i)));
+    }
+    let unequal = match (x.as_f32(), y.as_f32(), x.as_bf16(), y.as_bf16()) {
+        (Some(x), Some(y), _, _) => x.par_iter().zip(y).position_first(|(x, y)| x != y),
+        (_, _, Some(x), Some(y)) => x.par_iter().zip(y).position_first(|(x, y)| x != y),
+        _ => None,
+    };
+    Ok(unequal)
+}

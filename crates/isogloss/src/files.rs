@@ -1,0 +1,191 @@
+//! Files that are either whole or not there.
+//!
+//! A file is written beside its place, flushed to the disk and renamed, so that neither a crash nor a full disk
+//! leaves half of one, and a reader never sees a file that is still being written.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Why a file or a directory could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The directory could not be made.
+    #[error("cannot make the directory {}: {source}", path.display())]
+    CreateDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file could not be written; what stood at its path before still does.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The path names no file, such as `..` or `/`.
+    #[error("`{}` does not name a file", path.display())]
+    NoFileName {
+        /// What was given.
+        path: PathBuf,
+    },
+}
+
+/// Makes a directory and those above it; one that exists is fine.
+///
+/// # Errors
+/// [`FileError::CreateDir`], also when something else has that name.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(|source| FileError::CreateDir {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a file through a buffered writer, as a whole or not at all.
+///
+/// The bytes go to a temporary file in the same directory (`.NAME.….tmp`), are flushed to the disk and renamed over
+/// `path`. On any error, also one that `write` returns, the temporary file is removed and `path` is untouched.
+///
+/// # Errors
+/// [`FileError::Write`] and [`FileError::NoFileName`].
+pub fn write_atomic(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let name = path.file_name().ok_or_else(|| FileError::NoFileName {
+        path: path.to_owned(),
+    })?;
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    replace(path, dir, &prefix, write).map_err(|source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn replace(
+    path: &Path,
+    dir: &Path,
+    prefix: &std::ffi::OsStr,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(".tmp");
+    // A temporary file is private by default; this one becomes an ordinary file, under the user's umask.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = builder.tempfile_in(dir)?;
+    let mut buffered = BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
+    write(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|e| e.error)?;
+    // The rename itself is on the disk only once its directory is.
+    #[cfg(unix)]
+    fs::File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn replaces_a_file_and_leaves_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        write_atomic(&path, |w| w.write_all(b"one")).unwrap();
+        write_atomic(&path, |w| w.write_all(b"two")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(dir.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
+        let error = write_atomic(&path, |w| {
+            w.write_all(&[0; 100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("a.txt"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(dir.path()), ["a.txt"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_read_only_directory_is_named() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let locked = dir.path().join("locked");
+        create_dir(&locked).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
+        // The superuser may write anywhere; then there is nothing to see here.
+        if fs::write(locked.join("probe"), b"").is_err() {
+            let error = write_atomic(&locked.join("a.txt"), |w| w.write_all(b"x")).unwrap_err();
+            assert!(error.to_string().contains("locked/a.txt"), "{error}");
+            let error = create_dir(&locked.join("b")).unwrap_err();
+            assert!(error.to_string().contains("locked/b"), "{error}");
+            assert!(names(&locked).is_empty());
+        }
+    }
+
+    #[test]
+    fn impossible_places_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        write_atomic(&file, |_| Ok(())).unwrap();
+        assert!(matches!(
+            create_dir(&file.join("x")),
+            Err(FileError::CreateDir { .. })
+        ));
+        let under = write_atomic(&file.join("x"), |_| Ok(()));
+        assert!(matches!(under, Err(FileError::Write { .. })));
+        let over = write_atomic(dir.path(), |_| Ok(()));
+        assert!(matches!(over, Err(FileError::Write { .. })));
+        assert!(matches!(
+            write_atomic(Path::new(".."), |_| Ok(())),
+            Err(FileError::NoFileName { .. })
+        ));
+        assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_as_readable_as_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("plain"), b"").unwrap();
+        write_atomic(&dir.path().join("atomic"), |_| Ok(())).unwrap();
+        let mode = |n: &str| {
+            fs::metadata(dir.path().join(n))
+                .unwrap()
+                .permissions()
+                .mode()
+        };
+        assert_eq!(mode("plain"), mode("atomic"));
+    }
+}
