@@ -33,7 +33,7 @@ pub use context::{Context, Grads};
 pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
 pub use init::initial_tensors;
 pub(crate) use init::uniform;
-pub use tensor::{Storage, Tensor};
+pub use tensor::{DType, Storage, Tensor};
 
 /// A model; immutable, and shared freely between threads.
 #[derive(Debug, Clone)]

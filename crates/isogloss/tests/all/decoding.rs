@@ -7,7 +7,7 @@ use isogloss::decode::{
 };
 use isogloss::model::{Context, Model};
 use isogloss::params::ParamStore;
-use isogloss_kernels::{Backend, Real, Reference};
+use isogloss_kernels::{Backend, Cpu, KernelPath, Precision, Reference};
 use serde_json::Value;
 
 use crate::golden::{self, Arrays, Pairs, adapters};
@@ -77,8 +77,8 @@ fn in_full(hypothesis: &Hypothesis, tag: u32) -> Vec<u32> {
     ids
 }
 
-fn generation<R: Real>() {
-    let setup = Setup::new(Reference::<R>::new(), false);
+fn generation<B: Backend>(backend: B) {
+    let setup = Setup::new(backend, false);
     let golden = golden::json("golden.json");
     let cases = golden["generation"].as_array().unwrap();
     assert!(cases.len() >= 7);
@@ -126,12 +126,15 @@ fn check_hypotheses(what: &str, found: &[Hypothesis], expected: &Value, tag: u32
 
 #[test]
 fn hypotheses_and_scores_equal_transformers() {
-    generation::<f64>();
-    generation::<f32>();
+    generation(Reference::<f64>::new());
+    generation(Reference::<f32>::new());
+    for path in KernelPath::available() {
+        generation(Cpu::with_path(2, path).unwrap());
+    }
 }
 
-fn adapted_greedy<R: Real>() {
-    let setup = Setup::new(Reference::<R>::new(), true);
+fn adapted_greedy<B: Backend>(backend: B) {
+    let setup = Setup::new(backend, true);
     let golden = golden::json("golden.json");
     let expected: Vec<Vec<u32>> = serde_json::from_value(golden["lora"]["greedy"].clone()).unwrap();
     let options = DecodeOptions {
@@ -147,8 +150,9 @@ fn adapted_greedy<R: Real>() {
 
 #[test]
 fn mixed_directions_with_updates_equal_transformers() {
-    adapted_greedy::<f64>();
-    adapted_greedy::<f32>();
+    adapted_greedy(Reference::<f64>::new());
+    adapted_greedy(Reference::<f32>::new());
+    adapted_greedy(Cpu::new(2).unwrap());
 }
 
 /// All directions of two languages and of one without updates, sources of many lengths.
@@ -170,8 +174,8 @@ fn mixed() -> Vec<Request> {
     all
 }
 
-fn neighbours<R: Real>(options: &DecodeOptions, batch_tokens: usize) {
-    let setup = Setup::new(Reference::<R>::new(), true);
+fn neighbours<B: Backend>(backend: B, options: &DecodeOptions, batch_tokens: usize) {
+    let setup = Setup::new(backend, true);
     let all = mixed();
     let translator = setup.translator().with_batch_tokens(batch_tokens);
     let together = translator
@@ -192,10 +196,17 @@ fn neighbours_in_the_batch_change_no_bit() {
         n_best: 3,
         ..DecodeOptions::default()
     };
-    neighbours::<f32>(&DecodeOptions::greedy(), 512);
-    neighbours::<f32>(&beam, 512);
-    neighbours::<f32>(&beam, 40);
-    neighbours::<f64>(&beam, 512);
+    neighbours(Reference::<f32>::new(), &DecodeOptions::greedy(), 512);
+    neighbours(Reference::<f32>::new(), &beam, 512);
+    neighbours(Reference::<f32>::new(), &beam, 40);
+    neighbours(Reference::<f64>::new(), &beam, 512);
+    for path in KernelPath::available() {
+        neighbours(Cpu::with_path(2, path).unwrap(), &beam, 512);
+        let bf16 = Cpu::with_path(1, path)
+            .unwrap()
+            .with_precision(Precision::Bf16);
+        neighbours(bf16, &beam, 512);
+    }
 }
 
 /// Each hypothesis' score is what the model itself gives it when it reads it as a label.
@@ -359,4 +370,44 @@ fn broken_updates_are_an_error_that_names_the_sentence() {
         })
     ));
     assert_eq!(setup.translate(&[sound], &options)[0].len(), 1);
+}
+
+#[test]
+fn options_work_as_in_transformers() {
+    let setup = Setup::new(Reference::<f32>::new(), false);
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/decoding/options.json"
+    );
+    let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in &cases {
+        let given = &case["options"];
+        let number = |key: &str| given[key].as_u64().map(|n| n as usize);
+        let beam = number("num_beams").unwrap();
+        let options = DecodeOptions {
+            beam,
+            n_best: beam,
+            length_penalty: given["length_penalty"].as_f64().unwrap_or(1.0) as f32,
+            max_length: MaxLength::Pieces(number("max_length").unwrap() - 2),
+            // Transformers counts the start token and the tag, and asks before a piece is added.
+            min_length: number("min_length").map_or(0, |n| n - 1),
+            no_repeat_ngram: number("no_repeat_ngram_size").unwrap_or(0),
+        };
+        let tag = case["tag"].as_u64().unwrap() as u32;
+        let sentences = case["sentences"].as_array().unwrap();
+        let requests: Vec<Request> = sentences
+            .iter()
+            .map(|sentence| Request {
+                source_ids: serde_json::from_value(sentence["source"].clone()).unwrap(),
+                source_language: LanguageId(0),
+                target_language: LanguageId(0),
+                target_tag: tag,
+            })
+            .collect();
+        let found = setup.translate(&requests, &options);
+        for (i, (found, sentence)) in found.iter().zip(sentences).enumerate() {
+            let what = format!("{given}, sentence {i}");
+            check_hypotheses(&what, found, &sentence["hypotheses"], tag);
+        }
+    }
 }
