@@ -5,7 +5,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use isogloss_kernels::{Backend, Cpu, CpuError, Epilogue, KernelPath, Mat, MatMut, Precision, bf16};
+use isogloss_kernels::{
+    Backend, Cpu, CpuError, Epilogue, KernelPath, Mat, MatMut, Precision, bf16,
+};
 
 /// What a shape is for, rows, columns, inner dimension.
 const SHAPES: [(&str, usize, usize, usize); 8] = [
@@ -20,7 +22,10 @@ const SHAPES: [(&str, usize, usize, usize); 8] = [
 ];
 
 fn main() -> Result<(), CpuError> {
-    let given: Vec<usize> = std::env::args().skip(1).filter_map(|x| x.parse().ok()).collect();
+    let given: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|x| x.parse().ok())
+        .collect();
     let threads = if given.is_empty() { vec![1, 2] } else { given };
     print!("{:24}", "path, precision, threads");
     for (name, ..) in SHAPES {
@@ -43,7 +48,9 @@ fn main() -> Result<(), CpuError> {
 }
 
 fn values(len: usize) -> Vec<f32> {
-    (0..len).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect()
+    (0..len)
+        .map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0)
+        .collect()
 }
 
 /// Activations times transposed weights.
@@ -53,7 +60,12 @@ fn product(cpu: &Cpu, m: usize, n: usize, k: usize) -> f64 {
     let mut c = vec![0.0; m * n];
     speed(m * n * k, || {
         let c = MatMut::new(&mut c, m, n);
-        cpu.matmul(Mat::new(&a, m, k), Mat::bf16(&w, n, k).t(), Epilogue::default(), c);
+        cpu.matmul(
+            Mat::new(&a, m, k),
+            Mat::bf16(&w, n, k).t(),
+            Epilogue::default(),
+            c,
+        );
     })
 }
 
@@ -63,7 +75,12 @@ fn gradient(cpu: &Cpu, m: usize, n: usize, k: usize) -> f64 {
     let mut c = vec![0.0; m * n];
     speed(m * n * k, || {
         let c = MatMut::new(&mut c, m, n);
-        cpu.matmul(Mat::new(&dy, k, m).t(), Mat::new(&x, k, n), Epilogue::accumulate(), c);
+        cpu.matmul(
+            Mat::new(&dy, k, m).t(),
+            Mat::new(&x, k, n),
+            Epilogue::accumulate(),
+            c,
+        );
     })
 }
 

@@ -113,7 +113,11 @@ pub fn save(
                     unreachable!("a set's parameters lie in its store");
                 };
                 let bytes = bytemuck::cast_slice(store.get(id));
-                tensors.push((tensor_name(plan, half), store.param(id).shape.clone(), bytes));
+                tensors.push((
+                    tensor_name(plan, half),
+                    store.param(id).shape.clone(),
+                    bytes,
+                ));
             }
         }
         let path = weights_path(dir, &update.name);
@@ -123,12 +127,11 @@ pub fn save(
             ("rank".to_owned(), update.rank.to_string()),
             ("alpha".to_owned(), update.alpha.to_string()),
         ];
-        let bytes = serialize(&tensors, metadata.into()).map_err(|reason| {
-            AdapterFileError::Weights {
+        let bytes =
+            serialize(&tensors, metadata.into()).map_err(|reason| AdapterFileError::Weights {
                 path: path.clone(),
                 reason,
-            }
-        })?;
+            })?;
         files::write_atomic(&path, |w| w.write_all(&bytes))?;
     }
     let index = Index {
@@ -154,7 +157,8 @@ fn serialize(
 ) -> Result<Vec<u8>, String> {
     let views = tensors.iter().map(|(name, shape, bytes)| {
         let view = safetensors::tensor::TensorView::new(Dtype::F32, shape.clone(), bytes);
-        view.map(|view| (name.as_str(), view)).map_err(|e| e.to_string())
+        view.map(|view| (name.as_str(), view))
+            .map_err(|e| e.to_string())
     });
     let views = views.collect::<Result<Vec<_>, _>>()?;
     safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
@@ -228,8 +232,12 @@ fn check(index: &Index, model: &ModelConfig) -> Result<(), String> {
             crate::adapter::Stack::Decoder => model.decoder_layers,
         };
         let (outputs, inputs) = model.site_shape(plan.site);
-        let outside = |range: &std::ops::Range<usize>, len| range.start >= range.end || range.end > len;
-        if plan.site.layer >= layers || outside(&plan.input, inputs) || outside(&plan.output, outputs) {
+        let outside =
+            |range: &std::ops::Range<usize>, len| range.start >= range.end || range.end > len;
+        if plan.site.layer >= layers
+            || outside(&plan.input, inputs)
+            || outside(&plan.output, outputs)
+        {
             return Err(format!("site {} does not fit the model", plan.site));
         }
     }
@@ -239,10 +247,20 @@ fn check(index: &Index, model: &ModelConfig) -> Result<(), String> {
             return Err(format!("`{}` is no name of an update", update.name));
         }
         if update.rank == 0 || !update.alpha.is_finite() {
-            return Err(format!("update `{}` has rank {} and alpha {}", update.name, update.rank, update.alpha));
+            return Err(format!(
+                "update `{}` has rank {} and alpha {}",
+                update.name, update.rank, update.alpha
+            ));
         }
-        if update.languages.iter().any(|&l| usize::from(l) >= index.languages.len()) {
-            return Err(format!("update `{}` names a language that is not listed", update.name));
+        if update
+            .languages
+            .iter()
+            .any(|&l| usize::from(l) >= index.languages.len())
+        {
+            return Err(format!(
+                "update `{}` names a language that is not listed",
+                update.name
+            ));
         }
     }
     Ok(())
@@ -268,8 +286,13 @@ fn read_tensor(
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         return Err(wrong(format!("{:?} {:?}", view.dtype(), view.shape())));
     }
-    let values: Vec<f32> =
-        view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let values: Vec<f32> = view
+        .data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect();
     match values.iter().position(|x| !x.is_finite()) {
         Some(at) => Err(wrong(format!("{} at index {at}", values[at]))),
         None => Ok(values),

@@ -5,6 +5,8 @@ mod file;
 mod set;
 mod site;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 pub use bank::{Adapters, Bank, LowRank};
 pub use file::{AdapterFileError, load, save};

@@ -128,7 +128,11 @@ impl AdapterSet {
     /// Parameters by update, in all, and for the direction that needs most.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let per_rank: usize = self.sites.iter().map(|p| p.input.len() + p.output.len()).sum();
+        let per_rank: usize = self
+            .sites
+            .iter()
+            .map(|p| p.input.len() + p.output.len())
+            .sum();
         let by_update: Vec<usize> = self.updates.iter().map(|u| u.rank * per_rank).collect();
         let pairs = self.languages.iter().flat_map(|source| {
             let direction = |target: &Language| Direction::new(source.clone(), target.clone());

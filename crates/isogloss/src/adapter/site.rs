@@ -125,7 +125,9 @@ pub fn all_sites(encoder_layers: usize, decoder_layers: usize) -> Vec<Site> {
 
 /// A name that is no site.
 #[derive(Debug, thiserror::Error)]
-#[error("`{name}` is not a site; expected a name such as `encoder.layers.0.fc1` or `decoder.layers.2.encoder_attn.q_proj`")]
+#[error(
+    "`{name}` is not a site; expected a name such as `encoder.layers.0.fc1` or `decoder.layers.2.encoder_attn.q_proj`"
+)]
 pub struct SiteError {
     name: String,
 }

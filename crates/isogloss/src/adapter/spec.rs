@@ -93,10 +93,14 @@ pub enum AdapterError {
     #[error("no language has an update: every rank is 0; give at least one a rank of 1 or more")]
     NothingToTrain,
     /// No site is named.
-    #[error("`sites` names no projection that this model has; use \"all\", \"fc\" or a list of q, k, v, cross_q, cross_k, cross_v, fc1, fc2")]
+    #[error(
+        "`sites` names no projection that this model has; use \"all\", \"fc\" or a list of q, k, v, cross_q, cross_k, cross_v, fc1, fc2"
+    )]
     NoSites,
     /// A rank that a matrix can't have.
-    #[error("rank {rank} of `{name}` exceeds the smaller side ({limit}) of the update at {site}; lower the rank")]
+    #[error(
+        "rank {rank} of `{name}` exceeds the smaller side ({limit}) of the update at {site}; lower the rank"
+    )]
     RankTooLarge {
         /// Language, or `shared`.
         name: String,
@@ -108,7 +112,9 @@ pub enum AdapterError {
         site: String,
     },
     /// A slice outside the matrix.
-    #[error("slice {start}..{end} lies outside {site}, which has {inputs} inputs and {outputs} outputs")]
+    #[error(
+        "slice {start}..{end} lies outside {site}, which has {inputs} inputs and {outputs} outputs"
+    )]
     Slice {
         /// First column.
         start: usize,
@@ -128,7 +134,9 @@ pub enum AdapterError {
         language: Language,
     },
     /// The layer that sides change at doesn't exist.
-    #[error("`encoder_target_from` is {layer}, but the encoder has {layers} layers; use 0 to {layers}")]
+    #[error(
+        "`encoder_target_from` is {layer}, but the encoder has {layers} layers; use 0 to {layers}"
+    )]
     EncoderTargetFrom {
         /// What was given.
         layer: usize,
@@ -245,8 +253,10 @@ impl AdapterConfig {
         &self,
         languages: &[(Language, Resource)],
     ) -> Result<Vec<UpdatePlan>, AdapterError> {
-        if let Some(language) =
-            self.language_ranks.keys().find(|l| languages.iter().all(|(known, _)| known != *l))
+        if let Some(language) = self
+            .language_ranks
+            .keys()
+            .find(|l| languages.iter().all(|(known, _)| known != *l))
         {
             return Err(AdapterError::ForeignLanguage {
                 language: language.clone(),

@@ -196,6 +196,22 @@ fn layer_name(stack: Stack, layer: usize) -> String {
     }
 }
 
+impl ModelConfig {
+    /// `(out, in)` of the linear map at a site.
+    #[must_use]
+    pub fn site_shape(&self, site: Site) -> (usize, usize) {
+        let ffn = match site.stack {
+            Stack::Encoder => self.encoder_ffn_dim,
+            Stack::Decoder => self.decoder_ffn_dim,
+        };
+        match site.projection {
+            Projection::Fc1 => (ffn, self.d_model),
+            Projection::Fc2 => (self.d_model, ffn),
+            _ => (self.d_model, self.d_model),
+        }
+    }
+}
+
 impl<R: Real> Model<R> {
     /// A model from its tensors, see [`ModelConfig::tensor_shapes`]. Without a `store` the base is frozen where it lies; with
     /// one, every tensor becomes a parameter of a new group `base`.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use isogloss::adapter::{Adapters, Bank, LowRank, Site};
 use isogloss::batch::{Batch, LanguageId, Layout, Sentence};
 use isogloss::language::LanguageSide;
-use isogloss::model::{ModelConfig, Storage, Tensor};
+use isogloss::model::{ModelConfig, Tensor};
 use isogloss::params::ParamStore;
 use isogloss_kernels::Real;
 use safetensors::{Dtype, SafeTensors};
@@ -62,37 +62,8 @@ impl Arrays {
 }
 
 pub fn model(folder_name: &str) -> (ModelConfig, Vec<Tensor>) {
-    let config = std::fs::read(folder().join(folder_name).join("config.json")).unwrap();
-    let config: ModelConfig = serde_json::from_slice(&config).unwrap();
-    let bytes = std::fs::read(folder().join(folder_name).join("model.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = file.iter().map(|(name, view)| {
-        let storage = match view.dtype() {
-            Dtype::F32 => Storage::F32(
-                view.data()
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|b| f32::from_le_bytes(*b))
-                    .collect(),
-            ),
-            Dtype::BF16 => Storage::Bf16(
-                view.data()
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .map(|b| isogloss_kernels::bf16::from_le_bytes(*b))
-                    .collect(),
-            ),
-            other => panic!("{other:?}"),
-        };
-        Tensor {
-            name: name.trim_start_matches("model.").to_owned(),
-            shape: view.shape().to_vec(),
-            storage,
-        }
-    });
-    (config, tensors.collect())
+    let checkpoint = isogloss::checkpoint::open(&folder().join(folder_name)).unwrap();
+    (checkpoint.config, checkpoint.tensors)
 }
 
 /// The batch of the fixtures.

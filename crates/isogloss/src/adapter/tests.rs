@@ -1,0 +1,244 @@
+use super::*;
+use crate::language::{Direction, Language, LanguageSide, Resource};
+use crate::model::ModelConfig;
+use crate::params::ParamStore;
+
+fn config(layers: usize, d_model: usize, ffn: usize) -> ModelConfig {
+    let json = serde_json::json!({
+        "d_model": d_model, "encoder_layers": layers, "decoder_layers": layers, "encoder_attention_heads": 16,
+        "decoder_attention_heads": 16, "encoder_ffn_dim": ffn, "decoder_ffn_dim": ffn, "vocab_size": 256_206,
+        "max_position_embeddings": 1024, "scale_embedding": true, "dropout": 0.1, "attention_dropout": 0.1,
+        "activation_dropout": 0.0, "init_std": 0.02, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
+        "decoder_start_token_id": 2,
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+/// The languages of the paper's experiment, with their classes.
+fn twelve() -> Vec<(Language, Resource)> {
+    let classes = [
+        (Resource::High, "eng_Latn fra_Latn ita_Latn deu_Latn"),
+        (Resource::Medium, "nld_Latn zho_Hans jpn_Jpan kor_Hang"),
+        (Resource::Low, "oci_Latn ory_Orya snd_Arab wol_Latn"),
+    ];
+    let all = classes.into_iter().flat_map(|(class, codes)| {
+        codes
+            .split(' ')
+            .map(move |code| (code.parse().unwrap(), class))
+    });
+    all.collect()
+}
+
+fn adapters(preset: Preset, sites: Sites) -> AdapterConfig {
+    AdapterConfig {
+        preset,
+        sites,
+        ..AdapterConfig::default()
+    }
+}
+
+/// method.md, "Sizes": parameters of four languages at rank 2 and at rank 8, as shares of the 615 M shape.
+#[test]
+fn counts_of_the_paper() {
+    let model = config(12, 1024, 4096);
+    let base = model.parameters() as f64;
+    let table = [
+        (Preset::Paper, Sites::All, 319_488, 0.416, 1.66),
+        (Preset::Isogloss, Sites::All, 466_944, 0.61, 2.43),
+        (Preset::Isogloss, Sites::Fc, 245_760, 0.32, 1.28),
+    ];
+    for (preset, sites, per_rank, at_2, at_8) in table {
+        let config = adapters(preset, sites);
+        let sites = config.sites(&model).unwrap();
+        let updates = config.per_language(&twelve()).unwrap();
+        let languages = twelve().into_iter().map(|(l, _)| l).collect();
+        let mut store = ParamStore::new();
+        let set = AdapterSet::new(languages, preset, sites, updates, 1, &mut store).unwrap();
+        let counts = set.counts();
+        assert_eq!(counts.by_update[0], 2 * per_rank);
+        assert_eq!(counts.by_update[11], 8 * per_rank);
+        assert_eq!(counts.trainable, (8 * 2 + 4 * 8) * per_rank);
+        assert_eq!(counts.trainable, store.values().len());
+        let share = |class: usize| {
+            let sum: usize = counts.by_update[class * 4..class * 4 + 4].iter().sum();
+            100.0 * sum as f64 / base
+        };
+        assert!((share(0) - at_2).abs() < 0.005, "{preset:?}: {}", share(0));
+        assert!((share(2) - at_8).abs() < 0.01, "{preset:?}: {}", share(2));
+    }
+}
+
+#[test]
+fn sides_of_the_paper() {
+    let sites = adapters(Preset::Paper, Sites::All)
+        .sites(&config(12, 1024, 4096))
+        .unwrap();
+    assert_eq!(sites.len(), 12 * 5 + 12 * 8);
+    for plan in &sites {
+        let by_source = plan.site.stack == Stack::Encoder && plan.site.layer <= 8;
+        let expected = if by_source {
+            LanguageSide::Source
+        } else {
+            LanguageSide::Target
+        };
+        assert_eq!(plan.side, expected, "{}", plan.site);
+        assert_eq!(
+            (plan.input.clone(), plan.output.clone()),
+            (0..1024, 0..1024)
+        );
+        assert_eq!(plan.site.to_string().parse::<Site>().unwrap(), plan.site);
+    }
+}
+
+#[test]
+fn starts_of_the_presets() {
+    let model = config(1, 64, 128);
+    for (preset, bound) in [(Preset::Isogloss, 1.0 / 8.0), (Preset::Paper, 1.0 / 2.0)] {
+        let config = AdapterConfig {
+            rank: Some(4),
+            sites: Sites::Projections([Projection::Q].into()),
+            ..adapters(preset, Sites::All)
+        };
+        let languages = vec!["deu_Latn".parse().unwrap()];
+        let updates = config.shared(1).unwrap();
+        let sites = config.sites(&model).unwrap();
+        let mut store = ParamStore::new();
+        let set = AdapterSet::new(languages, preset, sites, updates, 7, &mut store).unwrap();
+        assert_eq!(set.updates[0].name, "shared");
+        for param in store.params() {
+            let largest = store
+                .get(store.find(&param.name).unwrap())
+                .iter()
+                .fold(0f32, |m, x| m.max(x.abs()));
+            match param.name.contains("lora_A") {
+                true => assert!(
+                    largest <= bound && largest > 0.9 * bound,
+                    "{}: {largest}",
+                    param.name
+                ),
+                false => assert!(largest == 0.0, "{}", param.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn active_parameters_depend_on_the_direction() {
+    let model = config(4, 64, 128);
+    let config = adapters(Preset::Isogloss, Sites::Fc);
+    let languages = twelve();
+    let (sites, updates) = (
+        config.sites(&model).unwrap(),
+        config.per_language(&languages).unwrap(),
+    );
+    let codes: Vec<Language> = languages.into_iter().map(|(l, _)| l).collect();
+    let set = AdapterSet::new(
+        codes,
+        Preset::Isogloss,
+        sites,
+        updates,
+        1,
+        &mut ParamStore::new(),
+    )
+    .unwrap();
+    let active =
+        |a: &str, b: &str| set.active(&Direction::new(a.parse().unwrap(), b.parse().unwrap()));
+    let layer = 2 * (64 + 128);
+    assert_eq!(active("eng_Latn", "wol_Latn"), layer * (3 * 2 + 5 * 8));
+    assert_eq!(active("wol_Latn", "eng_Latn"), layer * (3 * 8 + 5 * 2));
+    assert_eq!(
+        active("eng_Latn", "ces_Latn"),
+        layer * 3 * 2,
+        "the target has no update"
+    );
+    assert_eq!(set.counts().active, active("wol_Latn", "oci_Latn"));
+}
+
+#[test]
+fn settings_that_would_do_nothing_are_errors() {
+    let model = config(2, 64, 128);
+    let languages = [("deu_Latn".parse().unwrap(), Resource::High)];
+    let zero = AdapterConfig {
+        rank: Some(0),
+        ..AdapterConfig::default()
+    };
+    assert!(matches!(
+        zero.per_language(&languages),
+        Err(AdapterError::NothingToTrain)
+    ));
+    assert!(matches!(zero.shared(1), Err(AdapterError::NothingToTrain)));
+    let none = adapters(Preset::Isogloss, Sites::Projections([].into()));
+    assert!(matches!(none.sites(&model), Err(AdapterError::NoSites)));
+    let foreign = AdapterConfig {
+        language_ranks: [("fra_Latn".parse().unwrap(), 4)].into(),
+        ..AdapterConfig::default()
+    };
+    assert!(matches!(
+        foreign.per_language(&languages),
+        Err(AdapterError::ForeignLanguage { .. })
+    ));
+    let large = AdapterConfig {
+        rank: Some(65),
+        ..AdapterConfig::default()
+    };
+    let (sites, updates) = (large.sites(&model).unwrap(), large.shared(1).unwrap());
+    let set = AdapterSet::new(
+        vec![],
+        Preset::Isogloss,
+        sites,
+        updates,
+        1,
+        &mut ParamStore::new(),
+    );
+    assert!(matches!(
+        set,
+        Err(AdapterError::RankTooLarge { limit: 64, .. })
+    ));
+    let slice = AdapterConfig {
+        slice: Some(Slice { start: 32, dim: 64 }),
+        ..AdapterConfig::default()
+    };
+    assert!(matches!(
+        slice.sites(&model),
+        Err(AdapterError::Slice { end: 96, .. })
+    ));
+}
+
+/// What is saved is loaded bit by bit; damage and another base are refused by name.
+#[test]
+fn files() {
+    let model = config(2, 64, 128);
+    let config = adapters(Preset::Paper, Sites::All);
+    let languages = &twelve()[7..10];
+    let (sites, updates) = (
+        config.sites(&model).unwrap(),
+        config.per_language(languages).unwrap(),
+    );
+    let codes = languages.iter().map(|(l, _)| l.clone()).collect();
+    let mut store = ParamStore::new();
+    let set = AdapterSet::new(codes, Preset::Paper, sites, updates, 3, &mut store).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    save(dir.path(), &set, &store, "abc").unwrap();
+
+    let mut loaded = ParamStore::new();
+    assert_eq!(load(dir.path(), &model, "abc", &mut loaded).unwrap(), set);
+    assert_eq!(loaded.values(), store.values());
+    assert_eq!(loaded.params(), store.params());
+
+    let load = |base| load(dir.path(), &model, base, &mut ParamStore::new()).unwrap_err();
+    assert!(matches!(load("abd"), AdapterFileError::OtherBase { .. }));
+    let weights = dir.path().join("kor_Hang.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() - 4]).unwrap();
+    assert!(load("abc").to_string().contains("kor_Hang.safetensors"));
+    std::fs::remove_file(&weights).unwrap();
+    assert!(matches!(load("abc"), AdapterFileError::Read { .. }));
+    let index = dir.path().join("adapters.json");
+    let text = std::fs::read_to_string(&index).unwrap();
+    std::fs::write(
+        &index,
+        text.replace("encoder.layers.1.fc1", "encoder.layers.9.fc1"),
+    )
+    .unwrap();
+    assert!(load("abc").to_string().contains("encoder.layers.9.fc1"));
+}
