@@ -28,4 +28,6 @@ pub mod optim;
 
 pub mod checkpoint;
 
+pub mod decode;
+
 pub mod evaluate;

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod corpus;
+mod decoding;
 mod factory;
 mod golden;
 mod parity;

@@ -1,0 +1,70 @@
+use crate::language::LanguageSide;
+
+/// Why something can't be translated. Sentences are counted from 1.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Options that contradict each other or lie out of range.
+    #[error("{option} is {got}: {expected}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        got: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// A source has more tokens than the model has positions.
+    #[error(
+        "sentence {sentence} has {tokens} tokens, but the model has {positions} positions; split it"
+    )]
+    TooLong {
+        /// Which sentence.
+        sentence: usize,
+        /// Its tokens, language tag and `</s>` included.
+        tokens: usize,
+        /// Positions of the model.
+        positions: usize,
+    },
+    /// An id is not in the vocabulary, so the tokenizer is another model's.
+    #[error(
+        "sentence {sentence}: id {id} is outside the vocabulary of {vocabulary}; do tokenizer and model belong together?"
+    )]
+    UnknownId {
+        /// Which sentence.
+        sentence: usize,
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        vocabulary: usize,
+    },
+    /// A target tag that would end or void the translation.
+    #[error("sentence {sentence}: id {id} is no language tag")]
+    NoTag {
+        /// Which sentence.
+        sentence: usize,
+        /// The id.
+        id: u32,
+    },
+    /// A logit is infinite or not a number: weights or updates are broken.
+    #[error(
+        "sentence {sentence}: a logit of piece {piece} is not finite; the model's or the updates' weights are broken"
+    )]
+    NotFinite {
+        /// Which sentence.
+        sentence: usize,
+        /// Which piece of the translation, counted from 1 after the language tag.
+        piece: usize,
+    },
+    /// A language of a direction has no update, and the base alone was not asked for.
+    #[error(
+        "the adapters hold no {} updates for {language}; train them, or translate with the base alone",
+        match side { LanguageSide::Source => "source-side", LanguageSide::Target => "target-side" }
+    )]
+    NoUpdate {
+        /// The language.
+        language: String,
+        /// Which language of the direction it is.
+        side: LanguageSide,
+    },
+}

@@ -1,0 +1,413 @@
+//! Translation: the hypotheses and scores of `generate` in transformers, and independence of a sentence from its batch.
+
+use isogloss::adapter::Adapters;
+use isogloss::batch::LanguageId;
+use isogloss::decode::{
+    DecodeError, DecodeOptions, Hypothesis, MaxLength, Progress, Request, Translator,
+};
+use isogloss::model::{Context, Model};
+use isogloss::params::ParamStore;
+use isogloss_kernels::{Backend, Cpu, KernelPath, Precision, Reference};
+use serde_json::Value;
+
+use crate::golden::{self, Arrays, Pairs, adapters};
+
+const START: u32 = 2;
+const EOS: u32 = 2;
+const TAGS: [u32; 2] = [190, 191];
+
+/// The tiny model on a backend, with or without the fixtures' updates.
+struct Setup<B: Backend> {
+    backend: B,
+    model: Model<B::Real>,
+    store: ParamStore<B::Real>,
+    adapters: Adapters,
+}
+
+impl<B: Backend> Setup<B> {
+    fn new(backend: B, adapted: bool) -> Self {
+        let (config, tensors) = golden::model("model");
+        let mut store = ParamStore::new();
+        let adapters = match adapted {
+            true => adapters(&Arrays::read("golden.safetensors"), "lora.", &mut store),
+            false => Adapters::default(),
+        };
+        Setup {
+            backend,
+            model: Model::new(&config, tensors, None).unwrap(),
+            store,
+            adapters,
+        }
+    }
+
+    fn translator(&self) -> Translator<'_, B> {
+        let cx = Context {
+            backend: &self.backend,
+            store: &self.store,
+            adapters: &self.adapters,
+            dropout: None,
+        };
+        Translator::new(&self.model, cx)
+    }
+
+    fn translate(&self, requests: &[Request], options: &DecodeOptions) -> Vec<Vec<Hypothesis>> {
+        let translator = self.translator();
+        translator
+            .translate_ids(requests, options, &mut |_| ())
+            .unwrap()
+    }
+}
+
+fn requests() -> Vec<Request> {
+    let pairs = Pairs::read();
+    let request = |i: usize| Request {
+        source_ids: pairs.sources[i].clone(),
+        source_language: pairs.source_language[i],
+        target_language: pairs.target_language[i],
+        target_tag: TAGS[usize::from(pairs.target_language[i].0)],
+    };
+    (0..pairs.sources.len()).map(request).collect()
+}
+
+/// As transformers writes a hypothesis.
+fn in_full(hypothesis: &Hypothesis, tag: u32) -> Vec<u32> {
+    let mut ids = vec![START, tag];
+    ids.extend_from_slice(&hypothesis.ids);
+    ids.extend(hypothesis.ended.then_some(EOS));
+    ids
+}
+
+fn generation<B: Backend>(backend: B) {
+    let setup = Setup::new(backend, false);
+    let golden = golden::json("golden.json");
+    let cases = golden["generation"].as_array().unwrap();
+    assert!(cases.len() >= 7);
+    for case in cases {
+        let number = |key: &str| case[key].as_u64().unwrap() as usize;
+        let (beam, tag) = (number("num_beams"), number("forced_bos_token_id") as u32);
+        let options = DecodeOptions {
+            beam,
+            n_best: beam,
+            length_penalty: case["length_penalty"].as_f64().unwrap() as f32,
+            max_length: MaxLength::Pieces(number("max_length") - 2),
+            ..DecodeOptions::default()
+        };
+        let mut requests = requests();
+        for request in &mut requests {
+            request.target_tag = tag;
+        }
+        let found = setup.translate(&requests, &options);
+        let expected = case["hypotheses"].as_array().unwrap();
+        for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let what = format!(
+                "beam {beam}, max_length {}, sentence {i}",
+                case["max_length"]
+            );
+            check_hypotheses(&what, found, expected, tag);
+        }
+    }
+}
+
+fn check_hypotheses(what: &str, found: &[Hypothesis], expected: &Value, tag: u32) {
+    let expected = expected.as_array().unwrap();
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        let ids: Vec<u32> = serde_json::from_value(expected["ids"].clone()).unwrap();
+        assert_eq!(in_full(found, tag), ids, "{what}");
+        if let Some(score) = expected["score"].as_f64() {
+            assert!(
+                (found.score - score).abs() < 1e-4,
+                "{what}: score {} for {score}",
+                found.score
+            );
+        }
+    }
+}
+
+#[test]
+fn hypotheses_and_scores_equal_transformers() {
+    generation(Reference::<f64>::new());
+    generation(Reference::<f32>::new());
+    for path in KernelPath::available() {
+        generation(Cpu::with_path(2, path).unwrap());
+    }
+}
+
+fn adapted_greedy<B: Backend>(backend: B) {
+    let setup = Setup::new(backend, true);
+    let golden = golden::json("golden.json");
+    let expected: Vec<Vec<u32>> = serde_json::from_value(golden["lora"]["greedy"].clone()).unwrap();
+    let options = DecodeOptions {
+        max_length: MaxLength::Pieces(18),
+        ..DecodeOptions::greedy()
+    };
+    let requests = requests();
+    let found = setup.translate(&requests, &options);
+    for ((found, request), expected) in found.iter().zip(&requests).zip(expected) {
+        assert_eq!(in_full(&found[0], request.target_tag), expected);
+    }
+}
+
+#[test]
+fn mixed_directions_with_updates_equal_transformers() {
+    adapted_greedy(Reference::<f64>::new());
+    adapted_greedy(Reference::<f32>::new());
+    adapted_greedy(Cpu::new(2).unwrap());
+}
+
+/// All directions of two languages and of one without updates, sources of many lengths.
+fn mixed() -> Vec<Request> {
+    let mut all = Vec::new();
+    for n in 0..12u32 {
+        let (source, target) = (n % 3, (n / 2) % 3);
+        let words = (0..(n * 7) % 17).map(|j| 4 + (n * 13 + j * 5) % 56);
+        all.push(Request {
+            source_ids: std::iter::once(190 + source)
+                .chain(words)
+                .chain([EOS])
+                .collect(),
+            source_language: LanguageId(source as u16),
+            target_language: LanguageId(target as u16),
+            target_tag: 190 + target,
+        });
+    }
+    all
+}
+
+fn neighbours<B: Backend>(backend: B, options: &DecodeOptions, batch_tokens: usize) {
+    let setup = Setup::new(backend, true);
+    let all = mixed();
+    let translator = setup.translator().with_batch_tokens(batch_tokens);
+    let together = translator
+        .translate_ids(&all, options, &mut |_| ())
+        .unwrap();
+    for (request, together) in all.iter().zip(&together) {
+        let alone = setup.translate(std::slice::from_ref(request), options);
+        // Scores as well: every bit.
+        assert_eq!(&alone[0], together, "{request:?}");
+        assert_eq!(together.len(), options.n_best);
+    }
+}
+
+#[test]
+fn neighbours_in_the_batch_change_no_bit() {
+    let beam = DecodeOptions {
+        beam: 4,
+        n_best: 3,
+        ..DecodeOptions::default()
+    };
+    neighbours(Reference::<f32>::new(), &DecodeOptions::greedy(), 512);
+    neighbours(Reference::<f32>::new(), &beam, 512);
+    neighbours(Reference::<f32>::new(), &beam, 40);
+    neighbours(Reference::<f64>::new(), &beam, 512);
+    for path in KernelPath::available() {
+        neighbours(Cpu::with_path(2, path).unwrap(), &beam, 512);
+        let bf16 = Cpu::with_path(1, path)
+            .unwrap()
+            .with_precision(Precision::Bf16);
+        neighbours(bf16, &beam, 512);
+    }
+}
+
+/// Each hypothesis' score is what the model itself gives it when it reads it as a label.
+#[test]
+fn scores_are_those_of_the_uncached_model() {
+    use isogloss::batch::{Batch, Sentence};
+    let setup = Setup::new(Reference::<f64>::new(), true);
+    let options = DecodeOptions {
+        beam: 3,
+        n_best: 3,
+        // The caches grow more than once.
+        min_length: 38,
+        max_length: MaxLength::Pieces(40),
+        ..DecodeOptions::default()
+    };
+    let requests = mixed();
+    let found = setup.translate(&requests, &options);
+    let cx = Context {
+        backend: &setup.backend,
+        store: &setup.store,
+        adapters: &setup.adapters,
+        dropout: None,
+    };
+    for (request, found) in requests.iter().zip(&found) {
+        for hypothesis in found {
+            let labels = &in_full(hypothesis, request.target_tag)[1..];
+            assert!((39..=41).contains(&labels.len()), "{}", labels.len());
+            let sentence = Sentence {
+                source: &request.source_ids,
+                target: labels,
+                source_language: request.source_language,
+                target_language: request.target_language,
+                key: 0,
+            };
+            let batch = Batch::new(&[sentence], setup.model.layout());
+            let loss = setup.model.loss(&cx, &batch, Default::default());
+            let nll: f64 = loss.token_nll[1..].iter().map(|&x| f64::from(x)).sum();
+            let score = -nll / labels.len() as f64;
+            assert!(
+                (hypothesis.score - score).abs() < 1e-5,
+                "{} for {score}",
+                hypothesis.score
+            );
+        }
+    }
+}
+
+#[test]
+fn ngrams_are_not_repeated() {
+    let setup = Setup::new(Reference::<f32>::new(), true);
+    for beam in [1, 3] {
+        let options = DecodeOptions {
+            beam,
+            no_repeat_ngram: 2,
+            ..DecodeOptions::default()
+        };
+        for found in setup.translate(&requests(), &options) {
+            let ids = &found[0].ids;
+            let mut seen: Vec<&[u32]> = ids.windows(2).collect();
+            seen.sort_unstable();
+            assert!(seen.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_in_nothing_out_in_order_with_progress() {
+    let setup = Setup::new(Reference::<f32>::new(), false);
+    let mut all = requests();
+    all[1].source_ids.clear();
+    let mut seen = Vec::<Progress>::new();
+    let translator = setup.translator().with_batch_tokens(1);
+    let found = translator
+        .translate_ids(&all, &DecodeOptions::default(), &mut |p| seen.push(p))
+        .unwrap();
+    assert!(found[1].is_empty());
+    assert!(
+        found
+            .iter()
+            .enumerate()
+            .all(|(i, f)| i == 1 || f.len() == 1)
+    );
+    assert_eq!(seen.len(), 4);
+    let last = seen[3];
+    assert_eq!((last.sentences, last.of_sentences), (5, 5));
+    assert_eq!((last.tokens, last.of_tokens), (27, 27));
+    let none = translator.translate_ids(&[], &DecodeOptions::default(), &mut |_| ());
+    assert!(none.unwrap().is_empty());
+}
+
+#[test]
+fn the_longest_source_and_translation_fit() {
+    let setup = Setup::new(Reference::<f32>::new(), false);
+    let mut request = requests().remove(0);
+    request.source_ids = vec![7; 64];
+    let options = DecodeOptions {
+        beam: 2,
+        min_length: 1000,
+        max_length: MaxLength::Relative {
+            factor: f32::MAX,
+            extra: usize::MAX,
+        },
+        ..DecodeOptions::default()
+    };
+    let found = setup.translate(&[request.clone()], &options);
+    assert_eq!((found[0][0].ids.len(), found[0][0].ended), (63, false));
+    request.source_ids.push(7);
+    let error = setup
+        .translator()
+        .translate_ids(&[request], &options, &mut |_| ());
+    assert!(matches!(
+        error,
+        Err(DecodeError::TooLong {
+            sentence: 1,
+            tokens: 65,
+            positions: 64
+        })
+    ));
+}
+
+#[test]
+fn wrong_input_is_an_error() {
+    let setup = Setup::new(Reference::<f32>::new(), false);
+    let fails = |change: &dyn Fn(&mut Vec<Request>, &mut DecodeOptions)| {
+        let (mut all, mut options) = (requests(), DecodeOptions::default());
+        change(&mut all, &mut options);
+        let result = setup
+            .translator()
+            .translate_ids(&all, &options, &mut |_| ());
+        result.unwrap_err().to_string()
+    };
+    let text = fails(&|all, _| all[2].source_ids[1] = 200);
+    assert!(
+        text.contains("sentence 3") && text.contains("200"),
+        "{text}"
+    );
+    assert!(fails(&|all, _| all[0].target_tag = EOS).contains("no language tag"));
+    assert!(fails(&|_, o| o.beam = 0).contains("beam is 0"));
+    assert!(fails(&|_, o| o.n_best = 6).contains("from 1 to the beam, 5"));
+    assert!(fails(&|_, o| o.length_penalty = f32::NAN).contains("finite"));
+    assert!(fails(&|_, o| o.max_length = MaxLength::Pieces(0)).contains("1 or more"));
+}
+
+#[test]
+fn broken_updates_are_an_error_that_names_the_sentence() {
+    let mut setup = Setup::new(Reference::<f32>::new(), true);
+    let second = setup.store.groups()[1].range.clone();
+    setup.store.values_mut()[second].fill(f32::NAN);
+    // The third sentence of the fixtures has nothing to do with the second language, the others have.
+    let (sound, broken) = (requests().remove(2), requests().remove(3));
+    let all = [sound.clone(), sound.clone(), broken, sound.clone()];
+    let options = DecodeOptions::default();
+    let result = setup
+        .translator()
+        .translate_ids(&all, &options, &mut |_| ());
+    assert!(matches!(
+        result,
+        Err(DecodeError::NotFinite {
+            sentence: 3,
+            piece: 1
+        })
+    ));
+    assert_eq!(setup.translate(&[sound], &options)[0].len(), 1);
+}
+
+#[test]
+fn options_work_as_in_transformers() {
+    let setup = Setup::new(Reference::<f32>::new(), false);
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/decoding/options.json"
+    );
+    let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in &cases {
+        let given = &case["options"];
+        let number = |key: &str| given[key].as_u64().map(|n| n as usize);
+        let beam = number("num_beams").unwrap();
+        let options = DecodeOptions {
+            beam,
+            n_best: beam,
+            length_penalty: given["length_penalty"].as_f64().unwrap_or(1.0) as f32,
+            max_length: MaxLength::Pieces(number("max_length").unwrap() - 2),
+            // Transformers counts the start token and the tag, and asks before a piece is added.
+            min_length: number("min_length").map_or(0, |n| n - 1),
+            no_repeat_ngram: number("no_repeat_ngram_size").unwrap_or(0),
+        };
+        let tag = case["tag"].as_u64().unwrap() as u32;
+        let sentences = case["sentences"].as_array().unwrap();
+        let requests: Vec<Request> = sentences
+            .iter()
+            .map(|sentence| Request {
+                source_ids: serde_json::from_value(sentence["source"].clone()).unwrap(),
+                source_language: LanguageId(0),
+                target_language: LanguageId(0),
+                target_tag: tag,
+            })
+            .collect();
+        let found = setup.translate(&requests, &options);
+        for (i, (found, sentence)) in found.iter().zip(sentences).enumerate() {
+            let what = format!("{given}, sentence {i}");
+            check_hypotheses(&what, found, &sentence["hypotheses"], tag);
+        }
+    }
+}
