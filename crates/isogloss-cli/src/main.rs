@@ -4,6 +4,7 @@ mod commands;
 mod failure;
 mod input;
 mod output;
+mod progress;
 
 use clap::{ArgAction, Parser};
 use commands::Command;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     };
     start_messages(cli.verbose, cli.quiet);
     // The panic's message is on stderr already; what is left is to keep to the promised exit code.
-    match catch_unwind(AssertUnwindSafe(|| cli.command.run())) {
+    match catch_unwind(AssertUnwindSafe(|| cli.command.run(cli.quiet))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.report(),
         Err(_) => Failure::internal(anyhow::anyhow!("the program broke off"))

@@ -31,3 +31,7 @@ pub mod checkpoint;
 pub mod decode;
 
 pub mod evaluate;
+
+pub mod config;
+
+pub mod train;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+pub(crate) use run::languages;
 pub use run::{
     Compute, ComputePrecision, Directions, Method, PretrainConfig, ShapeConfig, TrainConfig,
     TrainingConfig, ValidationConfig, VocabularyConfig,

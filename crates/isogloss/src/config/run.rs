@@ -125,18 +125,18 @@ pub struct PretrainConfig {
 pub struct VocabularyConfig {
     /// Pieces, without the language tags. Default 16000.
     pub size: usize,
-    /// Most lines that it is trained on, shared among languages with a temperature of 3. Default 600000.
+    /// Most lines of a language that it is trained on. Default 60000.
     pub lines: usize,
-    /// Share of the characters of the text that get a piece of their own. Default 0.9995.
-    pub character_coverage: f32,
+    /// Share of the characters of the text that get a piece of their own, 0.9 to 1. Default 0.9998.
+    pub character_coverage: f64,
 }
 
 impl Default for VocabularyConfig {
     fn default() -> Self {
         VocabularyConfig {
             size: 16_000,
-            lines: 600_000,
-            character_coverage: 0.9995,
+            lines: 60_000,
+            character_coverage: 0.9998,
         }
     }
 }
@@ -318,10 +318,16 @@ impl TrainingConfig {
         share("training.attention_dropout", self.attention_dropout)?;
         share("training.label_smoothing", self.label_smoothing)?;
         if !(0.0..=1.0).contains(&self.concatenate) {
-            return value("training.concatenate", format!("is {}; it must be from 0 to 1", self.concatenate));
+            return value(
+                "training.concatenate",
+                format!("is {}; it must be from 0 to 1", self.concatenate),
+            );
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return value("training.learning_rate", format!("is {}; it must be positive", self.learning_rate));
+            return value(
+                "training.learning_rate",
+                format!("is {}; it must be positive", self.learning_rate),
+            );
         }
         let counts = [
             ("training.epochs", self.epochs),
@@ -337,7 +343,10 @@ impl TrainingConfig {
         if self.max_tokens > self.batch_tokens {
             return value(
                 "training.max_tokens",
-                format!("is {}, more than a batch holds (batch_tokens = {})", self.max_tokens, self.batch_tokens),
+                format!(
+                    "is {}, more than a batch holds (batch_tokens = {})",
+                    self.max_tokens, self.batch_tokens
+                ),
             );
         }
         Ok(())
@@ -366,9 +375,15 @@ pub(crate) fn languages(
         }
     }
     match all.len() {
-        0 => value("languages", "names no language; give `high`, `medium` or `low` a list".to_owned()),
+        0 => value(
+            "languages",
+            "names no language; give `high`, `medium` or `low` a list".to_owned(),
+        ),
         1..=65_535 => Ok(all),
-        n => value("languages", format!("names {n} languages; at most 65535 fit")),
+        n => value(
+            "languages",
+            format!("names {n} languages; at most 65535 fit"),
+        ),
     }
 }
 

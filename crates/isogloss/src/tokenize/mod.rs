@@ -17,4 +17,4 @@ mod write;
 pub use error::TokenizeError;
 pub use tokenizer::{Family, Marks, Tokenizer};
 pub use train::{VocabularyOptions, train_vocabulary};
-pub use write::write_folder;
+pub use write::{copy_files, write_folder};

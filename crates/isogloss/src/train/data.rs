@@ -26,7 +26,10 @@ impl LanguageIds {
     /// The id of a language; an unknown one gets an id that no update has.
     #[must_use]
     pub fn id(&self, language: &Language) -> LanguageId {
-        self.ids.get(language).copied().unwrap_or(LanguageId(u16::MAX))
+        self.ids
+            .get(language)
+            .copied()
+            .unwrap_or(LanguageId(u16::MAX))
     }
 }
 
@@ -41,7 +44,9 @@ pub struct Example {
 }
 
 impl Example {
-    fn tokens(&self) -> usize {
+    /// Tokens of the longer side.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
         self.source.len().max(self.target.len())
     }
 
@@ -127,7 +132,10 @@ impl<'a> Examples<'a> {
             for i in 0..1 + mix(draw, 1) % 3 {
                 let other = mix(draw, 2 + i) % *pairs as u64;
                 if let Some((source, target)) = self.corpus.pair_at(at, other as usize) {
-                    text = (format!("{} {source}", text.0), format!("{} {target}", text.1));
+                    text = (
+                        format!("{} {source}", text.0),
+                        format!("{} {target}", text.1),
+                    );
                 }
             }
         }
@@ -185,7 +193,13 @@ pub struct Epoch<'a> {
 impl<'a> Epoch<'a> {
     /// The epoch `number` (from 0), from sample `cursor` on.
     #[must_use]
-    pub fn new(examples: &'a Examples<'a>, sampler: &Sampler, seed: u64, number: u64, cursor: usize) -> Self {
+    pub fn new(
+        examples: &'a Examples<'a>,
+        sampler: &Sampler,
+        seed: u64,
+        number: u64,
+        cursor: usize,
+    ) -> Self {
         Epoch {
             examples,
             samples: sampler.epoch(number),
@@ -208,7 +222,10 @@ impl<'a> Epoch<'a> {
     pub fn batch(&mut self, batch_tokens: usize) -> Result<Vec<Example>, TokenizeError> {
         let (mut batch, mut tokens) = (Vec::new(), 0);
         while let Some(&sample) = self.samples.get(self.cursor) {
-            match self.examples.example(sample, mix(self.key, self.cursor as u64))? {
+            match self
+                .examples
+                .example(sample, mix(self.key, self.cursor as u64))?
+            {
                 None => self.too_long += 1,
                 Some(example) if tokens + example.tokens() > batch_tokens => break,
                 Some(example) => {

@@ -1,9 +1,13 @@
 use std::path::PathBuf;
 
+use isogloss_kernels::CpuError;
+
 use crate::adapter::{AdapterError, AdapterFileError};
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
-use crate::corpus::{CorpusError, SampleError};
+use crate::corpus::{CorpusError, FilterError, SampleError};
+use crate::decode::DecodeError;
+use crate::evaluate::EvaluateError;
 use crate::files::FileError;
 use crate::model::ModelError;
 use crate::tokenize::TokenizeError;
@@ -36,6 +40,18 @@ pub enum TrainError {
     /// The updates' files.
     #[error(transparent)]
     AdapterFile(#[from] AdapterFileError),
+    /// Cleaning of the text.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Translating held-out text.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Scoring it.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The processor.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
     /// A file of the run.
     #[error(transparent)]
     File(#[from] FileError),
@@ -70,13 +86,17 @@ pub enum TrainError {
         reason: String,
     },
     /// Every sentence is longer than the limit.
-    #[error("no training pair has at most {max_tokens} tokens on both sides; raise `training.max_tokens`")]
+    #[error(
+        "no training pair has at most {max_tokens} tokens on both sides; raise `training.max_tokens`"
+    )]
     AllTooLong {
         /// The limit.
         max_tokens: usize,
     },
     /// The loss is no number any more.
-    #[error("the gradient was not finite in {updates} updates in a row (update {update}); lower `training.learning_rate`")]
+    #[error(
+        "the gradient was not finite in {updates} updates in a row (update {update}); lower `training.learning_rate`"
+    )]
     Diverged {
         /// The last update.
         update: u64,

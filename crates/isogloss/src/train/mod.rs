@@ -1,15 +1,23 @@
-//! Training: the loop over updates, its state on disk, validation and events.
+//! Training: the loop over updates, its state on disk, validation and events; `adapt` and `pretrain` put runs together.
 
+mod adapt;
 mod data;
 mod error;
 mod event;
+mod pretrain;
 mod run_dir;
+mod setup;
 mod state;
 mod trainer;
+mod validate;
 
-pub use data::{Examples, LanguageIds};
+pub use adapt::{Adaptation, adapt};
+pub use data::{Epoch, Example, Examples, LanguageIds, pack};
 pub use error::TrainError;
 pub use event::{Event, Observer, Silent};
+pub use pretrain::{Pretraining, pretrain};
 pub use run_dir::RunDir;
+pub use setup::{Estimate, backend};
 pub use state::TrainState;
 pub use trainer::{Outcome, Trained, Trainer};
+pub use validate::{HeldOut, Validate, Validation};

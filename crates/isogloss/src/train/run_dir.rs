@@ -43,7 +43,8 @@ impl RunDir {
         let config_path = path.join(CONFIG);
         let table = toml::Table::try_from(config).map_err(|e| read_error(&config_path, &e))?;
         if config_path.exists() {
-            let text = std::fs::read_to_string(&config_path).map_err(|e| read_error(&config_path, &e))?;
+            let text =
+                std::fs::read_to_string(&config_path).map_err(|e| read_error(&config_path, &e))?;
             let before: toml::Table = text.parse().map_err(|e| read_error(&config_path, &e))?;
             if let Some(difference) = difference(&before, &table, "") {
                 return Err(TrainError::ConfigChanged {
@@ -56,7 +57,10 @@ impl RunDir {
             files::write_atomic(&config_path, |w| w.write_all(text.as_bytes()))?;
         }
         let events_path = path.join(EVENTS);
-        let events = OpenOptions::new().create(true).append(true).open(&events_path);
+        let events = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&events_path);
         Ok(RunDir {
             events: events.map_err(|e| read_error(&events_path, &e))?,
             path: path.to_owned(),
@@ -103,11 +107,18 @@ impl RunDir {
         let text = std::fs::read_to_string(&path).map_err(read_error)?;
         let kept = |line: &&str| {
             let event: Option<serde_json::Value> = serde_json::from_str(line).ok();
-            event.and_then(|e| e.get("update")?.as_u64()).is_some_and(|u| u <= update)
+            event
+                .and_then(|e| e.get("update")?.as_u64())
+                .is_some_and(|u| u <= update)
         };
         let lines: Vec<&str> = text.lines().filter(kept).collect();
-        files::write_atomic(&path, |w| lines.iter().try_for_each(|line| writeln!(w, "{line}")))?;
-        self.events = OpenOptions::new().append(true).open(&path).map_err(read_error)?;
+        files::write_atomic(&path, |w| {
+            lines.iter().try_for_each(|line| writeln!(w, "{line}"))
+        })?;
+        self.events = OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .map_err(read_error)?;
         Ok(())
     }
 }
@@ -128,7 +139,8 @@ fn difference(before: &toml::Table, now: &toml::Table, prefix: &str) -> Option<S
             }
             (a, b) if a == b => {}
             (a, b) => {
-                let show = |v: Option<&toml::Value>| v.map_or("not set".to_owned(), ToString::to_string);
+                let show =
+                    |v: Option<&toml::Value>| v.map_or("not set".to_owned(), ToString::to_string);
                 return Some(format!("`{name}` was {}, now it is {}", show(a), show(b)));
             }
         }

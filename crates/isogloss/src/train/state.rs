@@ -43,7 +43,12 @@ fn layout(store: &ParamStore<f32>) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn write(path: &Path, arrays: &[(&str, &[f32])], state: &str, layout: &str) -> Result<(), TrainError> {
+fn write(
+    path: &Path,
+    arrays: &[(&str, &[f32])],
+    state: &str,
+    layout: &str,
+) -> Result<(), TrainError> {
     let views = arrays.iter().map(|&(name, values)| {
         let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values));
         view.map(|view| (name, view))
@@ -75,7 +80,11 @@ pub(super) fn save(
 ) -> Result<(), TrainError> {
     let (first, second, steps) = adam.state();
     let state = serde_json::to_string(&(state, steps)).map_err(|e| damaged(path, e.to_string()))?;
-    let arrays = [("values", store.values()), ("first", first), ("second", second)];
+    let arrays = [
+        ("values", store.values()),
+        ("first", first),
+        ("second", second),
+    ];
     write(path, &arrays, &state, &layout(store))
 }
 
@@ -95,10 +104,14 @@ fn read(path: &Path, store: &ParamStore<f32>) -> Result<Saved, TrainError> {
         reason: e.to_string(),
     })?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(path, e.to_string()))?;
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(path, e.to_string()))?;
+    let (_, metadata) =
+        SafeTensors::read_metadata(&bytes).map_err(|e| damaged(path, e.to_string()))?;
     let metadata = metadata.metadata().clone().unwrap_or_default();
     if metadata.get("layout") != Some(&layout(store)) {
-        return Err(damaged(path, "its parameters are not those of this run".to_owned()));
+        return Err(damaged(
+            path,
+            "its parameters are not those of this run".to_owned(),
+        ));
     }
     let mut arrays = HashMap::new();
     for (name, view) in file.iter() {
@@ -106,7 +119,10 @@ fn read(path: &Path, store: &ParamStore<f32>) -> Result<Saved, TrainError> {
             return Err(damaged(path, format!("array `{name}` has another size")));
         }
         let values = view.data().as_chunks::<4>().0.iter();
-        arrays.insert(name.to_owned(), values.map(|b| f32::from_le_bytes(*b)).collect());
+        arrays.insert(
+            name.to_owned(),
+            values.map(|b| f32::from_le_bytes(*b)).collect(),
+        );
     }
     Ok(Saved {
         arrays,
@@ -128,7 +144,10 @@ pub(super) fn load(
         return Err(damaged(path, "an array is missing".to_owned()));
     };
     if steps.len() != store.groups().len() {
-        return Err(damaged(path, format!("it has {} groups of parameters", steps.len())));
+        return Err(damaged(
+            path,
+            format!("it has {} groups of parameters", steps.len()),
+        ));
     }
     store.values_mut().copy_from_slice(values);
     adam.restore(first, second, &steps);

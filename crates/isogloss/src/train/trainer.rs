@@ -11,6 +11,7 @@ use crate::model::{BatchLoss, Context, Model};
 use crate::optim::Adam;
 use crate::params::{Gradients, ParamStore};
 use crate::train::data::{Epoch, Examples, pack};
+use crate::train::validate::Validate;
 use crate::train::{Event, Observer, RunDir, TrainError, TrainState, state};
 
 /// Updates without a finite gradient in a row after which training gives up.
@@ -39,31 +40,6 @@ pub struct Trainer<'a, B: Backend<Real = f32>> {
     pub every_epochs: u64,
     /// Stop after so many validations without improvement; 0 never.
     pub patience: u64,
-}
-
-/// A measurement on held-out text.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Validation {
-    /// Negative log-likelihood for each target token, averaged over directions.
-    pub nll: f64,
-    /// chrF++, averaged over directions, where it is measured.
-    pub chrf: Option<f64>,
-}
-
-impl Validation {
-    /// More is better: chrF++ where it is measured, otherwise the log-likelihood.
-    fn score(&self) -> f64 {
-        self.chrf.unwrap_or(-self.nll)
-    }
-}
-
-/// Measures a model on held-out text.
-pub trait Validate<B: Backend>: std::fmt::Debug {
-    /// The measurement, with the store's values as they are.
-    ///
-    /// # Errors
-    /// If text can't be translated.
-    fn validate(&self, cx: &Context<'_, B>, model: &Model<B::Real>) -> Result<Validation, TrainError>;
 }
 
 /// How training ended.
@@ -107,7 +83,13 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         let mut saved_at = Instant::now();
         let mut skipped = 0;
         while !state.finished {
-            let mut epoch = Epoch::new(self.examples, self.sampler, self.seed, state.epoch, state.cursor);
+            let mut epoch = Epoch::new(
+                self.examples,
+                self.sampler,
+                self.seed,
+                state.epoch,
+                state.cursor,
+            );
             while epoch.cursor < epoch.len() {
                 let started = Instant::now();
                 let (loss, norm) = self.update(&mut epoch, &state, store, &mut grads, &mut adam)?;
@@ -142,7 +124,11 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
                 });
             }
             if epoch.too_long > 0 && state.epoch == 0 {
-                tracing::warn!(pairs = epoch.too_long, max_tokens = self.config.max_tokens, "left out: too long");
+                tracing::warn!(
+                    pairs = epoch.too_long,
+                    max_tokens = self.config.max_tokens,
+                    "left out: too long"
+                );
             }
             state.epoch += 1;
             state.cursor = 0;
@@ -195,12 +181,16 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
     }
 
     fn done(&self, state: &TrainState, samples: usize) -> f64 {
-        (state.epoch as f64 + state.cursor as f64 / samples.max(1) as f64) / self.config.epochs as f64
+        (state.epoch as f64 + state.cursor as f64 / samples.max(1) as f64)
+            / self.config.epochs as f64
     }
 
     fn learning_rate(&self, state: &TrainState, samples: usize) -> f64 {
         let done = self.done(state, samples);
-        let factor = self.config.schedule.factor(state.update + 1, self.config.warmup, done);
+        let factor = self
+            .config
+            .schedule
+            .factor(state.update + 1, self.config.warmup, done);
         f64::from(self.config.learning_rate) * factor
     }
 

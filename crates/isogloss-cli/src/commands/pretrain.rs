@@ -1,0 +1,37 @@
+//! `isogloss pretrain`: a base from scratch.
+
+use super::training::{self, RunArgs};
+use crate::failure::Outcome;
+use crate::progress::Progress;
+use isogloss::config::PretrainConfig;
+
+const AFTER_HELP: &str = "\
+Examples:
+  isogloss pretrain models/mini/pretrain.toml --dry-run
+  isogloss pretrain models/mini/pretrain.toml --precision bf16
+
+Stop with Ctrl-C, go on with the same command. The base is written to the run's folder `model`, an ordinary Hugging Face
+folder, SentencePiece vocabulary included.";
+
+/// Train a base from scratch on parallel text, its vocabulary included
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
+    let (mut config, dir) = args.run.read::<PretrainConfig>()?;
+    config.compute = args.run.compute(config.compute);
+    if args.run.dry_run {
+        let estimate = config.estimate(&dir).map_err(training::train_failure)?;
+        return args.run.print_estimate(&estimate, config.compute);
+    }
+    let mut progress = Progress::start(quiet);
+    let done =
+        isogloss::train::pretrain(&config, &dir, &mut training::show_cleaning, &mut progress);
+    drop(progress);
+    let done = done.map_err(training::train_failure)?;
+    training::finish(&args.run, &done.trained, &done.model, done.trainable)
+}

@@ -1,0 +1,193 @@
+//! What `train` and `pretrain` share: options, dry runs, the end of a run.
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use isogloss::config::{Compute, ComputePrecision, ConfigError};
+use isogloss::corpus::FilterReport;
+use isogloss::train::{self, Estimate, TrainError, Trained};
+use serde::de::DeserializeOwned;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Options of both commands.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Configuration of the run
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+    /// Say what the run would take, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Threads; 0 takes all cores [default: the configuration's]
+    #[arg(long, value_name = "N", env = "ISOGLOSS_THREADS")]
+    pub threads: Option<usize>,
+    /// Precision of products: f32, bf16 [default: the configuration's]
+    #[arg(long, value_name = "NAME", env = "ISOGLOSS_PRECISION", value_parser = precision)]
+    pub precision: Option<ComputePrecision>,
+}
+
+fn precision(name: &str) -> Result<ComputePrecision, String> {
+    match name {
+        "f32" => Ok(ComputePrecision::F32),
+        "bf16" => Ok(ComputePrecision::Bf16),
+        _ => Err("expected f32 or bf16".to_owned()),
+    }
+}
+
+impl RunArgs {
+    /// The configuration, and the folder that its paths start at.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Outcome<(T, PathBuf)> {
+        let config = isogloss::config::read(&self.config).map_err(config_failure)?;
+        let dir = match self.config.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        Ok((config, dir))
+    }
+
+    /// The machine's share, with the options of the command line.
+    pub(crate) fn compute(&self, config: Compute) -> Compute {
+        Compute {
+            threads: self.threads.unwrap_or(config.threads),
+            precision: self.precision.unwrap_or(config.precision),
+        }
+    }
+
+    /// Prints what a run would take.
+    pub(crate) fn print_estimate(&self, estimate: &Estimate, compute: Compute) -> Outcome {
+        let speed = speed(compute).map_err(train_failure)?;
+        let seconds = estimate.seconds(speed);
+        if self.json {
+            let mut value = serde_json::to_value(estimate).map_err(Failure::internal)?;
+            value["seconds"] = seconds.into();
+            return output::print(&format!("{value:#}\n"));
+        }
+        output::print(&describe(estimate, seconds))
+    }
+}
+
+fn config_failure(error: ConfigError) -> Failure {
+    Failure::input(error)
+}
+
+/// An error of a run, with what to do about it.
+pub(crate) fn train_failure(error: TrainError) -> Failure {
+    match error {
+        TrainError::Reload { .. } => Failure::internal(error),
+        _ => Failure::input(error),
+    }
+}
+
+/// Floating-point operations a second that training reaches here: half of what a product of common size does.
+fn speed(compute: Compute) -> Result<f64, TrainError> {
+    use isogloss_kernels::{Backend, Epilogue, Mat, MatMut};
+    let backend = train::backend(compute)?;
+    let n = 512;
+    let (a, b, mut c) = (vec![0.5; n * n], vec![0.5; n * n], vec![0.0; n * n]);
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let out = MatMut::new(&mut c, n, n);
+        backend.matmul(
+            Mat::new(&a, n, n),
+            Mat::new(&b, n, n).t(),
+            Epilogue::default(),
+            out,
+        );
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(0.5 * 2.0 * (n as f64).powi(3) / best)
+}
+
+fn describe(estimate: &Estimate, seconds: f64) -> String {
+    let share = |n: usize| 100.0 * n as f64 / estimate.base_parameters as f64;
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<36} {value}");
+    };
+    line("base parameters", estimate.base_parameters.to_string());
+    for (name, count) in &estimate.by_update {
+        line(
+            &format!("trainable for {name}"),
+            format!("{count} ({:.3}%)", share(*count)),
+        );
+    }
+    let counts = [
+        ("trainable in all", estimate.trainable),
+        ("active for one direction, at most", estimate.active),
+        ("left after compaction", estimate.after_compaction),
+    ];
+    for (name, count) in counts {
+        line(name, format!("{count} ({:.3}%)", share(count)));
+    }
+    line("pairs an epoch", estimate.pairs_per_epoch.to_string());
+    line(
+        "memory, about",
+        format!("{:.2} GB", estimate.memory as f64 / 1e9),
+    );
+    line("time, about", duration(seconds));
+    text
+}
+
+/// `2 h 05 min`, `3 min 10 s`, `8 s`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// Says what cleaning dropped.
+pub(crate) fn show_cleaning(report: &FilterReport) {
+    let total = report.total();
+    tracing::info!(
+        read = total.read,
+        kept = total.kept,
+        "cleaned the training text"
+    );
+    tracing::debug!("\n{report}");
+}
+
+/// Says how a run ended and where its result lies.
+pub(crate) fn finish(
+    args: &RunArgs,
+    trained: &Trained,
+    result: &Path,
+    trainable: usize,
+) -> Outcome {
+    let finished = trained.outcome == train::Outcome::Finished;
+    let state = &trained.state;
+    if args.json {
+        let value = serde_json::json!({
+            "finished": finished,
+            "updates": state.update,
+            "epochs": state.epoch,
+            "target_tokens": state.total_tokens,
+            "seconds": state.seconds,
+            "validation_nll": state.best_nll,
+            "validation_score": state.best,
+            "trainable": trainable,
+            "result": finished.then_some(result),
+        });
+        return output::print(&format!("{value:#}\n"));
+    }
+    let time = duration(state.seconds);
+    match finished {
+        true => output::print(&format!(
+            "finished after {} updates, {time}: validation loss {:.4}\n{}\n",
+            state.update,
+            state.best_nll.unwrap_or(f64::NAN),
+            result.display()
+        )),
+        false => output::print(&format!(
+            "stopped after {} updates, {time}; the state is saved. To go on: the same command again\n",
+            state.update
+        )),
+    }
+}

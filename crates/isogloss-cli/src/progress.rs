@@ -1,0 +1,153 @@
+//! Progress of training: a bar on a terminal, a line now and then elsewhere; Ctrl-C stops after the update at hand.
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use isogloss::train::{Event, Observer};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Seconds between two lines where there is no terminal.
+const LINE_SECONDS: u64 = 30;
+
+/// Shows events of a run.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    terminal: bool,
+    stop: Arc<AtomicBool>,
+    last_line: Option<Instant>,
+    /// Work and time of the updates of late, for speed and time left.
+    recent: Recent,
+}
+
+/// Decayed sums.
+#[derive(Debug, Default)]
+struct Recent {
+    tokens: f64,
+    seconds: f64,
+    nll: f64,
+    done: f64,
+    last_done: Option<f64>,
+}
+
+impl Recent {
+    fn add(&mut self, tokens: usize, seconds: f64, nll: f64, done: f64) {
+        let keep = 0.98;
+        let moved = self.last_done.map_or(0.0, |last| done - last);
+        self.tokens = keep * self.tokens + tokens as f64;
+        self.seconds = keep * self.seconds + seconds;
+        self.nll = keep * self.nll + nll * tokens as f64;
+        self.done = keep * self.done + moved;
+        self.last_done = Some(done);
+    }
+
+    fn left(&self, done: f64) -> Option<Duration> {
+        let rate = self.done / self.seconds;
+        (rate > 0.0).then(|| Duration::from_secs_f64(((1.0 - done) / rate).clamp(0.0, 1e9)))
+    }
+}
+
+impl Progress {
+    /// Starts showing, and catches Ctrl-C: once to stop cleanly, twice to break off.
+    pub(crate) fn start(quiet: bool) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let handler = move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            eprintln!(
+                "\nstopping after this update; press Ctrl-C again to break off without saving"
+            );
+        };
+        if let Err(error) = ctrlc::set_handler(handler) {
+            tracing::debug!("no handler for Ctrl-C: {error}");
+        }
+        let terminal = std::io::stderr().is_terminal() && !quiet;
+        let bar = ProgressBar::with_draw_target(
+            Some(1000),
+            match terminal {
+                true => ProgressDrawTarget::stderr_with_hz(4),
+                false => ProgressDrawTarget::hidden(),
+            },
+        );
+        let style = ProgressStyle::with_template("{bar:30} {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Progress {
+            bar,
+            terminal,
+            stop,
+            last_line: quiet.then(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX))),
+            recent: Recent::default(),
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        if self.terminal {
+            self.bar.println(line);
+        } else if self.last_line.is_none_or(|at| at <= Instant::now()) {
+            eprintln!("{line}");
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Update {
+                update,
+                planned,
+                epoch,
+                nll,
+                tokens,
+                seconds,
+                done,
+                ..
+            } => {
+                self.recent.add(*tokens, *seconds, *nll, *done);
+                let left = self.recent.left(*done);
+                let left =
+                    left.map_or_else(String::new, |d| format!(", {} left", HumanDuration(d)));
+                let line = format!(
+                    "epoch {epoch}, update {update} of about {planned}: loss {:.3}, {:.0} tokens/s{left}",
+                    self.recent.nll / self.recent.tokens,
+                    self.recent.tokens / self.recent.seconds,
+                );
+                self.bar.set_position((1000.0 * done) as u64);
+                self.bar.set_message(line.clone());
+                let due = self
+                    .last_line
+                    .is_none_or(|at| at.elapsed().as_secs() >= LINE_SECONDS);
+                if !self.terminal && due {
+                    self.say(&line);
+                    self.last_line = self.last_line.max(Some(Instant::now()));
+                }
+            }
+            Event::Validation {
+                epoch,
+                nll,
+                chrf,
+                best,
+                ..
+            } => {
+                let chrf = chrf.map_or_else(String::new, |c| format!(", chrF++ {c:.2}"));
+                let best = if *best { " (best so far)" } else { "" };
+                self.say(&format!(
+                    "epoch {epoch} validated: loss {nll:.4}{chrf}{best}"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,322 @@
+use std::path::{Path, PathBuf};
+
+use isogloss_kernels::Cpu;
+
+use crate::adapter::{self, AdapterSet};
+use crate::checkpoint::{self, Checkpoint};
+use crate::config::{self, Method, TrainConfig};
+use crate::corpus::{Corpus, FilterReport, Sampler};
+use crate::language::{Language, Resource};
+use crate::model::{Context, Model, ModelConfig};
+use crate::params::ParamStore;
+use crate::tokenize::{self, Tokenizer};
+use crate::train::data::{Examples, LanguageIds};
+use crate::train::pretrain::tensors_of;
+use crate::train::setup::{self, Estimate};
+use crate::train::{HeldOut, Observer, Outcome, RunDir, TrainError, Trained, Trainer, Validate};
+
+/// What `isogloss train` leaves.
+#[derive(Debug)]
+pub struct Adaptation {
+    /// How training ended.
+    pub trained: Trained,
+    /// Folder of the adapters (`lslo`, `lora`) or of the fine-tuned model (`full`). Written when training is finished.
+    pub result: PathBuf,
+    /// Trainable parameters.
+    pub trainable: usize,
+}
+
+/// How far the score may move between training and reload, in nats: the files hold the very bits, so nothing but the order of
+/// sums could.
+const RELOAD_TOLERANCE: f64 = 1e-6;
+
+/// What is trained, and what it is added to.
+struct Subject {
+    model: Model<f32>,
+    set: AdapterSet,
+    store: ParamStore<f32>,
+}
+
+fn subject(
+    config: &TrainConfig,
+    checkpoint: &Checkpoint,
+    languages: &[(Language, Resource)],
+) -> Result<Subject, TrainError> {
+    let mut store = ParamStore::new();
+    let codes: Vec<Language> = languages
+        .iter()
+        .map(|(language, _)| language.clone())
+        .collect();
+    let shape = ModelConfig {
+        dropout: config.training.dropout,
+        attention_dropout: config.training.attention_dropout,
+        activation_dropout: 0.0,
+        ..checkpoint.config.clone()
+    };
+    let tensors = checkpoint.tensors.clone();
+    if config.method == Method::Full {
+        return Ok(Subject {
+            model: Model::new(&shape, tensors, Some(&mut store))?,
+            set: AdapterSet::none(codes),
+            store,
+        });
+    }
+    let set = adapter_set(config, &shape, languages, &mut store)?;
+    Ok(Subject {
+        model: Model::new(&shape, tensors, None)?,
+        set,
+        store,
+    })
+}
+
+fn adapter_set(
+    config: &TrainConfig,
+    model: &ModelConfig,
+    languages: &[(Language, Resource)],
+    store: &mut ParamStore<f32>,
+) -> Result<AdapterSet, TrainError> {
+    let codes: Vec<Language> = languages
+        .iter()
+        .map(|(language, _)| language.clone())
+        .collect();
+    let updates = match config.method {
+        Method::Lora => config.adapter.shared(languages.len())?,
+        _ => config.adapter.per_language(languages)?,
+    };
+    let (sites, preset) = (config.adapter.sites(model)?, config.adapter.preset);
+    Ok(AdapterSet::new(
+        codes,
+        preset,
+        sites,
+        updates,
+        config.seed,
+        store,
+    )?)
+}
+
+/// Adapts a base, or goes on where the run stands; in the end loads what was saved and checks that it scores the same.
+/// `config_dir` is where relative paths start; `cleaned` receives the table of dropped pairs.
+///
+/// # Errors
+/// [`TrainError`]: text, configuration, files, divergence.
+pub fn adapt(
+    config: &TrainConfig,
+    config_dir: &Path,
+    cleaned: &mut dyn FnMut(&FilterReport),
+    observer: &mut dyn Observer,
+) -> Result<Adaptation, TrainError> {
+    let opened = Opened::new(config, config_dir)?;
+    let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
+    let (corpus, report) = opened.training_text(config, config_dir)?;
+    cleaned(&report);
+    let backend = setup::backend(config.compute)?;
+    let Subject {
+        model,
+        set,
+        mut store,
+    } = subject(config, &opened.checkpoint, &opened.languages)?;
+    let validation = setup::validation_text(&config.validation, config_dir, &set.languages)?;
+    let ids = LanguageIds::new(&set.languages);
+    let training = &config.training;
+    let max_tokens = training
+        .max_tokens
+        .min(model.config().max_position_embeddings);
+    let tokenizer = &opened.tokenizer;
+    let examples = Examples::new(&corpus, tokenizer, &ids, max_tokens, training.concatenate)?;
+    let validator = HeldOut::new(
+        &validation,
+        tokenizer,
+        &ids,
+        config.validation.sentences,
+        config.validation.translate,
+        max_tokens,
+        training.batch_tokens,
+    )?;
+    let trainer = Trainer {
+        backend: &backend,
+        model: &model,
+        adapters: &set.adapters,
+        config: training,
+        seed: config.seed,
+        examples: &examples,
+        sampler: &Sampler::new(&examples.counts(), &training.sample, config.seed)?,
+        validator: &validator,
+        every_epochs: config.validation.every_epochs,
+        patience: config.validation.patience,
+    };
+    let trained = trainer.train(&mut run, &mut store, observer)?;
+    let result = run.path().join(match config.method {
+        Method::Full => "model",
+        _ => "adapters",
+    });
+    let adaptation = Adaptation {
+        trained,
+        result,
+        trainable: store.values().len(),
+    };
+    if adaptation.trained.outcome == Outcome::Finished {
+        opened.save(&adaptation.result, &set, &store)?;
+        let trained = trainer_nll(&backend, &model, &set, &store, &validator)?;
+        opened.check(&adaptation.result, config, &backend, trained, &validator)?;
+    }
+    Ok(adaptation)
+}
+
+fn trainer_nll(
+    backend: &Cpu,
+    model: &Model<f32>,
+    set: &AdapterSet,
+    store: &ParamStore<f32>,
+    validator: &HeldOut<'_>,
+) -> Result<f64, TrainError> {
+    let cx = Context {
+        backend,
+        store,
+        adapters: &set.adapters,
+        dropout: None,
+    };
+    Ok(validator.validate(&cx, model)?.nll)
+}
+
+/// The base with its tokenizer.
+struct Opened {
+    dir: PathBuf,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    languages: Vec<(Language, Resource)>,
+}
+
+impl Opened {
+    fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
+        config.training.validate()?;
+        let languages = config::languages(&config.languages)?;
+        let dir = setup::resolve(config_dir, &config.model);
+        let checkpoint = checkpoint::open(&dir)?;
+        let tokenizer = Tokenizer::open(&dir)?;
+        tokenizer.check_rows(checkpoint.config.vocab_size)?;
+        Ok(Opened {
+            dir,
+            checkpoint,
+            tokenizer,
+            languages,
+        })
+    }
+
+    fn training_text(
+        &self,
+        config: &TrainConfig,
+        config_dir: &Path,
+    ) -> Result<(Corpus, FilterReport), TrainError> {
+        let codes: Vec<Language> = self.languages.iter().map(|(l, _)| l.clone()).collect();
+        let wanted = config.directions.filter(&codes);
+        setup::training_text(&config.data, config_dir, &wanted, &config.filter)
+    }
+
+    fn save(
+        &self,
+        dir: &Path,
+        set: &AdapterSet,
+        store: &ParamStore<f32>,
+    ) -> Result<(), TrainError> {
+        if set.updates.is_empty() {
+            checkpoint::write(dir, &self.checkpoint.config, &tensors_of(store, false))?;
+            return Ok(tokenize::copy_files(&self.dir, dir)?);
+        }
+        Ok(adapter::save(
+            dir,
+            set,
+            store,
+            &self.checkpoint.hash().to_string(),
+        )?)
+    }
+
+    /// Loads what was saved as a user would, and holds it to the score in training.
+    fn check(
+        &self,
+        dir: &Path,
+        config: &TrainConfig,
+        backend: &Cpu,
+        trained: f64,
+        validator: &HeldOut<'_>,
+    ) -> Result<(), TrainError> {
+        let mut store = ParamStore::new();
+        let (model, set) = if config.method == Method::Full {
+            let saved = checkpoint::open(dir)?;
+            let model = Model::new(&saved.config, saved.tensors, None)?;
+            (model, AdapterSet::none(Vec::new()))
+        } else {
+            let base = self.checkpoint.hash().to_string();
+            let set = adapter::load(dir, &self.checkpoint.config, &base, &mut store)?;
+            let tensors = self.checkpoint.tensors.clone();
+            (Model::new(&self.checkpoint.config, tensors, None)?, set)
+        };
+        let reloaded = trainer_nll(backend, &model, &set, &store, validator)?;
+        if (reloaded - trained).abs() > RELOAD_TOLERANCE {
+            return Err(TrainError::Reload {
+                path: dir.to_owned(),
+                trained,
+                reloaded,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl TrainConfig {
+    /// What the run will take.
+    ///
+    /// # Errors
+    /// [`TrainError`]: base, text or configuration.
+    pub fn estimate(&self, config_dir: &Path) -> Result<Estimate, TrainError> {
+        let opened = Opened::new(self, config_dir)?;
+        let (corpus, _) = opened.training_text(self, config_dir)?;
+        let shape = &opened.checkpoint.config;
+        let full = self.method == Method::Full;
+        let base_parameters = shape.parameters();
+        let (by_update, trainable, active) = if full {
+            (Vec::new(), base_parameters, base_parameters)
+        } else {
+            let set = adapter_set(self, shape, &opened.languages, &mut ParamStore::new())?;
+            let counts = set.counts();
+            let names = set.updates.iter().map(|u| u.name.clone());
+            let by_update = names.zip(counts.by_update).collect();
+            (by_update, counts.trainable, counts.active)
+        };
+        let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
+        let sampler = Sampler::new(&counts, &self.training.sample, self.seed)?;
+        let tokens = tokens_per_pair(&corpus, &opened.tokenizer)?
+            * (sampler.pairs_per_epoch() as u64 * self.training.epochs) as f64;
+        let weights: usize = opened
+            .checkpoint
+            .tensors
+            .iter()
+            .map(|t| t.storage.as_bytes().len())
+            .sum();
+        Ok(Estimate {
+            base_parameters,
+            by_update,
+            trainable,
+            active,
+            after_compaction: trainable,
+            pairs_per_epoch: sampler.pairs_per_epoch(),
+            memory: weights
+                + 16 * trainable
+                + setup::activation_bytes(shape, &self.training)
+                + corpus.memory(),
+            operations: tokens * setup::operations_per_token(shape, full),
+        })
+    }
+}
+
+/// Tokens of a pair's average side, measured on the first pairs of each direction.
+fn tokens_per_pair(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<f64, TrainError> {
+    let (mut tokens, mut sides) = (0, 0);
+    for (direction, _) in corpus.directions() {
+        for (source, target) in corpus.pairs(direction).take(20) {
+            tokens += tokenizer.source_ids(source, &direction.source)?.len();
+            tokens += tokenizer.target_ids(target, &direction.target)?.len();
+            sides += 2;
+        }
+    }
+    Ok(tokens as f64 / f64::from(sides.max(1)))
+}

@@ -1,0 +1,206 @@
+use std::path::{Path, PathBuf};
+
+use crate::adapter::Adapters;
+use crate::checkpoint;
+use crate::config::{self, PretrainConfig};
+use crate::corpus::{Corpus, FilterReport, Sampler};
+use crate::language::Language;
+use crate::model::{Model, ModelConfig, Storage, Tensor, initial_tensors};
+use crate::params::ParamStore;
+use crate::tokenize::{Tokenizer, VocabularyOptions, train_vocabulary, write_folder};
+use crate::train::data::{Examples, LanguageIds};
+use crate::train::setup::{self, Estimate};
+use crate::train::{HeldOut, Observer, Outcome, RunDir, TrainError, Trained, Trainer};
+
+/// What `isogloss pretrain` leaves.
+#[derive(Debug)]
+pub struct Pretraining {
+    /// How training ended.
+    pub trained: Trained,
+    /// The folder of the base: an ordinary Hugging Face folder. Written when training is finished.
+    pub model: PathBuf,
+    /// Trained parameters: all.
+    pub trainable: usize,
+}
+
+/// A run from scratch, ready to start.
+#[derive(Debug)]
+struct Prepared {
+    corpus: Corpus,
+    validation: Corpus,
+    tokenizer: Tokenizer,
+    model: ModelConfig,
+    languages: Vec<Language>,
+}
+
+/// Trains a base from scratch, or goes on where the run stands. `config_dir` is where relative paths start; `cleaned` receives
+/// the table of dropped pairs.
+///
+/// # Errors
+/// [`TrainError`]: text, configuration, files, divergence.
+pub fn pretrain(
+    config: &PretrainConfig,
+    config_dir: &Path,
+    cleaned: &mut dyn FnMut(&FilterReport),
+    observer: &mut dyn Observer,
+) -> Result<Pretraining, TrainError> {
+    config.training.validate()?;
+    let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
+    let folder = run.path().join("model");
+    let prepared = prepare(config, config_dir, &folder, cleaned)?;
+    let backend = setup::backend(config.compute)?;
+    let mut store = ParamStore::new();
+    let tensors = initial_tensors(&prepared.model, config.seed);
+    let model = Model::<f32>::new(&prepared.model, tensors, Some(&mut store))?;
+    let ids = LanguageIds::new(&prepared.languages);
+    let training = &config.training;
+    let examples = Examples::new(
+        &prepared.corpus,
+        &prepared.tokenizer,
+        &ids,
+        training.max_tokens,
+        training.concatenate,
+    )?;
+    let validator = HeldOut::new(
+        &prepared.validation,
+        &prepared.tokenizer,
+        &ids,
+        config.validation.sentences,
+        config.validation.translate,
+        training.max_tokens,
+        training.batch_tokens,
+    )?;
+    let trainer = Trainer {
+        backend: &backend,
+        model: &model,
+        adapters: &Adapters::default(),
+        config: training,
+        seed: config.seed,
+        examples: &examples,
+        sampler: &Sampler::new(&examples.counts(), &training.sample, config.seed)?,
+        validator: &validator,
+        every_epochs: config.validation.every_epochs,
+        patience: config.validation.patience,
+    };
+    let trained = trainer.train(&mut run, &mut store, observer)?;
+    if trained.outcome == Outcome::Finished {
+        checkpoint::write(&folder, &prepared.model, &tensors_of(&store, true))?;
+    }
+    Ok(Pretraining {
+        trained,
+        model: folder,
+        trainable: store.values().len(),
+    })
+}
+
+/// The store's base as tensors, in half the space with `bf16`.
+pub(super) fn tensors_of(store: &ParamStore<f32>, bf16: bool) -> Vec<Tensor> {
+    let tensor = |param: &crate::params::Param| {
+        let values = &store.values()[param.range.clone()];
+        Tensor {
+            name: param.name.clone(),
+            shape: param.shape.clone(),
+            storage: match bf16 {
+                true => Storage::Bf16(
+                    values
+                        .iter()
+                        .map(|&x| isogloss_kernels::bf16::from_f32(x))
+                        .collect(),
+                ),
+                false => Storage::F32(values.to_vec()),
+            },
+        }
+    };
+    store.params().iter().map(tensor).collect()
+}
+
+fn prepare(
+    config: &PretrainConfig,
+    base: &Path,
+    folder: &Path,
+    cleaned: &mut dyn FnMut(&FilterReport),
+) -> Result<Prepared, TrainError> {
+    let classes = config::languages(&config.languages)?;
+    let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
+    let wanted = config.directions.filter(&languages);
+    let (corpus, report) = setup::training_text(&config.data, base, &wanted, &config.filter)?;
+    cleaned(&report);
+    let validation = setup::validation_text(&config.validation, base, &languages)?;
+    // The vocabulary is part of the run: once it is written, resuming reads it.
+    let tokenizer = match folder.join("sentencepiece.bpe.model").exists() {
+        true => Tokenizer::open(folder)?,
+        false => {
+            tracing::info!("training the vocabulary");
+            let lines = languages.iter().flat_map(|language| {
+                let texts = corpus.texts(language).take(config.vocabulary.lines);
+                texts.map(|text| (language.clone(), text))
+            });
+            let options = VocabularyOptions {
+                vocab_size: config.vocabulary.size,
+                character_coverage: config.vocabulary.character_coverage,
+                ..VocabularyOptions::default()
+            };
+            let model = train_vocabulary(lines, &options)?;
+            write_folder(folder, &model, &languages)?
+        }
+    };
+    let training = &config.training;
+    Ok(Prepared {
+        model: config.shape.model(
+            tokenizer.vocab_size(),
+            training.dropout,
+            training.attention_dropout,
+        ),
+        corpus,
+        validation,
+        tokenizer,
+        languages,
+    })
+}
+
+impl PretrainConfig {
+    /// What the run will take. The vocabulary isn't trained for it.
+    ///
+    /// # Errors
+    /// [`TrainError`]: text or configuration.
+    pub fn estimate(&self, base: &Path) -> Result<Estimate, TrainError> {
+        self.training.validate()?;
+        let classes = config::languages(&self.languages)?;
+        let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
+        let wanted = self.directions.filter(&languages);
+        let (corpus, _) = setup::training_text(&self.data, base, &wanted, &self.filter)?;
+        let training = &self.training;
+        let rows = self.vocabulary.size + languages.len() + 2;
+        let model = self
+            .shape
+            .model(rows, training.dropout, training.attention_dropout);
+        let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
+        let sampler = Sampler::new(&counts, &training.sample, self.seed)?;
+        let parameters = model.parameters();
+        let tokens =
+            mean_tokens(&corpus) * sampler.pairs_per_epoch() as f64 * training.epochs as f64;
+        Ok(Estimate {
+            base_parameters: parameters,
+            by_update: Vec::new(),
+            trainable: parameters,
+            active: parameters,
+            after_compaction: parameters,
+            pairs_per_epoch: sampler.pairs_per_epoch(),
+            memory: 16 * parameters + setup::activation_bytes(&model, training) + corpus.memory(),
+            operations: tokens * setup::operations_per_token(&model, true),
+        })
+    }
+}
+
+/// Tokens of a pair's average side, guessed at four characters a token, with tag and `</s>`.
+fn mean_tokens(corpus: &Corpus) -> f64 {
+    let (mut characters, mut sides) = (0usize, 0usize);
+    for (direction, pairs) in corpus.directions() {
+        for (source, target) in corpus.pairs(direction).take(200) {
+            characters += source.chars().count() + target.chars().count();
+            sides += 2;
+        }
+        let _ = pairs;
+    }
+    2.0 + characters as f64 / sides.max(1) as f64 / 4.0
+}

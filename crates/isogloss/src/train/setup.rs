@@ -1,0 +1,97 @@
+//! What runs of every kind are put together from.
+
+use std::path::{Path, PathBuf};
+
+use isogloss_kernels::{Cpu, Precision};
+use serde::Serialize;
+
+use crate::config::{Compute, ComputePrecision, TrainingConfig, ValidationConfig};
+use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport};
+use crate::language::Language;
+use crate::model::ModelConfig;
+use crate::train::TrainError;
+
+/// The backend that a configuration asks for.
+///
+/// # Errors
+/// If `ISOGLOSS_KERNEL_PATH` names no path of this machine.
+pub fn backend(compute: Compute) -> Result<Cpu, TrainError> {
+    let precision = match compute.precision {
+        ComputePrecision::F32 => Precision::F32,
+        ComputePrecision::Bf16 => Precision::Bf16,
+    };
+    Ok(Cpu::new(compute.threads)?.with_precision(precision))
+}
+
+/// A path of a configuration file: relative ones start at the file's folder.
+pub(super) fn resolve(base: &Path, path: &Path) -> PathBuf {
+    base.join(path)
+}
+
+/// Training text, cleaned; and what was dropped.
+pub(super) fn training_text(
+    data: &[DataConfig],
+    base: &Path,
+    wanted: &DirectionFilter,
+    filter: &FilterConfig,
+) -> Result<(Corpus, FilterReport), TrainError> {
+    let mut corpus = Corpus::load(data, base, wanted)?;
+    let report = corpus.filter(filter)?;
+    Ok((corpus, report))
+}
+
+/// Validation text of the directions that are validated.
+pub(super) fn validation_text(
+    config: &ValidationConfig,
+    base: &Path,
+    languages: &[Language],
+) -> Result<Corpus, TrainError> {
+    let wanted = config.directions.filter(languages);
+    Ok(Corpus::load(&config.data, base, &wanted)?)
+}
+
+/// What a run will take, before it starts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Parameters of the base.
+    pub base_parameters: usize,
+    /// Trainable parameters of each update (a language's, or the shared one; empty for full fine-tuning).
+    pub by_update: Vec<(String, usize)>,
+    /// Trainable parameters in all.
+    pub trainable: usize,
+    /// Trainable parameters that act in the direction that needs most.
+    pub active: usize,
+    /// Trainable parameters left after compaction. Nothing is pruned yet, so all of them.
+    pub after_compaction: usize,
+    /// Sentence pairs of an epoch.
+    pub pairs_per_epoch: usize,
+    /// Peak memory in bytes: weights, optimiser, activations of a batch, text.
+    pub memory: usize,
+    /// Floating-point operations of the run.
+    pub operations: f64,
+}
+
+impl Estimate {
+    /// Seconds, on a machine that computes so many floating-point operations a second.
+    #[must_use]
+    pub fn seconds(&self, operations_per_second: f64) -> f64 {
+        self.operations / operations_per_second
+    }
+}
+
+/// Bytes of what a batch keeps for its backward pass, and of the largest buffers beside it.
+pub(super) fn activation_bytes(model: &ModelConfig, training: &TrainingConfig) -> usize {
+    let (d, n) = (model.d_model, training.batch_tokens);
+    // Encoder layer: x, h, q, k, v, attended, x, h and the inner rows; a decoder layer holds cross-attention beside.
+    let encoder = model.encoder_layers * (8 * d + model.encoder_ffn_dim);
+    let decoder = model.decoder_layers * (14 * d + model.decoder_ffn_dim);
+    let beside = 12 * d + 2 * model.encoder_ffn_dim.max(model.decoder_ffn_dim);
+    4 * n * (encoder + decoder + beside)
+}
+
+/// Floating-point operations for a pair of one source and one target token: twice the weights forward, twice that for the
+/// gradient of activations, and again for the gradient of weights where they are trained.
+pub(super) fn operations_per_token(model: &ModelConfig, full: bool) -> f64 {
+    let weights = model.parameters() as f64;
+    if full { 6.0 * weights } else { 4.0 * weights }
+}

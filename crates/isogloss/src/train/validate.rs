@@ -1,0 +1,157 @@
+use isogloss_kernels::Backend;
+
+use crate::corpus::Corpus;
+use crate::decode::{DecodeOptions, Request, Translator};
+use crate::evaluate::Metric;
+use crate::model::{Context, Model};
+use crate::tokenize::Tokenizer;
+use crate::train::TrainError;
+use crate::train::data::{Example, Examples, LanguageIds, pack};
+
+/// A measurement on held-out text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Validation {
+    /// Negative log-likelihood for each target token in nats, averaged over directions.
+    pub nll: f64,
+    /// chrF++ of greedy translations, averaged over directions, where it is measured.
+    pub chrf: Option<f64>,
+}
+
+impl Validation {
+    /// More is better: chrF++ where it is measured, otherwise the log-likelihood.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        self.chrf.unwrap_or(-self.nll)
+    }
+}
+
+/// Measures a model on held-out text.
+pub trait Validate<B: Backend>: std::fmt::Debug {
+    /// The measurement, with the store's values as they are.
+    ///
+    /// # Errors
+    /// If text can't be translated or scored.
+    fn validate(
+        &self,
+        cx: &Context<'_, B>,
+        model: &Model<B::Real>,
+    ) -> Result<Validation, TrainError>;
+}
+
+/// Held-out pairs of some directions.
+#[derive(Debug)]
+pub struct HeldOut<'a> {
+    tokenizer: &'a Tokenizer,
+    /// For the loss, by direction.
+    examples: Vec<Vec<Example>>,
+    /// For chrF++, by direction.
+    translate: Vec<(Vec<Request>, Vec<String>)>,
+    batch_tokens: usize,
+}
+
+impl<'a> HeldOut<'a> {
+    /// The first `sentences` pairs of each direction for the loss, the first `translate` for chrF++.
+    ///
+    /// # Errors
+    /// If the tokenizer doesn't know a language.
+    pub fn new(
+        corpus: &Corpus,
+        tokenizer: &'a Tokenizer,
+        languages: &LanguageIds,
+        sentences: usize,
+        translate: usize,
+        max_tokens: usize,
+        batch_tokens: usize,
+    ) -> Result<Self, TrainError> {
+        let examples =
+            Examples::new(corpus, tokenizer, languages, max_tokens, 0.0)?.first(sentences)?;
+        let mut translated = Vec::new();
+        for (direction, _) in corpus.directions() {
+            let (mut requests, mut references) = (Vec::new(), Vec::new());
+            for (source, target) in corpus.pairs(direction).take(translate) {
+                let source_ids = tokenizer.source_ids(source, &direction.source)?;
+                if source_ids.len() > max_tokens {
+                    continue;
+                }
+                requests.push(Request {
+                    source_ids,
+                    source_language: languages.id(&direction.source),
+                    target_language: languages.id(&direction.target),
+                    target_tag: tokenizer.language_id(&direction.target)?,
+                });
+                references.push(target.to_owned());
+            }
+            translated.push((requests, references));
+        }
+        Ok(HeldOut {
+            tokenizer,
+            examples,
+            translate: translated,
+            batch_tokens,
+        })
+    }
+
+    fn nll<B: Backend>(&self, cx: &Context<'_, B>, model: &Model<B::Real>) -> f64 {
+        let (mut sum, mut directions) = (0.0, 0usize);
+        for examples in self.examples.iter().filter(|e| !e.is_empty()) {
+            let (mut nll, mut tokens) = (0.0, 0);
+            let mut rest = &examples[..];
+            while !rest.is_empty() {
+                let mut size = 0;
+                let fits = |e: &&Example| {
+                    size += e.tokens();
+                    size <= self.batch_tokens
+                };
+                let count = rest.iter().take_while(fits).count().max(1);
+                let (now, later) = rest.split_at(count);
+                let loss = model.loss(cx, &pack(now, model.layout()), Default::default());
+                nll += loss.nll;
+                tokens += loss.tokens;
+                rest = later;
+            }
+            sum += nll / tokens as f64;
+            directions += 1;
+        }
+        sum / directions.max(1) as f64
+    }
+
+    fn chrf<B: Backend>(
+        &self,
+        cx: &Context<'_, B>,
+        model: &Model<B::Real>,
+    ) -> Result<Option<f64>, TrainError> {
+        let metric = Metric::parse("chrf++")?;
+        let translator = Translator::new(model, *cx);
+        let all: Vec<Request> = self
+            .translate
+            .iter()
+            .flat_map(|(r, _)| r.iter().cloned())
+            .collect();
+        let options = DecodeOptions::greedy();
+        let found = translator.translate_ids(&all, &options, &mut |_| ())?;
+        let mut found = found.into_iter().map(|hypotheses| {
+            let best = hypotheses.into_iter().next();
+            best.map_or_else(String::new, |h| self.tokenizer.decode(&h.ids))
+        });
+        let (mut sum, mut directions) = (0.0, 0usize);
+        for (requests, references) in self.translate.iter().filter(|(r, _)| !r.is_empty()) {
+            let hypotheses: Vec<String> = found.by_ref().take(requests.len()).collect();
+            sum += metric.corpus_score(&hypotheses, &[references])?.value();
+            directions += 1;
+        }
+        Ok((directions > 0).then(|| sum / directions as f64))
+    }
+}
+
+impl<B: Backend> Validate<B> for HeldOut<'_> {
+    fn validate(
+        &self,
+        cx: &Context<'_, B>,
+        model: &Model<B::Real>,
+    ) -> Result<Validation, TrainError> {
+        Ok(Validation {
+            nll: self.nll(cx, model),
+            chrf: self.chrf(cx, model)?,
+        })
+    }
+}
