@@ -72,7 +72,9 @@ pub enum TokenizeError {
         unmapped: Vec<String>,
     },
     /// The embedding has no row for some ids.
-    #[error("the tokenizer's ids need {needed} rows, but the embedding has {rows}: they belong to different models")]
+    #[error(
+        "the tokenizer's ids need {needed} rows, but the embedding has {rows}: they belong to different models"
+    )]
     Rows {
         /// One more than the highest id.
         needed: usize,
@@ -106,10 +108,19 @@ impl fmt::Display for Allowed<'_> {
         if self.near.is_empty() {
             write!(f, "it has {} languages, none like it", self.all)?;
         } else {
-            write!(f, "it has {} languages, among them {}", self.all, self.near.join(", "))?;
+            write!(
+                f,
+                "it has {} languages, among them {}",
+                self.all,
+                self.near.join(", ")
+            )?;
         }
         if !self.unmapped.is_empty() {
-            write!(f, " (its tags {} stand for no language known here)", self.unmapped.join(", "))?;
+            write!(
+                f,
+                " (its tags {} stand for no language known here)",
+                self.unmapped.join(", ")
+            )?;
         }
         Ok(())
     }

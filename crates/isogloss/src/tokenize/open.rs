@@ -11,13 +11,21 @@ use super::sentencepiece::{ModelProto, PieceKind, SentencePiece};
 use super::tokenizer::{Family, Marks, Parts, Token};
 
 /// Names that the SentencePiece model goes by.
-const MODEL_FILES: [&str; 4] = ["sentencepiece.bpe.model", "spm.128k.model", "sentencepiece.model", "spm.model"];
+const MODEL_FILES: [&str; 4] = [
+    "sentencepiece.bpe.model",
+    "spm.128k.model",
+    "sentencepiece.model",
+    "spm.model",
+];
 /// The largest id that a file may give: a bound on memory, far above any vocabulary.
 const MAX_ID: u64 = 1 << 24;
 
 pub(super) fn open(dir: &Path) -> Result<Parts, TokenizeError> {
     let has = |name: &str| dir.join(name).is_file();
-    let model = MODEL_FILES.iter().find(|name| has(name)).map(|name| dir.join(name));
+    let model = MODEL_FILES
+        .iter()
+        .find(|name| has(name))
+        .map(|name| dir.join(name));
     let needs_model = |why: &str| TokenizeError::Missing {
         dir: dir.to_owned(),
         what: format!("{}, which {why} is cut with", MODEL_FILES[0]),
@@ -35,13 +43,19 @@ pub(super) fn open(dir: &Path) -> Result<Parts, TokenizeError> {
     } else {
         Err(TokenizeError::Missing {
             dir: dir.to_owned(),
-            what: format!("a tokenizer: no {} and no tokenizer.json", MODEL_FILES.join(", no ")),
+            what: format!(
+                "a tokenizer: no {} and no tokenizer.json",
+                MODEL_FILES.join(", no ")
+            ),
         })
     }
 }
 
 fn load_model(path: &Path) -> Result<SentencePiece, TokenizeError> {
-    let wrap = |source| TokenizeError::SentencePiece { path: path.to_owned(), source };
+    let wrap = |source| TokenizeError::SentencePiece {
+        path: path.to_owned(),
+        source,
+    };
     SentencePiece::from_proto(ModelProto::parse(&read(path)?).map_err(wrap)?).map_err(wrap)
 }
 
@@ -57,7 +71,11 @@ fn m2m100(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
         let slot = slot.ok_or_else(|| TokenizeError::Format {
             path: path.clone(),
             line: None,
-            reason: format!("`{text}` has id {id}, but with {} entries ids go up to {}", vocab.len(), vocab.len() - 1),
+            reason: format!(
+                "`{text}` has id {id}, but with {} entries ids go up to {}",
+                vocab.len(),
+                vocab.len() - 1
+            ),
         })?;
         if let Some(other) = slot.replace(token(text, pieces)) {
             let other = describe(&other, pieces);
@@ -69,7 +87,11 @@ fn m2m100(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
         }
     }
     let marks = find_marks(&path, |name| vocab.get(name).map(|id| *id as u32))?;
-    let codes: &[&str] = if config.text("language_codes") == Some("wmt21") { &WMT_21 } else { &M2M_100 };
+    let codes: &[&str] = if config.text("language_codes") == Some("wmt21") {
+        &WMT_21
+    } else {
+        &M2M_100
+    };
     let mut tags = Vec::new();
     for (code, id) in codes.iter().zip(first_tag..) {
         add_tag(&mut tokens, &mut tags, code, format!("__{code}__"), id);
@@ -83,19 +105,33 @@ fn m2m100(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
         }
     }
     let pieces = pieces.clone();
-    Ok(Parts { family: Family::M2m100, pieces, tokens, marks, tags, tag_at_end: false })
+    Ok(Parts {
+        family: Family::M2m100,
+        pieces,
+        tokens,
+        marks,
+        tags,
+        tag_at_end: false,
+    })
 }
 
 /// NLLB: `<s> <pad> </s> <unk>`, the other pieces in their order, the tags, `<mask>` (transformers' `NllbTokenizer`).
 fn nllb(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
     const NAMES: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
-    let mut tokens: Vec<Option<Token>> = NAMES.iter().map(|n| Some(Token::Special((*n).to_owned()))).collect();
+    let mut tokens: Vec<Option<Token>> = NAMES
+        .iter()
+        .map(|n| Some(Token::Special((*n).to_owned())))
+        .collect();
     for (piece, id) in pieces.pieces().iter().zip(0u32..) {
         if NAMES.contains(&piece.text.as_str()) {
             continue;
         }
         let is_mark = matches!(piece.kind, PieceKind::Control | PieceKind::Unknown);
-        tokens.push(Some(if is_mark { Token::Special(piece.text.clone()) } else { Token::Piece(id) }));
+        tokens.push(Some(if is_mark {
+            Token::Special(piece.text.clone())
+        } else {
+            Token::Piece(id)
+        }));
     }
     let config = Config::read(dir)?;
     let tags = nllb_tags(&config, &mut tokens)?;
@@ -118,7 +154,10 @@ pub(super) fn nllb_tags(
     let mut tags = Vec::new();
     let first = tokens.len() as u32;
     let added = config.added_tokens()?;
-    for (id, content) in added.iter().filter(|(id, content)| *id >= first && is_language(content)) {
+    for (id, content) in added
+        .iter()
+        .filter(|(id, content)| *id >= first && is_language(content))
+    {
         add_tag(tokens, &mut tags, content, content.clone(), *id);
     }
     if tags.is_empty() {
@@ -133,7 +172,9 @@ pub(super) fn nllb_tags(
             add_tag(tokens, &mut tags, &code, code.clone(), id);
         }
     }
-    let mask = added.iter().find(|(id, content)| *id >= first && content == "<mask>");
+    let mask = added
+        .iter()
+        .find(|(id, content)| *id >= first && content == "<mask>");
     let mask = mask.map_or(tokens.len() as u32, |(id, _)| *id);
     put(tokens, mask, Token::Special("<mask>".into()));
     Ok(tags)
@@ -157,7 +198,11 @@ fn fairseq(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
     }
     let mut tags = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        let bad = |reason: String| TokenizeError::Format { path: path.clone(), line: Some(number + 1), reason };
+        let bad = |reason: String| TokenizeError::Format {
+            path: path.clone(),
+            line: Some(number + 1),
+            reason,
+        };
         let line = line.trim_end();
         let (line, overwrites) = match line.strip_suffix(" #fairseq:overwrite") {
             Some(rest) => (rest, true),
@@ -167,7 +212,9 @@ fn fairseq(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
             return Err(bad("expected a piece, a space and a count".into()));
         };
         if count.parse::<u64>().is_err() {
-            return Err(bad(format!("expected a count after `{symbol}`, got `{count}`")));
+            return Err(bad(format!(
+                "expected a count after `{symbol}`, got `{count}`"
+            )));
         }
         if ids.contains_key(symbol) && !overwrites {
             return Err(bad(format!("`{symbol}` is there twice")));
@@ -186,7 +233,14 @@ fn fairseq(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
         }
     }
     let pieces = pieces.clone();
-    Ok(Parts { family: Family::Fairseq, pieces, tokens, marks: Marks::FAIRSEQ, tags, tag_at_end: false })
+    Ok(Parts {
+        family: Family::Fairseq,
+        pieces,
+        tokens,
+        marks: Marks::FAIRSEQ,
+        tags,
+        tag_at_end: false,
+    })
 }
 
 /// `--langs` as a file (`langs.txt`, split at commas and white space), else the languages of `language_pairs.txt`, which
@@ -194,7 +248,10 @@ fn fairseq(dir: &Path, pieces: &SentencePiece) -> Result<Parts, TokenizeError> {
 fn fairseq_languages(dir: &Path) -> Result<Vec<String>, TokenizeError> {
     let words = |text: &str| -> Vec<String> {
         let separators = |c: char| c == ',' || c.is_whitespace();
-        text.split(separators).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+        text.split(separators)
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     for name in ["langs.txt", "lang_dict.txt"] {
         let path = dir.join(name);
@@ -210,7 +267,11 @@ fn fairseq_languages(dir: &Path) -> Result<Vec<String>, TokenizeError> {
     for pair in words(&read_text(&path)?) {
         let Some((source, target)) = pair.split_once('-') else {
             let reason = format!("expected pairs such as `en-fr`, got `{pair}`");
-            return Err(TokenizeError::Format { path, line: None, reason });
+            return Err(TokenizeError::Format {
+                path,
+                line: None,
+                reason,
+            });
         };
         languages.extend([source.to_owned(), target.to_owned()]);
     }
@@ -221,9 +282,13 @@ fn fairseq_languages(dir: &Path) -> Result<Vec<String>, TokenizeError> {
 
 /// What a dictionary entry is: a piece, a mark, or a text of its own.
 fn token(text: &str, pieces: &SentencePiece) -> Token {
-    let piece = pieces.piece_to_id(text).filter(|id| *id != pieces.unknown());
+    let piece = pieces
+        .piece_to_id(text)
+        .filter(|id| *id != pieces.unknown());
     match piece {
-        _ if text.starts_with('<') && matches!(text, "<s>" | "<pad>" | "</s>" | "<unk>") => Token::Special(text.into()),
+        _ if text.starts_with('<') && matches!(text, "<s>" | "<pad>" | "</s>" | "<unk>") => {
+            Token::Special(text.into())
+        }
         Some(id) if pieces.pieces()[id as usize].kind != PieceKind::Control => Token::Piece(id),
         _ if text.starts_with("madeupword") => Token::Special(text.into()),
         _ => Token::Text(text.into()),
@@ -232,14 +297,20 @@ fn token(text: &str, pieces: &SentencePiece) -> Token {
 
 fn describe<'a>(token: &'a Token, pieces: &'a SentencePiece) -> &'a str {
     match token {
-        Token::Piece(id) => pieces.pieces().get(*id as usize).map_or("", |p| p.text.as_str()),
+        Token::Piece(id) => pieces
+            .pieces()
+            .get(*id as usize)
+            .map_or("", |p| p.text.as_str()),
         Token::Text(text) | Token::Special(text) => text,
     }
 }
 
 /// `xx` of `__xx__`.
 fn tag_code(token: &str) -> Option<&str> {
-    token.strip_prefix("__")?.strip_suffix("__").filter(|code| !code.is_empty())
+    token
+        .strip_prefix("__")?
+        .strip_suffix("__")
+        .filter(|code| !code.is_empty())
 }
 
 pub(super) fn put(tokens: &mut Vec<Option<Token>>, id: u32, token: Token) {
@@ -250,12 +321,21 @@ pub(super) fn put(tokens: &mut Vec<Option<Token>>, id: u32, token: Token) {
     tokens[at] = Some(token);
 }
 
-fn add_tag(tokens: &mut Vec<Option<Token>>, tags: &mut Vec<(String, u32)>, code: &str, text: String, id: u32) {
+fn add_tag(
+    tokens: &mut Vec<Option<Token>>,
+    tags: &mut Vec<(String, u32)>,
+    code: &str,
+    text: String,
+    id: u32,
+) {
     put(tokens, id, Token::Special(text));
     tags.push((code.to_owned(), id));
 }
 
-pub(super) fn find_marks(path: &Path, id: impl Fn(&str) -> Option<u32>) -> Result<Marks, TokenizeError> {
+pub(super) fn find_marks(
+    path: &Path,
+    id: impl Fn(&str) -> Option<u32>,
+) -> Result<Marks, TokenizeError> {
     let get = |name: &str| {
         id(name).ok_or_else(|| TokenizeError::Format {
             path: path.to_owned(),
@@ -263,7 +343,12 @@ pub(super) fn find_marks(path: &Path, id: impl Fn(&str) -> Option<u32>) -> Resul
             reason: format!("there is no `{name}`"),
         })
     };
-    Ok(Marks { bos: get("<s>")?, pad: get("<pad>")?, eos: get("</s>")?, unk: get("<unk>")? })
+    Ok(Marks {
+        bos: get("<s>")?,
+        pad: get("<pad>")?,
+        eos: get("</s>")?,
+        unk: get("<unk>")?,
+    })
 }
 
 /// The JSON files beside a vocabulary, as far as they are there.
@@ -278,7 +363,11 @@ impl Config {
     pub(super) fn read(dir: &Path) -> Result<Self, TokenizeError> {
         let optional = |name: &str| {
             let path = dir.join(name);
-            if path.is_file() { parse_json(&path) } else { Ok(Value::Null) }
+            if path.is_file() {
+                parse_json(&path)
+            } else {
+                Ok(Value::Null)
+            }
         };
         Ok(Config {
             path: dir.join("tokenizer_config.json"),
@@ -293,21 +382,32 @@ impl Config {
     }
 
     pub(super) fn flag(&self, key: &str) -> bool {
-        self.tokenizer.get(key).and_then(Value::as_bool).unwrap_or(false)
+        self.tokenizer
+            .get(key)
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
     }
 
     /// The list under either of its names, in either file.
     fn additional_tokens(&self) -> Vec<String> {
         let names = ["extra_special_tokens", "additional_special_tokens"];
-        let lists = [&self.tokenizer, &self.special_tokens].into_iter().flat_map(|file| names.map(|name| file.get(name)));
-        let found = lists.flatten().filter_map(Value::as_array).find(|list| !list.is_empty());
+        let lists = [&self.tokenizer, &self.special_tokens]
+            .into_iter()
+            .flat_map(|file| names.map(|name| file.get(name)));
+        let found = lists
+            .flatten()
+            .filter_map(Value::as_array)
+            .find(|list| !list.is_empty());
         found.into_iter().flatten().filter_map(token_text).collect()
     }
 
     /// Tokens with ids of their own, ascending.
     fn added_tokens(&self) -> Result<Vec<(u32, String)>, TokenizeError> {
         let mut found = Vec::new();
-        let decoder = self.tokenizer.get("added_tokens_decoder").and_then(Value::as_object);
+        let decoder = self
+            .tokenizer
+            .get("added_tokens_decoder")
+            .and_then(Value::as_object);
         for (id, token) in decoder.into_iter().flatten() {
             found.push((id.parse::<u64>().ok(), token_text(token)));
         }
@@ -335,11 +435,17 @@ impl Config {
 
 /// A token is a string, or an object that holds one.
 fn token_text(token: &Value) -> Option<String> {
-    token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
+    token
+        .as_str()
+        .or_else(|| token.get("content")?.as_str())
+        .map(str::to_owned)
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TokenizeError> {
-    std::fs::read(path).map_err(|source| TokenizeError::Read { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| TokenizeError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read_text(path: &Path) -> Result<String, TokenizeError> {
@@ -351,5 +457,8 @@ fn read_text(path: &Path) -> Result<String, TokenizeError> {
 }
 
 pub(super) fn parse_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TokenizeError> {
-    serde_json::from_slice(&read(path)?).map_err(|source| TokenizeError::Json { path: path.to_owned(), source })
+    serde_json::from_slice(&read(path)?).map_err(|source| TokenizeError::Json {
+        path: path.to_owned(),
+        source,
+    })
 }

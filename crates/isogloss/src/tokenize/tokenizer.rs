@@ -38,7 +38,12 @@ pub struct Marks {
 
 impl Marks {
     /// The ids that fairseq gave them and every family kept.
-    pub const FAIRSEQ: Marks = Marks { bos: 0, pad: 1, eos: 2, unk: 3 };
+    pub const FAIRSEQ: Marks = Marks {
+        bos: 0,
+        pad: 1,
+        eos: 2,
+        unk: 3,
+    };
 }
 
 /// What an id stands for.
@@ -163,14 +168,24 @@ impl Tokenizer {
     fn encode_into(&self, text: &str, ids: &mut Vec<u32>) {
         let inner = &*self.0;
         let unknown = inner.pieces.unknown();
-        let id_of = |piece: u32| inner.from_piece.get(piece as usize).copied().unwrap_or(inner.marks.unk);
+        let id_of = |piece: u32| {
+            inner
+                .from_piece
+                .get(piece as usize)
+                .copied()
+                .unwrap_or(inner.marks.unk)
+        };
         if inner.from_text.is_empty() {
             ids.extend(inner.pieces.encode(text).into_iter().map(id_of));
             return;
         }
         // A dictionary counted on segmented text also holds characters that SentencePiece itself does not know.
         for (surface, piece) in inner.pieces.segment(text).iter() {
-            let known = if piece == unknown { inner.from_text.get(&*surface).copied() } else { None };
+            let known = if piece == unknown {
+                inner.from_text.get(&*surface).copied()
+            } else {
+                None
+            };
             ids.push(known.unwrap_or_else(|| id_of(piece)));
         }
     }
@@ -196,7 +211,12 @@ impl Tokenizer {
     #[must_use]
     pub fn piece(&self, id: u32) -> Option<&str> {
         match self.0.tokens.get(id as usize)?.as_ref()? {
-            Token::Piece(piece) => self.0.pieces.pieces().get(*piece as usize).map(|p| p.text.as_str()),
+            Token::Piece(piece) => self
+                .0
+                .pieces
+                .pieces()
+                .get(*piece as usize)
+                .map(|p| p.text.as_str()),
             Token::Text(text) | Token::Special(text) => Some(text),
         }
     }
@@ -212,12 +232,16 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizeError::UnknownLanguage`] with the codes most like it.
     pub fn language_id(&self, language: &Language) -> Result<u32, TokenizeError> {
-        self.0.tags.get(language).copied().ok_or_else(|| TokenizeError::UnknownLanguage {
-            language: language.code().to_owned(),
-            near: near(language.code(), &self.0.languages),
-            count: self.0.languages.len(),
-            unmapped: self.0.unmapped.clone(),
-        })
+        self.0
+            .tags
+            .get(language)
+            .copied()
+            .ok_or_else(|| TokenizeError::UnknownLanguage {
+                language: language.code().to_owned(),
+                near: near(language.code(), &self.0.languages),
+                count: self.0.languages.len(),
+                unmapped: self.0.unmapped.clone(),
+            })
     }
 
     /// The languages that have a tag, in the model's order.
@@ -320,7 +344,10 @@ fn near(code: &str, languages: &[Language]) -> Vec<String> {
         .collect();
     scored.sort_unstable();
     scored.truncate(8);
-    scored.into_iter().map(|(_, code)| code.to_owned()).collect()
+    scored
+        .into_iter()
+        .map(|(_, code)| code.to_owned())
+        .collect()
 }
 
 /// Levenshtein distance.

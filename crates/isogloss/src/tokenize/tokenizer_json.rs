@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::TokenizeError;
 use super::open::{Config, find_marks, nllb_tags, parse_json, put};
-use super::sentencepiece::{Algorithm, ModelProto, NormalizerSpec, Piece, PieceKind, SentencePiece};
+use super::sentencepiece::{
+    Algorithm, ModelProto, NormalizerSpec, Piece, PieceKind, SentencePiece,
+};
 use super::tokenizer::{Family, Parts, Token};
 
 #[derive(Deserialize)]
@@ -41,26 +43,44 @@ const MAX_ID: u32 = 1 << 24;
 pub(super) fn open(dir: &Path) -> Result<Parts, TokenizeError> {
     let path = dir.join("tokenizer.json");
     let file: File = parse_json(&path)?;
-    let bad = |reason: String| TokenizeError::Format { path: path.clone(), line: None, reason };
+    let bad = |reason: String| TokenizeError::Format {
+        path: path.clone(),
+        line: None,
+        reason,
+    };
     let mut proto = ModelProto {
         pieces: scored_pieces(&file.model).map_err(&bad)?,
         algorithm: match file.model.kind.as_str() {
             "BPE" => Algorithm::Bpe,
             "Unigram" => Algorithm::Unigram,
-            other => return Err(bad(format!("a {other} model; BPE and Unigram are read, or sentencepiece.bpe.model"))),
+            other => {
+                return Err(bad(format!(
+                    "a {other} model; BPE and Unigram are read, or sentencepiece.bpe.model"
+                )));
+            }
         },
         ..ModelProto::default()
     };
-    proto.normalizer =
-        NormalizerSpec { precompiled_charsmap: charsmap(&file.normalizer).map_err(&bad)?, ..NormalizerSpec::default() };
+    proto.normalizer = NormalizerSpec {
+        precompiled_charsmap: charsmap(&file.normalizer).map_err(&bad)?,
+        ..NormalizerSpec::default()
+    };
     let mut tokens: Vec<Option<Token>> = Vec::new();
     for (piece, id) in proto.pieces.iter().zip(0u32..) {
         let is_mark = matches!(piece.kind, PieceKind::Control | PieceKind::Unknown);
-        tokens.push(Some(if is_mark { Token::Special(piece.text.clone()) } else { Token::Piece(id) }));
+        tokens.push(Some(if is_mark {
+            Token::Special(piece.text.clone())
+        } else {
+            Token::Piece(id)
+        }));
     }
     let config = Config::read(dir)?;
     let mut tags = Vec::new();
-    for Added { id, content } in file.added_tokens.iter().filter(|a| !MARKS.contains(&a.content.as_str())) {
+    for Added { id, content } in file
+        .added_tokens
+        .iter()
+        .filter(|a| !MARKS.contains(&a.content.as_str()))
+    {
         if *id >= MAX_ID {
             return Err(bad(format!("the added token `{content}` has id {id}")));
         }
@@ -73,11 +93,23 @@ pub(super) fn open(dir: &Path) -> Result<Parts, TokenizeError> {
         tags = nllb_tags(&config, &mut tokens)?;
     }
     let marks = find_marks(&path, |name| {
-        proto.pieces.iter().position(|piece| piece.text == name).map(|id| id as u32)
+        proto
+            .pieces
+            .iter()
+            .position(|piece| piece.text == name)
+            .map(|id| id as u32)
     })?;
-    let pieces = SentencePiece::from_proto(proto).map_err(|source| TokenizeError::SentencePiece { path, source })?;
+    let pieces = SentencePiece::from_proto(proto)
+        .map_err(|source| TokenizeError::SentencePiece { path, source })?;
     let tag_at_end = config.flag("legacy_behaviour");
-    Ok(Parts { family: Family::Nllb, pieces, tokens, marks, tags, tag_at_end })
+    Ok(Parts {
+        family: Family::Nllb,
+        pieces,
+        tokens,
+        marks,
+        tags,
+        tag_at_end,
+    })
 }
 
 /// The vocabulary in the order of ids. A BPE piece is scored by the first merge that makes it, as SentencePiece does.
@@ -91,27 +123,54 @@ fn scored_pieces(model: &Model) -> Result<Vec<Piece>, String> {
         let entry = |entry: &Value| {
             let text = entry.get(0)?.as_str()?.to_owned();
             let score = entry.get(1)?.as_f64()? as f32;
-            Some(Piece { kind: kind(&text), text, score })
+            Some(Piece {
+                kind: kind(&text),
+                text,
+                score,
+            })
         };
-        return list.iter().map(entry).collect::<Option<_>>().ok_or_else(|| "the vocabulary is no list of [piece, score]".into());
+        return list
+            .iter()
+            .map(entry)
+            .collect::<Option<_>>()
+            .ok_or_else(|| "the vocabulary is no list of [piece, score]".into());
     }
-    let Some(map) = model.vocab.as_object() else { return Err("the vocabulary is neither a list nor a map".into()) };
+    let Some(map) = model.vocab.as_object() else {
+        return Err("the vocabulary is neither a list nor a map".into());
+    };
     let mut pieces: Vec<Option<Piece>> = vec![None; map.len()];
     for (text, id) in map {
-        let slot = id.as_u64().and_then(|id| pieces.get_mut(usize::try_from(id).ok()?));
-        let slot = slot.ok_or_else(|| format!("`{text}` has id {id}, but there are {} entries", map.len()))?;
+        let slot = id
+            .as_u64()
+            .and_then(|id| pieces.get_mut(usize::try_from(id).ok()?));
+        let slot = slot
+            .ok_or_else(|| format!("`{text}` has id {id}, but there are {} entries", map.len()))?;
         // Below every merge: characters have none.
         let score = -(model.merges.len() as f32) - 1.0;
-        *slot = Some(Piece { kind: kind(text), text: text.clone(), score });
+        *slot = Some(Piece {
+            kind: kind(text),
+            text: text.clone(),
+            score,
+        });
     }
-    let mut pieces: Vec<Piece> = pieces.into_iter().collect::<Option<_>>().ok_or("two entries share an id")?;
+    let mut pieces: Vec<Piece> = pieces
+        .into_iter()
+        .collect::<Option<_>>()
+        .ok_or("two entries share an id")?;
     for (rank, merge) in model.merges.iter().enumerate().rev() {
         let merged = match merge {
             Value::String(pair) => pair.split_once(' ').map(|(a, b)| format!("{a}{b}")),
-            pair => pair.get(0).and_then(Value::as_str).zip(pair.get(1).and_then(Value::as_str)).map(|(a, b)| format!("{a}{b}")),
+            pair => pair
+                .get(0)
+                .and_then(Value::as_str)
+                .zip(pair.get(1).and_then(Value::as_str))
+                .map(|(a, b)| format!("{a}{b}")),
         };
         let merged = merged.ok_or_else(|| format!("merge {rank} is no pair"))?;
-        let id = map.get(&merged).and_then(Value::as_u64).ok_or_else(|| format!("merge {rank} makes `{merged}`, which is no piece"))?;
+        let id = map
+            .get(&merged)
+            .and_then(Value::as_u64)
+            .ok_or_else(|| format!("merge {rank} makes `{merged}`, which is no piece"))?;
         pieces[id as usize].score = -(rank as f32);
     }
     Ok(pieces)
@@ -121,7 +180,9 @@ fn scored_pieces(model: &Model) -> Result<Vec<Piece>, String> {
 fn charsmap(normalizer: &Value) -> Result<Vec<u8>, String> {
     let all = normalizer.get("normalizers").and_then(Value::as_array);
     let mut parts = all.into_iter().flatten().chain(std::iter::once(normalizer));
-    let Some(text) = parts.find_map(|part| part.get("precompiled_charsmap")?.as_str()) else { return Ok(Vec::new()) };
+    let Some(text) = parts.find_map(|part| part.get("precompiled_charsmap")?.as_str()) else {
+        return Ok(Vec::new());
+    };
     decode_base64(text).ok_or_else(|| "precompiled_charsmap is no base64".into())
 }
 

@@ -17,18 +17,33 @@ use crate::language::Language;
 ///
 /// # Errors
 /// [`TokenizeError`] if the model is broken or a file cannot be written.
-pub fn write_folder(dir: &Path, model: &[u8], languages: &[Language]) -> Result<Tokenizer, TokenizeError> {
+pub fn write_folder(
+    dir: &Path,
+    model: &[u8],
+    languages: &[Language],
+) -> Result<Tokenizer, TokenizeError> {
     let model_path = dir.join("sentencepiece.bpe.model");
-    let proto = ModelProto::parse(model)
-        .map_err(|source| TokenizeError::SentencePiece { path: model_path.clone(), source })?;
-    std::fs::create_dir_all(dir).map_err(|source| TokenizeError::Write { path: dir.to_owned(), source })?;
+    let proto = ModelProto::parse(model).map_err(|source| TokenizeError::SentencePiece {
+        path: model_path.clone(),
+        source,
+    })?;
+    std::fs::create_dir_all(dir).map_err(|source| TokenizeError::Write {
+        path: dir.to_owned(),
+        source,
+    })?;
     write(&model_path, model)?;
     let codes: Vec<&str> = languages.iter().map(Language::code).collect();
     let vocab = nllb_vocab(&proto);
     write_json(&dir.join("tokenizer_config.json"), &config(&vocab, &codes))?;
-    write_json(&dir.join("special_tokens_map.json"), &special_tokens_map(&codes))?;
+    write_json(
+        &dir.join("special_tokens_map.json"),
+        &special_tokens_map(&codes),
+    )?;
     if proto.algorithm == Algorithm::Bpe {
-        write_json(&dir.join("tokenizer.json"), &tokenizer_json(&proto, &vocab, &codes))?;
+        write_json(
+            &dir.join("tokenizer.json"),
+            &tokenizer_json(&proto, &vocab, &codes),
+        )?;
     }
     Tokenizer::open(dir)
 }
@@ -58,7 +73,9 @@ fn special_tokens_map(codes: &[&str]) -> Value {
 fn added<'a>(vocab: &[&str], codes: &[&'a str]) -> Vec<(usize, &'a str)> {
     let marks = ["<s>", "<pad>", "</s>", "<unk>"].into_iter().enumerate();
     let tags = codes.iter().copied().chain(["<mask>"]);
-    marks.chain(tags.enumerate().map(|(i, tag)| (vocab.len() + i, tag))).collect()
+    marks
+        .chain(tags.enumerate().map(|(i, tag)| (vocab.len() + i, tag)))
+        .collect()
 }
 
 fn added_token(content: &str) -> serde_json::Map<String, Value> {
@@ -107,9 +124,13 @@ fn tokenizer_json(proto: &ModelProto, vocab: &[&str], codes: &[&str]) -> Value {
             Value::Object(token)
         })
         .collect();
-    let ids: serde_json::Map<String, Value> =
-        vocab.iter().enumerate().map(|(id, text)| ((*text).to_owned(), id.into())).collect();
-    let metaspace = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+    let ids: serde_json::Map<String, Value> = vocab
+        .iter()
+        .enumerate()
+        .map(|(id, text)| ((*text).to_owned(), id.into()))
+        .collect();
+    let metaspace =
+        json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
     let charsmap = &proto.normalizer.precompiled_charsmap;
     let collapse = json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "});
     let normalizer = if charsmap.is_empty() {
@@ -165,7 +186,8 @@ fn merges(proto: &ModelProto) -> Vec<Value> {
         .map(|(id, piece)| (id, piece.text.as_str(), piece.score))
         .collect();
     normal.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
-    let ids: std::collections::HashMap<&str, usize> = normal.iter().map(|(id, text, _)| (*text, *id)).collect();
+    let ids: std::collections::HashMap<&str, usize> =
+        normal.iter().map(|(id, text, _)| (*text, *id)).collect();
     let mut merges = Vec::new();
     for (_, text, _) in &normal {
         let mut ways: Vec<(usize, usize, &str, &str)> = text
@@ -177,7 +199,10 @@ fn merges(proto: &ModelProto) -> Vec<Value> {
             })
             .collect();
         ways.sort_unstable();
-        merges.extend(ways.into_iter().map(|(_, _, left, right)| json!([left, right])));
+        merges.extend(
+            ways.into_iter()
+                .map(|(_, _, left, right)| json!([left, right])),
+        );
     }
     merges
 }
@@ -190,26 +215,37 @@ fn encode_base64(bytes: &[u8]) -> String {
         let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
         for i in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * i)) as usize & 63];
-            out.push(if i > chunk.len() { '=' } else { char::from(digit) });
+            out.push(if i > chunk.len() {
+                '='
+            } else {
+                char::from(digit)
+            });
         }
     }
     out
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<(), TokenizeError> {
-    let mut text = serde_json::to_vec_pretty(value)
-        .map_err(|source| TokenizeError::Json { path: path.to_owned(), source })?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(|source| TokenizeError::Json {
+        path: path.to_owned(),
+        source,
+    })?;
     text.push(b'\n');
     write(path, &text)
 }
 
 /// Beside, synced, then renamed: a reader sees the old file or the new one.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TokenizeError> {
-    let wrap = |source| TokenizeError::Write { path: path.to_owned(), source };
+    let wrap = |source| TokenizeError::Write {
+        path: path.to_owned(),
+        source,
+    };
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
     let mut file = std::fs::File::create(&beside).map_err(wrap)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(wrap)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(wrap)?;
     std::fs::rename(&beside, path).map_err(wrap)?;
     Ok(())
 }

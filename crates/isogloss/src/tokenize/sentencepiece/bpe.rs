@@ -30,7 +30,10 @@ struct Candidate {
 
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
-        let by_score = self.score.partial_cmp(&other.score).unwrap_or(Ordering::Equal);
+        let by_score = self
+            .score
+            .partial_cmp(&other.score)
+            .unwrap_or(Ordering::Equal);
         by_score.then_with(|| other.left.cmp(&self.left))
     }
 }
@@ -82,8 +85,14 @@ pub fn encode(
         });
         start = end;
     }
-    let mut merger =
-        Merger { text, trie, pieces, symbols, agenda: BinaryHeap::new(), halves: HashMap::new() };
+    let mut merger = Merger {
+        text,
+        trie,
+        pieces,
+        symbols,
+        agenda: BinaryHeap::new(),
+        halves: HashMap::new(),
+    };
     merger.run();
     merger.spans(unknown)
 }
@@ -94,7 +103,10 @@ impl<'a> Merger<'a> {
             self.consider(right - 1, right);
         }
         while let Some(top) = self.agenda.pop() {
-            let (left, right) = (self.symbols[top.left as usize], self.symbols[top.right as usize]);
+            let (left, right) = (
+                self.symbols[top.left as usize],
+                self.symbols[top.right as usize],
+            );
             let is_stale = left.start == left.end
                 || right.start == right.end
                 || left.end - left.start + right.end - right.start != top.length;
@@ -125,8 +137,19 @@ impl<'a> Merger<'a> {
             return;
         }
         let text: &'a [u8] = &self.text[l.start as usize..r.end as usize];
-        let Some(piece) = self.trie.get(text).and_then(|id| self.pieces.get(id as usize)) else { return };
-        self.agenda.push(Candidate { score: piece.score, left, right, length: text.len() as u32 });
+        let Some(piece) = self
+            .trie
+            .get(text)
+            .and_then(|id| self.pieces.get(id as usize))
+        else {
+            return;
+        };
+        self.agenda.push(Candidate {
+            score: piece.score,
+            left,
+            right,
+            length: text.len() as u32,
+        });
         if piece.kind == PieceKind::Unused {
             self.halves.insert(text, l.end - l.start);
         }
@@ -141,7 +164,10 @@ impl<'a> Merger<'a> {
             pending.push((symbol.start as usize, symbol.end as usize));
             while let Some((start, end)) = pending.pop() {
                 let id = self.trie.get(&self.text[start..end]).unwrap_or(unknown);
-                let is_unused = self.pieces.get(id as usize).is_some_and(|p| p.kind == PieceKind::Unused);
+                let is_unused = self
+                    .pieces
+                    .get(id as usize)
+                    .is_some_and(|p| p.kind == PieceKind::Unused);
                 match self.halves.get(&self.text[start..end]) {
                     Some(&half) if is_unused => {
                         let middle = start + half as usize;

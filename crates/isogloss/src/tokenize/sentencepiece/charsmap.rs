@@ -37,15 +37,17 @@ pub(in crate::tokenize) fn compile_nfkc() -> Result<Vec<u8>, SentencePieceError>
 
 /// Text as the rules leave it, but for spaces at its ends and doubled ones.
 pub(in crate::tokenize) fn clean(text: &str) -> String {
-    text.chars().filter_map(|c| special(c).unwrap_or(Some(c))).nfkc().collect()
+    text.chars()
+        .filter_map(|c| special(c).unwrap_or(Some(c)))
+        .nfkc()
+        .collect()
 }
 
 /// Characters with a rule of their own: to a space, or to nothing. NUL stays, since no rule can name it.
 fn special(c: char) -> Option<Option<char>> {
     match c {
-        '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{1680}' | '\u{2028}' | '\u{2029}' | '\u{2581}' => {
-            Some(Some(' '))
-        }
+        '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{1680}' | '\u{2028}'
+        | '\u{2029}' | '\u{2581}' => Some(Some(' ')),
         // Zero-width space, direction marks, byte order mark.
         '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}' => Some(None),
         '\u{1}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Some(None),

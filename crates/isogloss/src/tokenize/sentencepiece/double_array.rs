@@ -26,8 +26,12 @@ impl DoubleArray {
     /// Takes stored units as they are. Any content is safe to search: a unit outside the array ends the search.
     #[must_use]
     pub fn from_le_bytes(bytes: &[u8]) -> Self {
-        let units = bytes.chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]));
-        DoubleArray { units: units.collect() }
+        let units = bytes
+            .chunks_exact(4)
+            .map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]));
+        DoubleArray {
+            units: units.collect(),
+        }
     }
 
     /// The stored form.
@@ -87,7 +91,9 @@ impl DoubleArray {
     ///
     /// # Errors
     /// [`SentencePieceError::Vocabulary`] for an empty key, a NUL in a key, a key given twice or a value from 2^31 up.
-    pub fn build<'a>(entries: impl IntoIterator<Item = (&'a [u8], u32)>) -> Result<Self, SentencePieceError> {
+    pub fn build<'a>(
+        entries: impl IntoIterator<Item = (&'a [u8], u32)>,
+    ) -> Result<Self, SentencePieceError> {
         let mut entries: Vec<_> = entries.into_iter().collect();
         entries.sort_unstable();
         for (i, (key, value)) in entries.iter().enumerate() {
@@ -110,7 +116,9 @@ impl DoubleArray {
         if !entries.is_empty() {
             builder.insert(&entries);
         }
-        Ok(DoubleArray { units: builder.finish() })
+        Ok(DoubleArray {
+            units: builder.finish(),
+        })
     }
 }
 
@@ -130,7 +138,12 @@ struct Builder {
 
 impl Builder {
     fn new() -> Self {
-        let mut builder = Builder { units: Vec::new(), taken: Vec::new(), is_base: Vec::new(), free: Vec::new() };
+        let mut builder = Builder {
+            units: Vec::new(),
+            taken: Vec::new(),
+            is_base: Vec::new(),
+            free: Vec::new(),
+        };
         builder.add_block();
         // Unit 0 is the root, and no children are placed around it.
         builder.taken[0] = true;
@@ -206,7 +219,11 @@ impl Builder {
             }
         }
         let relative = (node ^ base) as u32;
-        self.units[node] |= if relative < 1 << 21 { relative << 10 } else { (relative << 2) | (1 << 9) };
+        self.units[node] |= if relative < 1 << 21 {
+            relative << 10
+        } else {
+            (relative << 2) | (1 << 9)
+        };
         base
     }
 
@@ -215,7 +232,9 @@ impl Builder {
         for start in (0..self.units.len()).step_by(BLOCK) {
             let block = start..start + BLOCK;
             // With all 256 places of a block in use as bases, each has a child in it, and no unit is unused.
-            let Some(nobody) = block.clone().find(|&at| !self.is_base[at]) else { continue };
+            let Some(nobody) = block.clone().find(|&at| !self.is_base[at]) else {
+                continue;
+            };
             for at in block {
                 if !self.taken[at] {
                     self.units[at] = ((at ^ nobody) & 0xff) as u32;
@@ -264,10 +283,17 @@ mod tests {
     #[test]
     fn offsets_beyond_21_bits_are_encoded() {
         // More than 2^21 units: the wide form of the offset must be taken.
-        let keys: Vec<[u8; 4]> = (0..700_000u32).map(|i| {
-            let i = i.wrapping_mul(2_654_435_761);
-            [1 + (i % 250) as u8, 1 + (i / 250 % 250) as u8, 1 + (i / 62_500 % 250) as u8, 1 + (i >> 25) as u8]
-        }).collect();
+        let keys: Vec<[u8; 4]> = (0..700_000u32)
+            .map(|i| {
+                let i = i.wrapping_mul(2_654_435_761);
+                [
+                    1 + (i % 250) as u8,
+                    1 + (i / 250 % 250) as u8,
+                    1 + (i / 62_500 % 250) as u8,
+                    1 + (i >> 25) as u8,
+                ]
+            })
+            .collect();
         let map: BTreeMap<_, _> = keys.iter().zip(0u32..).collect();
         let trie = DoubleArray::build(map.iter().map(|(k, v)| (k.as_slice(), *v))).unwrap();
         assert!(trie.units.len() > 1 << 21);
@@ -276,7 +302,11 @@ mod tests {
 
     #[test]
     fn rejects_keys_it_cannot_hold() {
-        for keys in [vec![&b""[..]], vec![&b"a\0"[..]], vec![&b"a"[..], &b"a"[..]]] {
+        for keys in [
+            vec![&b""[..]],
+            vec![&b"a\0"[..]],
+            vec![&b"a"[..], &b"a"[..]],
+        ] {
             assert!(DoubleArray::build(keys.into_iter().map(|k| (k, 0))).is_err());
         }
     }

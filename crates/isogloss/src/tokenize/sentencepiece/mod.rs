@@ -83,7 +83,12 @@ pub struct Segmentation {
 impl Segmentation {
     /// Each piece's text (of an unknown piece: what stood there) and id.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, u32)> {
-        self.spans.iter().map(|s| (String::from_utf8_lossy(&self.normalized[s.start..s.end]), s.id))
+        self.spans.iter().map(|s| {
+            (
+                String::from_utf8_lossy(&self.normalized[s.start..s.end]),
+                s.id,
+            )
+        })
     }
 }
 
@@ -131,20 +136,33 @@ impl SentencePiece {
     pub fn from_proto(model: ModelProto) -> Result<Self, SentencePieceError> {
         let unknown = check_pieces(&model)?;
         let keys = |wanted: fn(PieceKind) -> bool| {
-            let ids = model.pieces.iter().zip(0u32..).filter(move |(p, _)| wanted(p.kind));
+            let ids = model
+                .pieces
+                .iter()
+                .zip(0u32..)
+                .filter(move |(p, _)| wanted(p.kind));
             ids.map(|(p, id)| (p.text.as_bytes(), id))
         };
         let trie = DoubleArray::build(keys(PieceKind::is_matched_in_text))?;
         // Also finds duplicates among the pieces that text cannot produce.
         let reserved = DoubleArray::build(keys(|kind| !kind.is_matched_in_text()))?;
         let user_defined = DoubleArray::build(keys(|kind| kind == PieceKind::UserDefined))?;
-        let bytes = if model.byte_fallback { Some(byte_pieces(&reserved)?) } else { None };
+        let bytes = if model.byte_fallback {
+            Some(byte_pieces(&reserved)?)
+        } else {
+            None
+        };
         let spec = &model.normalizer;
-        let normalizer = Normalizer::new(spec, model.treat_whitespace_as_suffix, user_defined.clone())?;
+        let normalizer =
+            Normalizer::new(spec, model.treat_whitespace_as_suffix, user_defined.clone())?;
         let denormalizer = if model.denormalizer.precompiled_charsmap.is_empty() {
             None
         } else {
-            Some(Normalizer::new(&model.denormalizer, false, DoubleArray::default())?)
+            Some(Normalizer::new(
+                &model.denormalizer,
+                false,
+                DoubleArray::default(),
+            )?)
         };
         let strips_leading_space = match (spec.remove_extra_whitespaces, spec.add_dummy_prefix) {
             (true, _) => StripLeading::All,
@@ -202,7 +220,11 @@ impl SentencePiece {
     /// The id of a piece by its text; control, unknown and byte pieces come before others of the same text.
     #[must_use]
     pub fn piece_to_id(&self, text: &str) -> Option<u32> {
-        let reserved = self.reserved.iter().find(|(piece, _)| piece == text).map(|(_, id)| *id);
+        let reserved = self
+            .reserved
+            .iter()
+            .find(|(piece, _)| piece == text)
+            .map(|(_, id)| *id);
         reserved.or_else(|| self.trie.get(text.as_bytes()))
     }
 
@@ -216,7 +238,11 @@ impl SentencePiece {
     /// longest piece (unigram) or times its logarithm (BPE).
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        self.segment(text).spans.iter().map(|span| span.id).collect()
+        self.segment(text)
+            .spans
+            .iter()
+            .map(|span| span.id)
+            .collect()
     }
 
     /// The pieces of the text, with what stood where a piece is unknown.
@@ -224,10 +250,17 @@ impl SentencePiece {
     pub fn segment(&self, text: &str) -> Segmentation {
         let normalized = self.normalizer.normalize(text.as_bytes());
         let raw = match self.algorithm {
-            Algorithm::Unigram => self.unigram.encode(&normalized, &self.trie, &self.pieces, self.unknown),
-            Algorithm::Bpe => {
-                bpe::encode(&normalized, &self.trie, &self.user_defined, &self.pieces, self.unknown)
+            Algorithm::Unigram => {
+                self.unigram
+                    .encode(&normalized, &self.trie, &self.pieces, self.unknown)
             }
+            Algorithm::Bpe => bpe::encode(
+                &normalized,
+                &self.trie,
+                &self.user_defined,
+                &self.pieces,
+                self.unknown,
+            ),
         };
         let mut spans: Vec<Span> = Vec::with_capacity(raw.len());
         for span in raw {
@@ -268,7 +301,9 @@ impl SentencePiece {
                 Item::Text(text) => (text, PieceKind::Unknown),
                 Item::Id(id) => match self.pieces.get(id as usize) {
                     None => continue,
-                    Some(piece) if piece.kind == PieceKind::Unknown => (self.unk_surface.as_str(), piece.kind),
+                    Some(piece) if piece.kind == PieceKind::Unknown => {
+                        (self.unk_surface.as_str(), piece.kind)
+                    }
                     Some(piece) => (piece.text.as_str(), piece.kind),
                 },
             };
@@ -333,8 +368,15 @@ fn flush_bytes(bytes: &mut Vec<u8>, out: &mut String) {
 
 fn parse_byte_piece(text: &str) -> Option<u8> {
     let digits = text.strip_prefix("<0x")?.strip_suffix('>')?;
-    let is_canonical = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
-    if is_canonical { u8::from_str_radix(digits, 16).ok() } else { None }
+    let is_canonical = digits.len() == 2
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
+    if is_canonical {
+        u8::from_str_radix(digits, 16).ok()
+    } else {
+        None
+    }
 }
 
 /// The ids of all 256 byte pieces.
@@ -342,9 +384,11 @@ fn byte_pieces(reserved: &DoubleArray) -> Result<Box<[u32; 256]>, SentencePieceE
     let mut ids = Box::new([0; 256]);
     for (byte, id) in ids.iter_mut().enumerate() {
         let text = format!("<0x{byte:02X}>");
-        *id = reserved.get(text.as_bytes()).ok_or_else(|| SentencePieceError::Vocabulary {
-            reason: format!("the model falls back to bytes but has no piece `{text}`"),
-        })?;
+        *id = reserved
+            .get(text.as_bytes())
+            .ok_or_else(|| SentencePieceError::Vocabulary {
+                reason: format!("the model falls back to bytes but has no piece `{text}`"),
+            })?;
     }
     Ok(ids)
 }
@@ -356,19 +400,32 @@ fn check_pieces(model: &ModelProto) -> Result<u32, SentencePieceError> {
     for (piece, id) in model.pieces.iter().zip(0u32..) {
         if piece.text.len() >= MAX_PIECE_BYTES {
             let length = piece.text.len();
-            return bad(format!("piece {id} has {length} bytes; fewer than {MAX_PIECE_BYTES} are allowed"));
+            return bad(format!(
+                "piece {id} has {length} bytes; fewer than {MAX_PIECE_BYTES} are allowed"
+            ));
         }
         if !piece.score.is_finite() {
-            return bad(format!("the score of piece {id}, `{}`, is not finite", piece.text));
+            return bad(format!(
+                "the score of piece {id}, `{}`, is not finite",
+                piece.text
+            ));
         }
         match piece.kind {
-            PieceKind::Unknown if unknown.is_some() => return bad(format!("piece {id} is a second unknown piece")),
+            PieceKind::Unknown if unknown.is_some() => {
+                return bad(format!("piece {id} is a second unknown piece"));
+            }
             PieceKind::Unknown => unknown = Some(id),
             PieceKind::Byte if !model.byte_fallback => {
-                return bad(format!("byte piece `{}` in a model that does not fall back to bytes", piece.text));
+                return bad(format!(
+                    "byte piece `{}` in a model that does not fall back to bytes",
+                    piece.text
+                ));
             }
             PieceKind::Byte if parse_byte_piece(&piece.text).is_none() => {
-                return bad(format!("piece {id} is a byte piece but reads `{}`", piece.text));
+                return bad(format!(
+                    "piece {id} is a byte piece but reads `{}`",
+                    piece.text
+                ));
             }
             _ => {}
         }

@@ -57,7 +57,11 @@ impl Normalizer {
         if rest.is_empty() {
             return Vec::new();
         }
-        let space: &[u8] = if self.escape_whitespaces { SPACE.as_bytes() } else { b" " };
+        let space: &[u8] = if self.escape_whitespaces {
+            SPACE.as_bytes()
+        } else {
+            b" "
+        };
         let mut out = Vec::with_capacity(rest.len() + rest.len() / 2 + 8);
         if self.add_dummy_prefix && !self.dummy_is_suffix {
             out.extend_from_slice(space);

@@ -35,7 +35,10 @@ impl PieceKind {
 
     /// Whether text can produce this piece; the others live in a namespace of their own.
     pub(super) fn is_matched_in_text(self) -> bool {
-        matches!(self, PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused)
+        matches!(
+            self,
+            PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused
+        )
     }
 }
 
@@ -161,7 +164,10 @@ impl ModelProto {
             write_bytes(&mut body, 1, piece.text.as_bytes());
             write_key(&mut body, 2, 5);
             body.extend_from_slice(&piece.score.to_le_bytes());
-            let kind = PieceKind::ALL.iter().find(|(_, k)| *k == piece.kind).map_or(1, |(n, _)| *n);
+            let kind = PieceKind::ALL
+                .iter()
+                .find(|(_, k)| *k == piece.kind)
+                .map_or(1, |(n, _)| *n);
             write_varint_field(&mut body, 3, kind);
             write_bytes(&mut out, 1, &body);
         }
@@ -185,7 +191,10 @@ impl ModelProto {
         write_varint_field(&mut out, 35, u64::from(self.byte_fallback));
         // Loaders print these ids; minus one, "none", is the ten-byte form of a negative int32.
         let id = |text: &str, kind| {
-            let at = self.pieces.iter().position(|p| p.text == text && p.kind == kind);
+            let at = self
+                .pieces
+                .iter()
+                .position(|p| p.text == text && p.kind == kind);
             at.map_or(u64::MAX, |id| id as u64)
         };
         write_varint_field(&mut out, 40, id("<unk>", PieceKind::Unknown));
@@ -208,7 +217,11 @@ fn normalizer_bytes(spec: &NormalizerSpec) -> Vec<u8> {
 }
 
 fn parse_piece(bytes: &[u8], base: usize) -> Result<Piece, SentencePieceError> {
-    let mut piece = Piece { text: String::new(), score: 0.0, kind: PieceKind::Normal };
+    let mut piece = Piece {
+        text: String::new(),
+        score: 0.0,
+        kind: PieceKind::Normal,
+    };
     for_each_field(bytes, base, &mut |number, value| {
         match number {
             1 => piece.text = value.text()?,
@@ -228,7 +241,11 @@ fn parse_piece(bytes: &[u8], base: usize) -> Result<Piece, SentencePieceError> {
     Ok(piece)
 }
 
-fn parse_trainer(model: &mut ModelProto, bytes: &[u8], base: usize) -> Result<(), SentencePieceError> {
+fn parse_trainer(
+    model: &mut ModelProto,
+    bytes: &[u8],
+    base: usize,
+) -> Result<(), SentencePieceError> {
     for_each_field(bytes, base, &mut |number, value| {
         match number {
             3 => {
@@ -236,7 +253,11 @@ fn parse_trainer(model: &mut ModelProto, bytes: &[u8], base: usize) -> Result<()
                     1 => Algorithm::Unigram,
                     2 => Algorithm::Bpe,
                     other => {
-                        let name = if other == 3 { "word".into() } else { format!("number {other}") };
+                        let name = if other == 3 {
+                            "word".into()
+                        } else {
+                            format!("number {other}")
+                        };
                         return Err(SentencePieceError::Unsupported {
                             what: format!("model type {name}"),
                         });
@@ -252,7 +273,11 @@ fn parse_trainer(model: &mut ModelProto, bytes: &[u8], base: usize) -> Result<()
     })
 }
 
-fn parse_normalizer(spec: &mut NormalizerSpec, bytes: &[u8], base: usize) -> Result<(), SentencePieceError> {
+fn parse_normalizer(
+    spec: &mut NormalizerSpec,
+    bytes: &[u8],
+    base: usize,
+) -> Result<(), SentencePieceError> {
     for_each_field(bytes, base, &mut |number, value| {
         match number {
             1 => spec.name = value.text()?,
@@ -281,7 +306,10 @@ enum Payload<'a> {
 
 impl<'a> Value<'a> {
     fn error(&self, reason: String) -> SentencePieceError {
-        SentencePieceError::Malformed { offset: self.at, reason }
+        SentencePieceError::Malformed {
+            offset: self.at,
+            reason,
+        }
     }
 
     fn varint(&self) -> Result<u64, SentencePieceError> {
@@ -314,32 +342,50 @@ impl<'a> Value<'a> {
 type OnField<'f> = dyn FnMut(u64, Value<'_>) -> Result<(), SentencePieceError> + 'f;
 
 /// Calls `on_field` with each field's number and value; `base` is the offset of `bytes` in the file.
-fn for_each_field(bytes: &[u8], base: usize, on_field: &mut OnField<'_>) -> Result<(), SentencePieceError> {
+fn for_each_field(
+    bytes: &[u8],
+    base: usize,
+    on_field: &mut OnField<'_>,
+) -> Result<(), SentencePieceError> {
     let mut pos = 0;
     while pos < bytes.len() {
         let start = pos;
         let key = read_varint(bytes, &mut pos, base)?;
-        let malformed = |reason: &str| SentencePieceError::Malformed { offset: base + start, reason: reason.into() };
+        let malformed = |reason: &str| SentencePieceError::Malformed {
+            offset: base + start,
+            reason: reason.into(),
+        };
         let at = base + pos;
         let payload = match key & 7 {
             0 => Payload::Varint(read_varint(bytes, &mut pos, base)?),
             1 => {
-                take(bytes, &mut pos, 8).ok_or_else(|| malformed("the file ends inside a field"))?;
+                take(bytes, &mut pos, 8)
+                    .ok_or_else(|| malformed("the file ends inside a field"))?;
                 Payload::Fixed64
             }
             2 => {
                 let length = read_varint(bytes, &mut pos, base)?;
-                let body = usize::try_from(length).ok().and_then(|n| take(bytes, &mut pos, n));
+                let body = usize::try_from(length)
+                    .ok()
+                    .and_then(|n| take(bytes, &mut pos, n));
                 Payload::Bytes(body.ok_or_else(|| malformed("the file ends inside a field"))?)
             }
             5 => {
                 let body = take(bytes, &mut pos, 4).and_then(|b| b.try_into().ok());
                 Payload::Fixed32(body.ok_or_else(|| malformed("the file ends inside a field"))?)
             }
-            _ => return Err(malformed("unknown wire type: is this a SentencePiece model?")),
+            _ => {
+                return Err(malformed(
+                    "unknown wire type: is this a SentencePiece model?",
+                ));
+            }
         };
         // The body of a length-delimited field starts after its length.
-        let at = if let Payload::Bytes(body) = &payload { base + pos - body.len() } else { at };
+        let at = if let Payload::Bytes(body) = &payload {
+            base + pos - body.len()
+        } else {
+            at
+        };
         if key >> 3 == 0 {
             return Err(malformed("field number 0: is this a SentencePiece model?"));
         }

@@ -39,14 +39,29 @@ impl Unigram {
     pub fn new(pieces: &[Piece]) -> Self {
         let normal = pieces.iter().filter(|p| p.kind == PieceKind::Normal);
         let worst = normal.map(|p| p.score).fold(f32::MAX, f32::min);
-        Unigram { unknown_score: worst - UNKNOWN_PENALTY }
+        Unigram {
+            unknown_score: worst - UNKNOWN_PENALTY,
+        }
     }
 
     /// Cuts normalised text. Time grows with its length times the longest match at each character.
     #[must_use]
-    pub fn encode(&self, text: &[u8], trie: &DoubleArray, pieces: &[Piece], unknown: u32) -> Vec<Span> {
-        let unreached = Best { score: 0.0, start: UNREACHED, id: 0 };
-        let mut paths = Paths { ends: vec![unreached; text.len() + 1], frontier: 0 };
+    pub fn encode(
+        &self,
+        text: &[u8],
+        trie: &DoubleArray,
+        pieces: &[Piece],
+        unknown: u32,
+    ) -> Vec<Span> {
+        let unreached = Best {
+            score: 0.0,
+            start: UNREACHED,
+            id: 0,
+        };
+        let mut paths = Paths {
+            ends: vec![unreached; text.len() + 1],
+            frontier: 0,
+        };
         let mut start = 0;
         while start < text.len() {
             let here = paths.score_at(start);
@@ -54,9 +69,13 @@ impl Unigram {
             let mut has_single = false;
             let mut cursor = trie.root();
             for (i, &byte) in text[start..].iter().enumerate() {
-                let Some(found) = trie.step(&mut cursor, byte) else { break };
+                let Some(found) = trie.step(&mut cursor, byte) else {
+                    break;
+                };
                 let Some(id) = found else { continue };
-                let Some(piece) = pieces.get(id as usize) else { continue };
+                let Some(piece) = pieces.get(id as usize) else {
+                    continue;
+                };
                 let length = i + 1;
                 let score = match piece.kind {
                     PieceKind::Unused => continue,
@@ -83,7 +102,10 @@ impl Paths {
         if score.abs() <= RESET_BEYOND {
             return score;
         }
-        for (at, best) in self.ends[start..=self.frontier.max(start)].iter_mut().enumerate() {
+        for (at, best) in self.ends[start..=self.frontier.max(start)]
+            .iter_mut()
+            .enumerate()
+        {
             if at == 0 || best.start != UNREACHED {
                 best.score -= score;
             }
@@ -97,7 +119,11 @@ impl Paths {
         self.frontier = self.frontier.max(end);
         let target = &mut self.ends[end];
         if target.start == UNREACHED || score > target.score {
-            *target = Best { score, start: start as u32, id };
+            *target = Best {
+                score,
+                start: start as u32,
+                id,
+            };
         }
     }
 
@@ -108,7 +134,11 @@ impl Paths {
         // cut characters, where a piece can end inside one.
         while end > 0 && (self.ends[end].start as usize) < end {
             let node = self.ends[end];
-            spans.push(Span { start: node.start as usize, end, id: node.id });
+            spans.push(Span {
+                start: node.start as usize,
+                end,
+                id: node.id,
+            });
             end = node.start as usize;
         }
         spans.reverse();

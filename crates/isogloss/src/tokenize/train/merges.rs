@@ -21,12 +21,19 @@ struct Learner {
 
 /// Up to `room` pieces of at most `max_chars` characters, in the order they were learned. Characters outside the alphabet
 /// part the words they stand in.
-pub(super) fn learn(words: &[(String, u64)], alphabet: &[char], room: usize, max_chars: usize) -> Vec<String> {
+pub(super) fn learn(
+    words: &[(String, u64)],
+    alphabet: &[char],
+    room: usize,
+    max_chars: usize,
+) -> Vec<String> {
     let mut learner = Learner::new(words, alphabet);
     let mut known: HashMap<String, u32> = HashMap::new();
     let mut learned = Vec::new();
     while learned.len() < room {
-        let Some((count, Reverse(pair))) = learner.queue.pop() else { break };
+        let Some((count, Reverse(pair))) = learner.queue.pop() else {
+            break;
+        };
         let current = learner.counts.get(&pair).copied().unwrap_or(0);
         if current != count {
             if current > 0 {
@@ -34,7 +41,10 @@ pub(super) fn learn(words: &[(String, u64)], alphabet: &[char], room: usize, max
             }
             continue;
         }
-        let (left, right) = (&learner.symbols[pair.0 as usize], &learner.symbols[pair.1 as usize]);
+        let (left, right) = (
+            &learner.symbols[pair.0 as usize],
+            &learner.symbols[pair.1 as usize],
+        );
         let length = left.1 + right.1;
         let text = format!("{}{}", left.0, right.0);
         if length > max_chars {
@@ -82,7 +92,11 @@ impl Learner {
                 learner.add(pair, index as u32);
             }
         }
-        learner.queue = learner.counts.iter().map(|(pair, count)| (*count, Reverse(*pair))).collect();
+        learner.queue = learner
+            .counts
+            .iter()
+            .map(|(pair, count)| (*count, Reverse(*pair)))
+            .collect();
         learner
     }
 

@@ -46,13 +46,23 @@ impl Default for VocabularyOptions {
 impl VocabularyOptions {
     fn check(&self) -> Result<(), TokenizeError> {
         let reason = if !(0.9..=1.0).contains(&self.character_coverage) {
-            format!("character_coverage is {}, expected 0.9 to 1", self.character_coverage)
+            format!(
+                "character_coverage is {}, expected 0.9 to 1",
+                self.character_coverage
+            )
         } else if !(self.temperature >= 1.0 && self.temperature.is_finite()) {
             format!("temperature is {}, expected 1 or more", self.temperature)
         } else if self.max_piece_chars < 2 {
-            format!("max_piece_chars is {}, expected 2 or more", self.max_piece_chars)
+            format!(
+                "max_piece_chars is {}, expected 2 or more",
+                self.max_piece_chars
+            )
         } else if self.vocab_size > 1 << 22 {
-            format!("vocab_size is {}, expected at most {}", self.vocab_size, 1 << 22)
+            format!(
+                "vocab_size is {}, expected at most {}",
+                self.vocab_size,
+                1 << 22
+            )
         } else {
             return Ok(());
         };
@@ -73,18 +83,21 @@ pub fn train_vocabulary<S: AsRef<str>>(
     let mut counts: BTreeMap<Language, HashMap<String, u64>> = BTreeMap::new();
     for (language, line) in lines {
         let words = counts.entry(language).or_default();
-        words::for_each_word(&charsmap::clean(line.as_ref()), &mut |word| {
-            match words.get_mut(word) {
+        words::for_each_word(
+            &charsmap::clean(line.as_ref()),
+            &mut |word| match words.get_mut(word) {
                 Some(count) => *count += 1,
                 None => {
                     words.insert(word.to_owned(), 1);
                 }
-            }
-        });
+            },
+        );
     }
     let words = weigh(counts, options.temperature);
     if words.is_empty() {
-        return Err(TokenizeError::Train { reason: "there is no text".into() });
+        return Err(TokenizeError::Train {
+            reason: "there is no text".into(),
+        });
     }
     let alphabet = alphabet(&words, options.character_coverage);
     let first = 3 + if options.byte_fallback { 256 } else { 0 };
@@ -107,13 +120,17 @@ fn weigh(counts: BTreeMap<Language, HashMap<String, u64>>, temperature: f64) -> 
     const SCALE: f64 = 1024.0;
     let mass = |words: &HashMap<String, u64>| words.values().sum::<u64>() as f64;
     let total: f64 = counts.values().map(mass).sum();
-    let heated: f64 = counts.values().map(|words| (mass(words) / total).powf(1.0 / temperature)).sum();
+    let heated: f64 = counts
+        .values()
+        .map(|words| (mass(words) / total).powf(1.0 / temperature))
+        .sum();
     let mut all: BTreeMap<String, u64> = BTreeMap::new();
     for words in counts.into_values() {
         let share = mass(&words) / total;
         let factor = share.powf(1.0 / temperature) / heated / share;
         for (word, count) in words {
-            *all.entry(word).or_default() += ((count as f64 * factor * SCALE).round() as u64).max(1);
+            *all.entry(word).or_default() +=
+                ((count as f64 * factor * SCALE).round() as u64).max(1);
         }
     }
     all.into_iter().collect()
@@ -146,8 +163,16 @@ fn alphabet(words: &[(String, u64)], coverage: f64) -> Vec<char> {
 }
 
 /// Marks, bytes, merges in the order they were learned, characters: SentencePiece's own order for BPE.
-fn to_model(alphabet: &[char], merged: Vec<String>, options: &VocabularyOptions) -> Result<ModelProto, TokenizeError> {
-    let mark = |text: &str, kind| Piece { text: text.into(), score: 0.0, kind };
+fn to_model(
+    alphabet: &[char],
+    merged: Vec<String>,
+    options: &VocabularyOptions,
+) -> Result<ModelProto, TokenizeError> {
+    let mark = |text: &str, kind| Piece {
+        text: text.into(),
+        score: 0.0,
+        kind,
+    };
     let mut pieces = vec![
         mark("<unk>", PieceKind::Unknown),
         mark("<s>", PieceKind::Control),
@@ -156,15 +181,18 @@ fn to_model(alphabet: &[char], merged: Vec<String>, options: &VocabularyOptions)
     if options.byte_fallback {
         pieces.extend((0..=255u8).map(|byte| mark(&format!("<0x{byte:02X}>"), PieceKind::Byte)));
     }
-    let texts = merged.into_iter().chain(alphabet.iter().map(char::to_string));
+    let texts = merged
+        .into_iter()
+        .chain(alphabet.iter().map(char::to_string));
     pieces.extend(texts.enumerate().map(|(rank, text)| Piece {
         text,
         // Exact below 2^24.
         score: -(rank as f32),
         kind: PieceKind::Normal,
     }));
-    let rules = charsmap::compile_nfkc()
-        .map_err(|e| TokenizeError::Train { reason: format!("the normalisation rules do not compile: {e}") })?;
+    let rules = charsmap::compile_nfkc().map_err(|e| TokenizeError::Train {
+        reason: format!("the normalisation rules do not compile: {e}"),
+    })?;
     debug_assert!(pieces.iter().any(|p| p.text == SPACE));
     Ok(ModelProto {
         pieces,

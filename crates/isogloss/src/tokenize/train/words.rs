@@ -62,10 +62,24 @@ mod tests {
     #[test]
     fn cuts_at_spaces_scripts_digits_and_punctuation() {
         let mut units = Vec::new();
-        for_each_word("Die Pumpe P12-b  läuft: ポンプを運転する e\u{301}a", &mut |w| units.push(w.to_owned()));
+        for_each_word(
+            "Die Pumpe P12-b  läuft: ポンプを運転する e\u{301}a",
+            &mut |w| units.push(w.to_owned()),
+        );
         assert_eq!(
             units,
-            ["▁Die", "▁Pumpe", "▁P", "12", "-", "b", "▁läuft", ":", "▁ポンプを運転する", "▁e\u{301}a"]
+            [
+                "▁Die",
+                "▁Pumpe",
+                "▁P",
+                "12",
+                "-",
+                "b",
+                "▁läuft",
+                ":",
+                "▁ポンプを運転する",
+                "▁e\u{301}a"
+            ]
         );
     }
 }
