@@ -5,6 +5,8 @@
 //! time depends on the number of different words and a language's weight is a factor, not a sample of its lines.
 
 mod merges;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::{BTreeMap, HashMap};
