@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use run::languages;
 pub use run::{
-    Compute, ComputePrecision, Directions, Method, PretrainConfig, ShapeConfig, TrainConfig,
-    TrainingConfig, ValidationConfig, VocabularyConfig,
+    Compute, ComputePrecision, Directions, Method, Pivot, PretrainConfig, ShapeConfig,
+    SmoothingName, TrainConfig, TrainingConfig, ValidationConfig, VocabularyConfig,
 };
 
 /// Why a configuration can't be used.

@@ -31,9 +31,20 @@ pub enum Directions {
     /// Every ordered pair of the run's languages.
     #[default]
     All,
+    /// `{ pivot = "eng_Latn" }`: from and to this language.
+    #[serde(untagged)]
+    Pivot(Pivot),
     /// These.
     #[serde(untagged)]
     Only(Vec<Direction>),
+}
+
+/// The language that every direction has on one side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pivot {
+    /// The language.
+    pub pivot: Language,
 }
 
 impl Directions {
@@ -42,6 +53,14 @@ impl Directions {
     pub fn filter(&self, languages: &[Language]) -> DirectionFilter {
         match self {
             Directions::All => DirectionFilter::Among(languages.iter().cloned().collect()),
+            Directions::Pivot(Pivot { pivot }) => {
+                let others = languages.iter().filter(|&l| l != pivot);
+                let both = others.flat_map(|other| {
+                    let into = Direction::new(other.clone(), pivot.clone());
+                    [into.reversed(), into]
+                });
+                DirectionFilter::Only(both.collect())
+            }
             Directions::Only(list) => DirectionFilter::Only(list.iter().cloned().collect()),
         }
     }

@@ -188,9 +188,13 @@ impl OneOrMany {
     }
 }
 
-/// 1-based inclusive ranges of rows: `1-897`, `1-100,201-300`, `898-`, `7`.
+/// 1-based inclusive ranges of rows: `1-897`, `1-100,201-300`, `898-`, `7`. `-897` is the first 897 or as many as there are;
+/// of every other range the file must have all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows(Vec<(u64, Option<u64>)>);
+
+/// Start of a range that may end beyond the file.
+const FROM_START: u64 = 0;
 
 impl Rows {
     /// Whether a 1-based row is taken.
@@ -206,7 +210,10 @@ impl Rows {
     pub fn last_needed(&self) -> u64 {
         self.0
             .iter()
-            .map(|&(first, last)| last.unwrap_or(first))
+            .map(|&(first, last)| match first {
+                FROM_START => 1,
+                first => last.unwrap_or(first),
+            })
             .max()
             .unwrap_or(0)
     }
@@ -230,6 +237,7 @@ impl FromStr for Rows {
             let range = match part.split_once('-') {
                 None => (number(part)?, Some(number(part)?)),
                 Some((first, last)) if last.trim().is_empty() => (number(first)?, None),
+                Some((first, last)) if first.trim().is_empty() => (FROM_START, Some(number(last)?)),
                 Some((first, last)) => (number(first)?, Some(number(last)?)),
             };
             if range.1.is_some_and(|last| last < range.0) {
@@ -247,6 +255,7 @@ impl fmt::Display for Rows {
             let comma = if i == 0 { "" } else { "," };
             match last {
                 None => write!(f, "{comma}{first}-")?,
+                Some(last) if first == FROM_START => write!(f, "{comma}-{last}")?,
                 Some(last) if last == first => write!(f, "{comma}{first}")?,
                 Some(last) => write!(f, "{comma}{first}-{last}")?,
             }

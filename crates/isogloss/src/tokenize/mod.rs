@@ -4,6 +4,7 @@
 //! [`sentencepiece`].
 
 mod codes;
+mod config;
 mod error;
 mod open;
 pub mod sentencepiece;

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::TokenizeError;
-use super::open::{Config, find_marks, nllb_tags, parse_json, put};
+use super::config::{Config, MAX_ID};
+use super::open::{find_marks, nllb_tags, parse_json, put};
 use super::sentencepiece::{
     Algorithm, ModelProto, NormalizerSpec, Piece, PieceKind, SentencePiece,
 };
@@ -37,8 +38,6 @@ struct Model {
 }
 
 const MARKS: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
-/// As many ids as any vocabulary; a bound on memory.
-const MAX_ID: u32 = 1 << 24;
 
 pub(super) fn open(dir: &Path) -> Result<Parts, TokenizeError> {
     let path = dir.join("tokenizer.json");
@@ -81,7 +80,7 @@ pub(super) fn open(dir: &Path) -> Result<Parts, TokenizeError> {
         .iter()
         .filter(|a| !MARKS.contains(&a.content.as_str()))
     {
-        if *id >= MAX_ID {
+        if u64::from(*id) >= MAX_ID {
             return Err(bad(format!("the added token `{content}` has id {id}")));
         }
         put(&mut tokens, *id, Token::Special(content.clone()));

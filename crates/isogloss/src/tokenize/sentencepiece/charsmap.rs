@@ -48,9 +48,13 @@ fn special(c: char) -> Option<Option<char>> {
     match c {
         '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{1680}' | '\u{2028}'
         | '\u{2029}' | '\u{2581}' => Some(Some(' ')),
-        // Zero-width space, direction marks, byte order mark.
-        '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}' => Some(None),
-        '\u{1}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Some(None),
+        // Zero-width space, direction marks and byte order mark; control characters.
+        '\u{200b}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{feff}'
+        | '\u{1}'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}' => Some(None),
         _ => None,
     }
 }

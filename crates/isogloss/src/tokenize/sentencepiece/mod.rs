@@ -3,17 +3,21 @@
 
 mod bpe;
 pub(super) mod charsmap;
+mod decode;
 pub(super) mod double_array;
 mod normalizer;
 mod proto;
 #[cfg(test)]
 mod tests;
 mod unigram;
+mod wire;
 
+pub(super) use decode::Item;
 pub use proto::{Algorithm, ModelProto, NormalizerSpec, Piece, PieceKind};
 
 use std::borrow::Cow;
 
+use decode::StripLeading;
 use double_array::DoubleArray;
 use normalizer::Normalizer;
 use unigram::Unigram;
@@ -64,15 +68,6 @@ pub(super) struct Span {
     pub id: u32,
 }
 
-/// What [`SentencePiece::decode_items`] puts together.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Item<'a> {
-    /// A piece by its id.
-    Id(u32),
-    /// A text that is no piece of the model, taken as it is.
-    Text(&'a str),
-}
-
 /// Normalised text and the pieces that it was cut into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segmentation {
@@ -110,14 +105,6 @@ pub struct SentencePiece {
     strips_leading_space: StripLeading,
     /// Ids of the pieces `<0x00>` to `<0xFF>`, if the model falls back to bytes.
     bytes: Option<Box<[u32; 256]>>,
-}
-
-/// How many leading spaces decoding drops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StripLeading {
-    Nothing,
-    One,
-    All,
 }
 
 impl SentencePiece {
@@ -290,50 +277,6 @@ impl SentencePiece {
     pub fn decode(&self, ids: &[u32]) -> String {
         self.decode_items(ids.iter().map(|&id| Item::Id(id)))
     }
-
-    pub(super) fn decode_items<'a>(&'a self, items: impl Iterator<Item = Item<'a>>) -> String {
-        let mut out = String::new();
-        let mut bytes = Vec::new();
-        let mut at_start = true;
-        let mut stripped_one = false;
-        for item in items {
-            let (text, kind) = match item {
-                Item::Text(text) => (text, PieceKind::Unknown),
-                Item::Id(id) => match self.pieces.get(id as usize) {
-                    None => continue,
-                    Some(piece) if piece.kind == PieceKind::Unknown => {
-                        (self.unk_surface.as_str(), piece.kind)
-                    }
-                    Some(piece) => (piece.text.as_str(), piece.kind),
-                },
-            };
-            if kind == PieceKind::Byte {
-                bytes.extend(parse_byte_piece(text));
-                continue;
-            }
-            flush_bytes(&mut bytes, &mut out);
-            at_start &= !stripped_one && out.is_empty();
-            stripped_one = false;
-            match kind {
-                PieceKind::Control => {}
-                PieceKind::Unknown => out.push_str(text),
-                _ => {
-                    let rest = match self.strips_leading_space {
-                        StripLeading::Nothing => None,
-                        _ if !at_start => None,
-                        _ => text.strip_prefix(SPACE),
-                    };
-                    stripped_one = rest.is_some() && self.strips_leading_space == StripLeading::One;
-                    out.push_str(&rest.unwrap_or(text).replace(SPACE, " "));
-                }
-            }
-        }
-        flush_bytes(&mut bytes, &mut out);
-        match &self.denormalizer {
-            None => out,
-            Some(rules) => String::from_utf8_lossy(&rules.normalize(out.as_bytes())).into_owned(),
-        }
-    }
 }
 
 /// The length in bytes of the character that starts `text` (not empty), by its first byte only.
@@ -345,25 +288,6 @@ fn char_len(text: &[u8]) -> usize {
         _ => 1,
     };
     length.min(text.len())
-}
-
-/// Appends the characters that `bytes` spell, one U+FFFD for each byte that belongs to none, and empties it.
-fn flush_bytes(bytes: &mut Vec<u8>, out: &mut String) {
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        let length = char_len(rest);
-        match std::str::from_utf8(&rest[..length]) {
-            Ok(text) => {
-                out.push_str(text);
-                rest = &rest[length..];
-            }
-            Err(_) => {
-                out.push(char::REPLACEMENT_CHARACTER);
-                rest = &rest[1..];
-            }
-        }
-    }
-    bytes.clear();
 }
 
 fn parse_byte_piece(text: &str) -> Option<u8> {

@@ -118,7 +118,7 @@ fn split_charsmap(blob: &[u8]) -> Result<(&[u8], &[u8]), SentencePieceError> {
     let broken = || SentencePieceError::Charsmap { length: blob.len() };
     let (length, rest) = blob.split_first_chunk::<4>().ok_or_else(broken)?;
     let length = u32::from_le_bytes(*length) as usize;
-    if length % 4 != 0 || length > rest.len() {
+    if !length.is_multiple_of(4) || length > rest.len() {
         return Err(broken());
     }
     Ok(rest.split_at(length))

@@ -5,6 +5,8 @@
 //! time depends on the number of different words and a language's weight is a factor, not a sample of its lines.
 
 mod merges;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,15 +19,16 @@ use crate::language::Language;
 /// How to train a vocabulary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VocabularyOptions {
-    /// Pieces in the model, `<unk>`, `<s>`, `</s>` included; fewer if the text has nothing left to merge. Default 16,000.
+    /// Pieces in the model, `<unk>`, `<s>`, `</s>` included; fewer if the text has nothing left to merge. Up to 2^22;
+    /// default 16,000.
     pub vocab_size: usize,
     /// The share of all characters (by weighted count) that get a piece; the rarest beyond it become `<unk>`. From 0.9 to 1;
     /// default 0.9998, since a corpus with Han characters has a long tail.
     pub character_coverage: f64,
     /// Spell characters without a piece in 256 byte pieces. Default false: `NllbTokenizer` does not use them.
     pub byte_fallback: bool,
-    /// A language with a share `p` of the words weighs as `p^(1 / temperature)`. From 1 (as counted); default 3.3, as
-    /// NLLB's (NLLB Team 2022, section 8.1).
+    /// A language with a share `p` of the words weighs as `p^(1 / temperature)`. From 1 (as counted); default 5, as for
+    /// NLLB's vocabulary (NLLB Team 2022, section 8.1.1).
     pub temperature: f64,
     /// The longest piece in characters. Default 16, as SentencePiece's.
     pub max_piece_chars: usize,
@@ -37,7 +40,7 @@ impl Default for VocabularyOptions {
             vocab_size: 16_000,
             character_coverage: 0.9998,
             byte_fallback: false,
-            temperature: 3.3,
+            temperature: 5.0,
             max_piece_chars: 16,
         }
     }
@@ -159,6 +162,10 @@ fn alphabet(words: &[(String, u64)], coverage: f64) -> Vec<char> {
             kept.push(c);
         }
     }
+    // Every text begins with it.
+    if let Some(space) = SPACE.chars().next().filter(|space| !kept.contains(space)) {
+        kept.push(space);
+    }
     kept
 }
 
@@ -193,7 +200,6 @@ fn to_model(
     let rules = charsmap::compile_nfkc().map_err(|e| TokenizeError::Train {
         reason: format!("the normalisation rules do not compile: {e}"),
     })?;
-    debug_assert!(pieces.iter().any(|p| p.text == SPACE));
     Ok(ModelProto {
         pieces,
         algorithm: Algorithm::Bpe,

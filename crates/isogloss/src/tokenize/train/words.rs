@@ -1,5 +1,5 @@
 //! Cutting text into the units that merges stay within: words with the space before them, cut again where the script
-//! changes, around punctuation, and digit by digit runs, as SentencePiece's `SplitIntoWords` and `split_by_unicode_script` do
+//! changes, around punctuation and around runs of digits, as SentencePiece's `SplitIntoWords` and `split_by_unicode_script` do
 //! in training.
 
 use unicode_script::{Script, UnicodeScript};
