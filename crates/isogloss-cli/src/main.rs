@@ -47,7 +47,9 @@ fn main() -> ExitCode {
     match catch_unwind(AssertUnwindSafe(|| cli.command.run())) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.report(),
-        Err(_) => Failure::internal(anyhow::anyhow!("the program broke off")).report(),
+        Err(_) => Failure::internal(anyhow::anyhow!("the program broke off"))
+            .hint("this is a fault of the program: please report it, with the message above")
+            .report(),
     }
 }
 

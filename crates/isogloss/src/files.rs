@@ -91,9 +91,12 @@ fn replace(
     drop(buffered);
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
-    // The rename itself is on the disk only once its directory is.
+    // The rename itself is on the disk only once its directory is. Some file systems refuse to flush a directory; the file is
+    // in its place all the same.
     #[cfg(unix)]
-    fs::File::open(dir)?.sync_all()?;
+    if let Err(error) = fs::File::open(dir).and_then(|dir| dir.sync_all()) {
+        tracing::debug!(path = %dir.display(), "the directory was not flushed: {error}");
+    }
     Ok(())
 }
 

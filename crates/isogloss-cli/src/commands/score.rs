@@ -2,10 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
-use clap::ArgGroup;
 use isogloss::evaluate::{Bleu, EvaluateError, Metric, Score, Smoothing, Tokenizer};
 use serde::Serialize;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
@@ -19,7 +17,6 @@ Numbers and signatures are those of sacreBLEU 2.6.";
 /// Score translations: BLEU, spBLEU, chrF, chrF++ and TER, as sacreBLEU does
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
-#[command(group = ArgGroup::new("layout").args(["json", "short"]))]
 pub(crate) struct Args {
     /// Translations, a sentence a line; `-` is stdin
     #[arg(long, value_name = "FILE")]
@@ -72,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Print short signatures
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     short: bool,
     /// Decimals of scores in text
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=17))]
@@ -232,17 +229,15 @@ fn check_parallel(args: &Args, hypotheses: &[String], references: &[Vec<String>]
     let Some((path, lines)) = wrong else {
         return Ok(());
     };
-    let mut message = String::new();
-    let _ = write!(
-        message,
-        "{} has {} lines, {} has {}: they must be parallel",
-        input::name(path),
-        lines.len(),
-        input::name(&args.hypotheses),
-        hypotheses.len()
+    let (references, system) = (input::name(path), input::name(&args.hypotheses));
+    let counts = (lines.len(), hypotheses.len());
+    let error = anyhow::anyhow!(
+        "{references} has {} lines, {system} has {}: they must be parallel",
+        counts.0,
+        counts.1
     );
     let hint = "a sentence a line, an empty line where a translation is missing";
-    Err(Failure::input(anyhow::anyhow!(message)).hint(hint))
+    Err(Failure::input(error).hint(hint))
 }
 
 fn metrics(args: &Args) -> Outcome<Vec<Named>> {

@@ -1,139 +1,44 @@
 //! Attention as small matrix products: a task is a head of a span, and holds the scores of a block of queries at a time.
 
+use crate::attention::task::{RowDropout, Task, check, check_disjoint, work};
 use crate::backend::{AttentionShape, Dropout, Epilogue, Span};
-use crate::cpu::{Cpu, KernelPath, Precision};
-use crate::dropout::{draw, mix, threshold};
-use crate::matmul::{Mat, MatData, MatMut, serial};
+use crate::cpu::Cpu;
+use crate::dropout::draw;
+use crate::matmul::{Mat, MatMut};
 use crate::scratch::{Scratch, SharedMut};
 use crate::simd::{exp, map_sum, max, multiversion, sum2};
 
 /// Queries whose scores are held at a time.
 const QUERIES: usize = 64;
 
-/// A head of a span.
-#[derive(Clone, Copy)]
-struct Task<'a> {
-    path: KernelPath,
-    shape: AttentionShape,
-    span: Span,
-    head: usize,
+/// Span `first` together with those after it whose queries follow and see the same keys (beams of one sentence), so that the keys are
+/// read once; none if it's together with the one before. A query's result doesn't depend on its neighbours.
+fn joined(
+    mut shape: AttentionShape,
+    spans: &[Span],
+    first: usize,
     dropout: Option<Dropout>,
-    q: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
-}
-
-/// The dropout of a row of attention weights: key, draws that are dropped, factor of what is kept.
-type RowDropout = Option<(u64, u32, f32)>;
-
-impl<'a> Task<'a> {
-    fn width(&self) -> usize {
-        self.shape.heads * self.shape.head_dim
+) -> Option<(AttentionShape, Span)> {
+    let joins = |a: &Span, b: &Span| {
+        let same_keys = (a.k_start, a.k_len) == (b.k_start, b.k_len);
+        // A single query sees all keys, causal or not.
+        let all_keys = !shape.causal || (a.q_len == 1 && b.q_len == 1);
+        dropout.is_none() && same_keys && all_keys && b.q_start == a.q_start + a.q_len
+    };
+    if first > 0 && joins(&spans[first - 1], &spans[first]) {
+        return None;
     }
-
-    /// The index of the head's first value in a row.
-    fn at(&self, row: usize) -> usize {
-        row * self.width() + self.head * self.shape.head_dim
+    let more = spans[first..]
+        .windows(2)
+        .take_while(|pair| joins(&pair[0], &pair[1]))
+        .count();
+    let mut span = spans[first];
+    if more > 0 {
+        let last = spans[first + more];
+        span.q_len = last.q_start + last.q_len - span.q_start;
+        shape.causal = false;
     }
-
-    /// The head's columns of `rows` rows of `x`.
-    fn head_of(&self, x: &'a [f32], row: usize, rows: usize) -> Mat<'a, f32> {
-        // An empty part may start past the end.
-        let x = if rows == 0 { &[] } else { &x[self.at(row)..] };
-        Mat::strided(MatData::Real(x), rows, self.shape.head_dim, self.width())
-    }
-
-    /// The head's columns of `rows` rows to write to.
-    ///
-    /// # Safety
-    /// The rows are within the slice that `x` was made of, and no other reference to the head's columns of them is alive.
-    unsafe fn head_of_mut<'b>(&self, x: SharedMut<f32>, row: usize, rows: usize) -> HeadMut<'b> {
-        let at = if rows == 0 { 0 } else { self.at(row) };
-        // SAFETY: the caller's promise.
-        let first = unsafe { x.at(at) };
-        HeadMut {
-            first,
-            rows,
-            dim: self.shape.head_dim,
-            stride: self.width(),
-            borrow: std::marker::PhantomData,
-        }
-    }
-
-    /// How many keys query `i` sees.
-    fn visible(&self, i: usize) -> usize {
-        let span = &self.span;
-        if self.shape.causal {
-            (i + 1 + span.k_len)
-                .saturating_sub(span.q_len)
-                .min(span.k_len)
-        } else {
-            span.k_len
-        }
-    }
-
-    fn row_dropout(&self, i: usize) -> RowDropout {
-        self.dropout.map(|d| {
-            let head = mix(mix(d.key, self.span.key), self.head as u64);
-            (mix(head, i as u64), threshold(d.rate), 1.0 / (1.0 - d.rate))
-        })
-    }
-
-    /// `c = alpha a b`, in `f32` whatever the backend's precision: scores go through an exponential, and this is a small part of
-    /// the work.
-    fn product(
-        &self,
-        a: Mat<'_, f32>,
-        b: Mat<'_, f32>,
-        epilogue: Epilogue<'_, f32>,
-        c: MatMut<'_, f32>,
-    ) {
-        serial(self.path, Precision::F32, a, b, epilogue, c);
-    }
-}
-
-/// A head's columns of some rows, packed on the way in and out: other tasks write to the columns beside them, so no slice of whole
-/// rows may exist.
-struct HeadMut<'b> {
-    first: *mut f32,
-    rows: usize,
-    dim: usize,
-    stride: usize,
-    borrow: std::marker::PhantomData<&'b mut f32>,
-}
-
-impl HeadMut<'_> {
-    /// Overwrites the columns by packed rows.
-    fn store(&mut self, packed: &[f32]) {
-        for (i, row) in packed.chunks_exact(self.dim).take(self.rows).enumerate() {
-            // SAFETY: row `i` exists and its columns are this task's alone, as `head_of_mut` was promised.
-            let to = unsafe {
-                std::slice::from_raw_parts_mut(self.first.add(i * self.stride), self.dim)
-            };
-            to.copy_from_slice(row);
-        }
-    }
-}
-
-/// Checks that a span lies within the rows of queries and keys.
-fn check(shape: AttentionShape, spans: &[Span], q: &[f32], k: &[f32], v: &[f32]) {
-    let width = shape.heads * shape.head_dim;
-    assert_eq!(k.len(), v.len(), "lengths of keys and values");
-    for span in spans {
-        assert!(
-            (span.q_start + span.q_len) * width <= q.len()
-                && (span.k_start + span.k_len) * width <= k.len(),
-            "{span:?} in {} queries and {} keys of width {width}",
-            q.len() / width.max(1),
-            k.len() / width.max(1),
-        );
-    }
-}
-
-/// Multiply-adds of one product of scores over all spans and heads.
-fn work(shape: AttentionShape, spans: &[Span]) -> usize {
-    let pairs: usize = spans.iter().map(|span| span.q_len * span.k_len).sum();
-    pairs * shape.heads * shape.head_dim
+    Some((shape, span))
 }
 
 /// [`crate::Backend::attention`] for [`Cpu`].
@@ -149,6 +54,10 @@ pub(crate) fn forward(
     lse: &mut [f32],
 ) {
     check(shape, spans, q, k, v);
+    check_disjoint(
+        "queries",
+        spans.iter().map(|span| (span.q_start, span.q_len)),
+    );
     assert!(
         out.len() == q.len() && lse.len() * shape.head_dim == q.len(),
         "lengths of an attention"
@@ -157,17 +66,21 @@ pub(crate) fn forward(
     // Scores and their weighted sum, and packing for them.
     let work = 4 * work(shape, spans);
     cpu.run(spans.len() * shape.heads, work, |task| {
+        let (first, head) = (task / shape.heads, task % shape.heads);
+        let Some((shape, span)) = joined(shape, spans, first, dropout) else {
+            return;
+        };
         let task = Task {
             path: cpu.path(),
             shape,
-            span: spans[task / shape.heads],
-            head: task % shape.heads,
+            span,
+            head,
             dropout,
             q,
             k,
             v,
         };
-        // SAFETY: `check` and the assertion saw that the span's rows exist; spans don't share queries, so each task has its own rows
+        // SAFETY: the checks saw that the span's rows exist and that spans don't share queries, so each task has its own rows
         // and columns of `out` and its own elements of `lse`.
         unsafe { forward_head(&task, out, lse) }
     });
@@ -254,6 +167,11 @@ pub(crate) fn backward(
     dv: &mut [f32],
 ) {
     check(shape, spans, q, k, v);
+    check_disjoint(
+        "queries",
+        spans.iter().map(|span| (span.q_start, span.q_len)),
+    );
+    check_disjoint("keys", spans.iter().map(|span| (span.k_start, span.k_len)));
     assert!(
         out.len() == q.len()
             && dout.len() == q.len()
@@ -276,7 +194,7 @@ pub(crate) fn backward(
             k,
             v,
         };
-        // SAFETY: `check` and the assertion saw that the span's rows exist; spans share neither queries nor keys, so each task has
+        // SAFETY: the checks saw that the span's rows exist and that spans share neither queries nor keys, so each task has
         // its own rows and columns of the gradients.
         unsafe { backward_head(&task, out, lse, dout, gradients) }
     });

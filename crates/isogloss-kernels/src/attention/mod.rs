@@ -2,3 +2,4 @@
 
 pub(crate) mod fast;
 pub mod reference;
+mod task;

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use crate::matmul::kernel::{MicroKernel, Tile, Word};
 use crate::matmul::pack::{Panel, Source, pack_generic};
 
@@ -25,43 +27,91 @@ pub(super) static ROUNDED: MicroKernel = MicroKernel {
 /// As [`crate::matmul::pack::PackFn`], with AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn pack(panel: &Panel, out: *mut u32) {
-    match panel.source {
-        Source::F32(source) if panel.inner_stride == 1 && panel.word == Word::F32 => {
-            // SAFETY: the caller's promise.
-            unsafe { transpose(panel, source, out) }
-        }
+    if panel.inner_stride != 1 {
         // SAFETY: the caller's promise.
-        _ => unsafe { pack_generic(panel, out) },
+        return unsafe { pack_generic(panel, out) };
+    }
+    // SAFETY: the caller's promise; the closures read `n` values of row `o` from step `k` on, which `transpose` takes from the part.
+    unsafe {
+        match (panel.source, panel.word) {
+            (Source::F32(p), Word::F32) => transpose(panel, out, |o, k, n| {
+                _mm256_maskload_ps(p.add(o * panel.outer_stride + k), mask(n))
+            }),
+            (Source::F32(p), Word::Rounded) => transpose(panel, out, |o, k, n| {
+                rounded(_mm256_maskload_ps(
+                    p.add(o * panel.outer_stride + k),
+                    mask(n),
+                ))
+            }),
+            (Source::Bf16(p), Word::F32 | Word::Rounded) => transpose(panel, out, |o, k, n| {
+                widened(p.add(o * panel.outer_stride + k), n)
+            }),
+            (_, Word::Pair) => pack_generic(panel, out),
+        }
     }
 }
 
-/// Packs rows that are contiguous along the inner dimension, by 8 x 8 transposes.
+/// `n` bf16, zeros beyond.
 ///
 /// # Safety
-/// As [`pack`].
+/// `n` values are readable.
+#[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn transpose(panel: &Panel, source: *const f32, out: *mut u32) {
+unsafe fn widened(p: *const bf16, n: usize) -> __m256 {
+    let mut tail = [0u16; LANES];
+    let from = if n < LANES {
+        // SAFETY: the caller's promise; both are 16 bits.
+        unsafe { std::ptr::copy_nonoverlapping(p.cast(), tail.as_mut_ptr(), n) };
+        tail.as_ptr()
+    } else {
+        p.cast()
+    };
+    // SAFETY: 8 values are readable at either.
+    let x = unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())) };
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x))
+}
+
+/// [`crate::matmul::pack::round`] of 8 values.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn rounded(x: __m256) -> __m256 {
+    let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x);
+    let bits = _mm256_castps_si256(x);
+    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+    let up = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    let nearest = _mm256_castsi256_ps(_mm256_add_epi32(bits, up));
+    let quiet = _mm256_or_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x0040_0000)));
+    let high = _mm256_castsi256_ps(_mm256_set1_epi32(0xffff_0000_u32 as i32));
+    _mm256_and_ps(_mm256_blendv_ps(nearest, quiet, nan), high)
+}
+
+/// Packs rows that are contiguous along the inner dimension, by 8 x 8 transposes: `load(o, k, n)` gives `n` steps of row `o`, zeros
+/// beyond.
+///
+/// # Safety
+/// `out` holds the panel.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn transpose(panel: &Panel, out: *mut u32, load: impl Fn(usize, usize, usize) -> __m256) {
     for o in (0..panel.width).step_by(LANES) {
         let count = panel.count.saturating_sub(o).min(LANES);
         let store = mask(panel.width - o);
         for k in (0..panel.depth).step_by(LANES) {
-            let load = mask(panel.depth - k);
+            let n = (panel.depth - k).min(LANES);
             let mut rows = [_mm256_setzero_ps(); LANES];
-            for (i, row) in rows.iter_mut().enumerate().take(count) {
-                // SAFETY: row `o + i` exists, and the mask keeps to its `depth` values.
-                *row = unsafe {
-                    _mm256_maskload_ps(source.add((o + i) * panel.outer_stride + k), load)
-                };
+            for (i, row) in rows.iter_mut().enumerate() {
+                if i < count {
+                    *row = load(o + i, k, n);
+                }
             }
             let columns = transposed(rows);
-            for (i, &column) in columns.iter().enumerate().take(panel.depth - k) {
-                // SAFETY: word `k + i` of the panel has `width` columns, and the mask keeps to them.
-                unsafe {
-                    _mm256_maskstore_ps(
-                        out.cast::<f32>().add((k + i) * panel.width + o),
-                        store,
-                        column,
-                    );
+            for (i, &column) in columns.iter().enumerate() {
+                if i < n {
+                    // SAFETY: word `k + i` of the panel has `width` columns, and the mask keeps to them.
+                    unsafe {
+                        let out = out.cast::<f32>().add((k + i) * panel.width + o);
+                        _mm256_maskstore_ps(out, store, column);
+                    }
                 }
             }
         }
@@ -154,26 +204,39 @@ unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
             b = b.add(V * LANES);
         }
     }
+    // Only this short loop touches the sums: were they read where it takes many instructions, the compiler would keep them in memory
+    // all along.
     let alpha = _mm256_set1_ps(tile.alpha);
-    for v in 0..V {
-        let cols = tile.cols.saturating_sub(v * LANES);
-        if cols == 0 {
-            break;
+    let mut product = [[_mm256_setzero_ps(); V]; M];
+    for (product, sums) in product.iter_mut().zip(&sums) {
+        for (product, &sum) in product.iter_mut().zip(sums) {
+            *product = _mm256_mul_ps(alpha, sum);
         }
-        let mask = mask(cols);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(tile, product.as_flattened()) }
+}
+
+/// The rest of the epilogue. `product` holds the rows of the tile, one or two vectors each.
+///
+/// # Safety
+/// As [`run`].
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store(tile: &Tile, product: &[__m256]) {
+    let vectors = tile.width / LANES;
+    for v in 0..vectors {
+        let mask = mask(tile.cols.saturating_sub(v * LANES));
         // SAFETY: the mask keeps to the tile's columns; the bias, if any, is as long.
         unsafe {
             let bias = if tile.bias.is_null() {
-                None
+                _mm256_setzero_ps()
             } else {
-                Some(_mm256_maskload_ps(tile.bias.add(v * LANES), mask))
+                _mm256_maskload_ps(tile.bias.wrapping_add(v * LANES), mask)
             };
-            for (i, sums) in sums.iter().enumerate() {
-                let c = tile.c.add(i * tile.c_stride + v * LANES);
-                let mut x = _mm256_mul_ps(alpha, sums[v]);
-                if let Some(bias) = bias {
-                    x = _mm256_add_ps(x, bias);
-                }
+            for (i, row) in product.chunks_exact(vectors).enumerate() {
+                let c = tile.c.wrapping_add(i * tile.c_stride + v * LANES);
+                let mut x = _mm256_add_ps(row[v], bias);
                 if tile.accumulate {
                     x = _mm256_add_ps(x, _mm256_maskload_ps(c, mask));
                 }

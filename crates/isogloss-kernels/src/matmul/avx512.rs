@@ -63,91 +63,82 @@ unsafe fn run_pairs(tile: &Tile) {
     unsafe { by_size!(tile, tile_of_pairs, 1 2 3 4 5 6 7 8 9 10 11 12 13) }
 }
 
-/// # Safety
-/// As [`run`]; the tile has `M` rows and `16 V` columns.
-#[target_feature(enable = "avx512f")]
-unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
-    let mut sums = [[_mm512_setzero_ps(); V]; M];
-    let mut a = tile.a.cast::<f32>();
-    let mut b = tile.b.cast::<f32>();
-    for _ in 0..tile.words {
-        // SAFETY: the panels hold `words` times what is read here.
-        unsafe {
-            let mut values = [_mm512_setzero_ps(); V];
-            for (v, value) in values.iter_mut().enumerate() {
-                *value = _mm512_loadu_ps(b.add(v * LANES));
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let x = _mm512_set1_ps(*a.add(i));
-                for (sum, &value) in sums.iter_mut().zip(&values) {
-                    *sum = _mm512_fmadd_ps(x, value, *sum);
+/// Defines the kernel of a tile of `M` rows and `16 V` columns: `$step(sum, a, b)` adds a word's product.
+macro_rules! tile_kernel {
+    ($name:ident, $features:literal, $step:expr) => {
+        /// # Safety
+        /// As [`MicroKernel::run`], with the features; the tile has `M` rows and `16 V` columns.
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const M: usize, const V: usize>(tile: &Tile) {
+            let mut sums = [[_mm512_setzero_ps(); V]; M];
+            let mut a = tile.a.cast::<i32>();
+            let mut b = tile.b.cast::<i32>();
+            for _ in 0..tile.words {
+                // SAFETY: the panels hold `words` times what is read here.
+                unsafe {
+                    let mut values = [_mm512_setzero_si512(); V];
+                    for (v, value) in values.iter_mut().enumerate() {
+                        *value = _mm512_loadu_epi32(b.add(v * LANES));
+                    }
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let x = _mm512_set1_epi32(*a.add(i));
+                        for (sum, &value) in sums.iter_mut().zip(&values) {
+                            *sum = $step(*sum, x, value);
+                        }
+                    }
+                    a = a.add(M);
+                    b = b.add(V * LANES);
                 }
             }
-            a = a.add(M);
-            b = b.add(V * LANES);
-        }
-    }
-    // SAFETY: the caller's promise.
-    unsafe { store(tile, &sums) }
-}
-
-/// # Safety
-/// As [`run_pairs`]; the tile has `M` rows and `16 V` columns.
-#[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn tile_of_pairs<const M: usize, const V: usize>(tile: &Tile) {
-    // SAFETY: both are 64 bytes of any bits.
-    let pairs = |x: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(x) };
-    let mut sums = [[_mm512_setzero_ps(); V]; M];
-    let mut a = tile.a.cast::<i32>();
-    let mut b = tile.b.cast::<i32>();
-    for _ in 0..tile.words {
-        // SAFETY: the panels hold `words` times what is read here.
-        unsafe {
-            let mut values = [_mm512_setzero_si512(); V];
-            for (v, value) in values.iter_mut().enumerate() {
-                *value = _mm512_loadu_epi32(b.add(v * LANES));
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let x = _mm512_set1_epi32(*a.add(i));
-                for (sum, &value) in sums.iter_mut().zip(&values) {
-                    *sum = _mm512_dpbf16_ps(*sum, pairs(x), pairs(value));
+            // Only this short loop touches the sums: were they read where it takes many instructions, the compiler would keep them
+            // in memory all along.
+            let alpha = _mm512_set1_ps(tile.alpha);
+            let mut product = [[_mm512_setzero_ps(); V]; M];
+            for (product, sums) in product.iter_mut().zip(&sums) {
+                for (product, &sum) in product.iter_mut().zip(sums) {
+                    *product = _mm512_mul_ps(alpha, sum);
                 }
             }
-            a = a.add(M);
-            b = b.add(V * LANES);
+            // SAFETY: the caller's promise.
+            unsafe { store(tile, product.as_flattened()) }
         }
-    }
-    // SAFETY: the caller's promise.
-    unsafe { store(tile, &sums) }
+    };
 }
 
-/// The epilogue of a tile.
+tile_kernel!(tile_of, "avx512f", |sum, a, b| _mm512_fmadd_ps(
+    _mm512_castsi512_ps(a),
+    _mm512_castsi512_ps(b),
+    sum
+));
+tile_kernel!(tile_of_pairs, "avx512f,avx512bf16", |sum, a, b| {
+    _mm512_dpbf16_ps(
+        sum,
+        std::mem::transmute::<__m512i, __m512bh>(a),
+        std::mem::transmute::<__m512i, __m512bh>(b),
+    )
+});
+
+/// The rest of the epilogue. `product` holds the rows of the tile, one or two vectors each.
 ///
 /// # Safety
-/// As [`run`]; the tile has `M` rows and `16 V` columns.
-#[inline]
+/// As [`MicroKernel::run`], with AVX512F.
+#[inline(never)]
 #[target_feature(enable = "avx512f")]
-unsafe fn store<const M: usize, const V: usize>(tile: &Tile, sums: &[[__m512; V]; M]) {
-    let alpha = _mm512_set1_ps(tile.alpha);
-    for v in 0..V {
+unsafe fn store(tile: &Tile, product: &[__m512]) {
+    let vectors = tile.width / LANES;
+    for v in 0..vectors {
         let cols = tile.cols.saturating_sub(v * LANES).min(LANES);
-        if cols == 0 {
-            break;
-        }
         let mask = ((1u32 << cols) - 1) as __mmask16;
         // SAFETY: the mask keeps to the tile's columns; the bias, if any, is as long.
         unsafe {
             let bias = if tile.bias.is_null() {
-                None
+                _mm512_setzero_ps()
             } else {
-                Some(_mm512_maskz_loadu_ps(mask, tile.bias.add(v * LANES)))
+                _mm512_maskz_loadu_ps(mask, tile.bias.wrapping_add(v * LANES))
             };
-            for (i, sums) in sums.iter().enumerate() {
-                let c = tile.c.add(i * tile.c_stride + v * LANES);
-                let mut x = _mm512_mul_ps(alpha, sums[v]);
-                if let Some(bias) = bias {
-                    x = _mm512_add_ps(x, bias);
-                }
+            for (i, row) in product.chunks_exact(vectors).enumerate() {
+                let c = tile.c.wrapping_add(i * tile.c_stride + v * LANES);
+                let mut x = _mm512_add_ps(row[v], bias);
                 if tile.accumulate {
                     x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, c));
                 }

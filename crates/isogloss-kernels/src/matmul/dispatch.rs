@@ -26,6 +26,10 @@ struct Area {
     cols: usize,
 }
 
+/// Up to this many columns, the product is computed as its transpose: a tile's rows may be few, its columns are whole vectors.
+/// Down-projections to a rank and their gradients are such products.
+const NARROW: usize = 8;
+
 /// A product that is about to be computed.
 struct Product<'a> {
     kernel: &'static MicroKernel,
@@ -35,6 +39,11 @@ struct Product<'a> {
     epilogue: Epilogue<'a, f32>,
     c: SharedMut<f32>,
     c_stride: usize,
+    /// Size of the product: that of `c`, or of its transpose.
+    rows: usize,
+    cols: usize,
+    /// Whether the transpose is computed.
+    transposed: bool,
 }
 
 /// [`crate::Backend::matmul`] for [`Cpu`].
@@ -45,23 +54,16 @@ pub(crate) fn fast(
     epilogue: Epilogue<'_, f32>,
     c: MatMut<'_, f32>,
 ) {
-    let (m, n, k) = (c.rows(), c.cols(), a.cols());
-    let kernel = select(cpu.path(), cpu.precision());
-    let product = product(kernel, a, b, epilogue, c);
+    let product = Product::new(select(cpu.path(), cpu.precision()), a, b, epilogue, c);
+    let (m, n) = (product.rows, product.cols);
     if m == 0 || n == 0 {
         return;
     }
-    let work = m * n * k.max(1);
-    let (rows, cols) = task_size(kernel, m, n, work, cpu.threads_for(work));
+    let work = m * n * product.depth.max(1);
+    let (rows, cols) = task_size(product.kernel, m, n, work, cpu.threads_for(work));
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     cpu.run(down * across, work, |task| {
-        let (row, col) = (task % down * rows, task / down * cols);
-        product.compute(Area {
-            row,
-            rows: rows.min(m - row),
-            col,
-            cols: cols.min(n - col),
-        });
+        product.compute(task % down * rows, task / down * cols, rows, cols);
     });
 }
 
@@ -74,48 +76,11 @@ pub(crate) fn serial(
     epilogue: Epilogue<'_, f32>,
     c: MatMut<'_, f32>,
 ) {
-    let (m, n) = (c.rows(), c.cols());
-    let product = product(select(path, precision), a, b, epilogue, c);
-    for col in (0..n).step_by(TASK_COLS) {
-        for row in (0..m).step_by(TASK_ROWS) {
-            product.compute(Area {
-                row,
-                rows: TASK_ROWS.min(m - row),
-                col,
-                cols: TASK_COLS.min(n - col),
-            });
+    let product = Product::new(select(path, precision), a, b, epilogue, c);
+    for col in (0..product.cols).step_by(TASK_COLS) {
+        for row in (0..product.rows).step_by(TASK_ROWS) {
+            product.compute(row, col, TASK_ROWS, TASK_COLS);
         }
-    }
-}
-
-fn product<'a>(
-    kernel: &'static MicroKernel,
-    a: Mat<'a, f32>,
-    b: Mat<'a, f32>,
-    epilogue: Epilogue<'a, f32>,
-    mut c: MatMut<'a, f32>,
-) -> Product<'a> {
-    assert!(
-        a.cols() == b.rows() && a.rows() == c.rows() && b.cols() == c.cols(),
-        "product of {} x {} and {} x {} into {} x {}",
-        a.rows(),
-        a.cols(),
-        b.rows(),
-        b.cols(),
-        c.rows(),
-        c.cols()
-    );
-    if let Some(bias) = epilogue.bias {
-        assert_eq!(bias.len(), c.cols(), "bias of a product");
-    }
-    Product {
-        kernel,
-        a: Operand::rows_of(a),
-        b: Operand::cols_of(b),
-        depth: a.cols(),
-        epilogue,
-        c_stride: c.row_stride(),
-        c: SharedMut::new(c.data()),
     }
 }
 
@@ -152,7 +117,49 @@ fn even_panels(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)
     (0..panels).map(move |p| (p * size + p.min(larger), size + usize::from(p < larger)))
 }
 
-impl Product<'_> {
+impl<'a> Product<'a> {
+    fn new(
+        kernel: &'static MicroKernel,
+        a: Mat<'a, f32>,
+        b: Mat<'a, f32>,
+        epilogue: Epilogue<'a, f32>,
+        mut c: MatMut<'a, f32>,
+    ) -> Self {
+        assert!(
+            a.cols() == b.rows() && a.rows() == c.rows() && b.cols() == c.cols(),
+            "product of {} x {} and {} x {} into {} x {}",
+            a.rows(),
+            a.cols(),
+            b.rows(),
+            b.cols(),
+            c.rows(),
+            c.cols()
+        );
+        if let Some(bias) = epilogue.bias {
+            assert_eq!(bias.len(), c.cols(), "bias of a product");
+        }
+        // The rule knows nothing of the rows: a row must not depend on how many there are.
+        let transposed = c.cols() <= NARROW;
+        let (mut rows, mut cols) = (c.rows(), c.cols());
+        let (mut outer_a, mut outer_b) = (Operand::rows_of(a), Operand::cols_of(b));
+        if transposed {
+            (rows, cols) = (cols, rows);
+            (outer_a, outer_b) = (outer_b, outer_a);
+        }
+        Product {
+            kernel,
+            a: outer_a,
+            b: outer_b,
+            depth: a.cols(),
+            epilogue,
+            c_stride: c.row_stride(),
+            c: SharedMut::new(c.data()),
+            rows,
+            cols,
+            transposed,
+        }
+    }
+
     /// The columns of a task cut into panels: the first of each, how many exist, and how many the panel has.
     fn col_panels(&self, count: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
         let lanes = self.kernel.lanes;
@@ -162,8 +169,83 @@ impl Product<'_> {
         })
     }
 
-    /// Computes an area of `c`, which no other thread may touch meanwhile.
-    fn compute(&self, area: Area) {
+    /// Computes `rows x cols` of the product from `(row, col)` on, as far as they exist. No other thread may touch them meanwhile.
+    fn compute(&self, row: usize, col: usize, rows: usize, cols: usize) {
+        let area = Area {
+            row,
+            rows: rows.min(self.rows - row),
+            col,
+            cols: cols.min(self.cols - col),
+        };
+        if !self.transposed {
+            let at = area.row * self.c_stride + area.col;
+            // SAFETY: the area isn't empty and lies within `c`.
+            let c = unsafe { self.c.at(at) };
+            self.blocks(area, &self.epilogue, c, self.c_stride, || ());
+            return;
+        }
+        let mut product = Scratch::take(area.rows * area.cols);
+        let to = SharedMut::new(&mut product);
+        let plain = Epilogue {
+            alpha: self.epilogue.alpha,
+            ..Epilogue::default()
+        };
+        // SAFETY: the start of the buffer.
+        let first = unsafe { to.at(0) };
+        self.blocks(area, &plain, first, area.cols, || {
+            // SAFETY: the whole buffer, which only this thread knows; no kernel runs meanwhile.
+            let product = unsafe { to.slice(0, area.rows * area.cols) };
+            self.add_to_transposed(area, product);
+        });
+        self.store_transposed(area, &product);
+    }
+
+    /// Where in `c` an element of the transposed product belongs.
+    fn element(&self, area: Area, i: usize, j: usize) -> *mut f32 {
+        assert!(i < area.rows && j < area.cols, "element of an area");
+        // SAFETY: the area lies within the transpose of `c`.
+        unsafe { self.c.at((area.col + j) * self.c_stride + area.row + i) }
+    }
+
+    /// Adds what the epilogue adds to the product, at the moment when a micro-kernel would: after the first block.
+    fn add_to_transposed(&self, area: Area, product: &mut [f32]) {
+        for (i, row) in product.chunks_exact_mut(area.cols).enumerate() {
+            if let Some(bias) = self.epilogue.bias {
+                row.iter_mut().for_each(|x| *x += bias[area.row + i]);
+            }
+            if self.epilogue.accumulate {
+                for (j, x) in row.iter_mut().enumerate() {
+                    // SAFETY: the element exists, and no other thread touches the area.
+                    *x += unsafe { self.element(area, i, j).read() };
+                }
+            }
+        }
+    }
+
+    /// Rectifies the product and writes its transpose to `c`.
+    fn store_transposed(&self, area: Area, product: &[f32]) {
+        let relu = self.epilogue.relu;
+        for j in 0..area.cols {
+            for i in 0..area.rows {
+                let x = product[i * area.cols + j];
+                // SAFETY: the element exists, and no other thread touches the area.
+                unsafe {
+                    self.element(area, i, j)
+                        .write(if relu && x < 0.0 { 0.0 } else { x });
+                }
+            }
+        }
+    }
+
+    /// Computes an area into `c`, the area's first element, block by block of the inner dimension.
+    fn blocks(
+        &self,
+        area: Area,
+        epilogue: &Epilogue<'_, f32>,
+        c: *mut f32,
+        c_stride: usize,
+        after_first: impl Fn(),
+    ) {
         let word = self.kernel.word;
         let block_words = self.depth.min(self.kernel.depth).div_ceil(word.depth());
         let width = area.cols.next_multiple_of(2 * self.kernel.lanes);
@@ -176,13 +258,16 @@ impl Product<'_> {
             let inner = block * self.kernel.depth;
             let depth = (self.depth - inner).min(self.kernel.depth);
             self.pack(area, inner, depth, a_words, b_words);
-            let words = depth.div_ceil(word.depth());
             let tile = Tile {
-                words,
-                c_stride: self.c_stride,
-                ..Tile::epilogue(&self.epilogue, block, blocks)
+                words: depth.div_ceil(word.depth()),
+                c,
+                c_stride,
+                ..Tile::epilogue(epilogue, block, blocks)
             };
             self.multiply(area, tile, a_words, b_words);
+            if block == 0 {
+                after_first();
+            }
         }
     }
 
@@ -230,30 +315,29 @@ impl Product<'_> {
         }
     }
 
-    /// Multiplies the packed blocks of an area.
+    /// Multiplies the packed blocks of an area, whose first element is `tile.c`.
     fn multiply(&self, area: Area, tile: Tile, a_words: &[u32], b_words: &[u32]) {
         let rows_of = even_panels(area.rows, self.kernel.rows);
         for (col, cols, width) in self.col_panels(area.cols) {
             let b = b_words[tile.words * col..][..tile.words * width].as_ptr();
             for (row, rows) in rows_of.clone() {
                 let a = a_words[tile.words * row..][..tile.words * rows].as_ptr();
-                let at = (area.row + row) * self.c_stride + area.col + col;
+                let bias = if tile.bias.is_null() {
+                    tile.bias
+                } else {
+                    tile.bias.wrapping_add(area.col + col)
+                };
                 // SAFETY: `select` gave a kernel whose instructions the machine has; the panels were just sliced to their size;
-                // the tile lies within `c`, whose view checked that its elements lie within its slice, and in an area that no other
-                // thread touches; the bias was checked to be as long as a row.
+                // the tile lies within the area, which lies within `c` or the buffer made for it, and which no other thread
+                // touches; the bias was checked to be as long as a row.
                 unsafe {
-                    let bias = if tile.bias.is_null() {
-                        tile.bias
-                    } else {
-                        tile.bias.add(area.col + col)
-                    };
                     (self.kernel.run)(&Tile {
                         rows,
                         width,
                         cols,
                         a,
                         b,
-                        c: self.c.at(at),
+                        c: tile.c.add(row * tile.c_stride + col),
                         bias,
                         ..tile
                     });

@@ -16,6 +16,8 @@ pub(super) enum Word {
     /// An `f32` that was rounded to bf16 and widened again.
     Rounded,
     /// Two bf16 of consecutive `k`, the first in the low half; an odd depth is filled up with zero.
+    // Only x86-64 has a kernel for it so far.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     Pair,
 }
 

@@ -42,31 +42,59 @@ fn step(sum: f32, a: f32, b: f32) -> f32 {
 /// # Safety
 /// The pointers of `tile` are good.
 unsafe fn run(tile: &Tile) {
-    let mut sums = [[0.0f32; WIDTH]; ROWS];
-    for w in 0..tile.words {
-        let mut a = [0.0f32; ROWS];
-        let mut b = [0.0f32; WIDTH];
-        // SAFETY: the packed panels hold `words * rows` and `words * width` words.
-        unsafe {
-            for (i, a) in a.iter_mut().enumerate().take(tile.rows) {
-                *a = tile.a.cast::<f32>().add(w * tile.rows + i).read();
-            }
-            for (j, b) in b.iter_mut().enumerate().take(tile.width) {
-                *b = tile.b.cast::<f32>().add(w * tile.width + j).read();
-            }
-        }
-        for (sums, &a) in sums.iter_mut().zip(&a) {
-            for (sum, &b) in sums.iter_mut().zip(&b) {
-                *sum = step(*sum, a, b);
-            }
+    // SAFETY: the caller's promise; the constants are the tile's size.
+    unsafe {
+        match (tile.rows, tile.width) {
+            (1, LANES) => tile_of::<1, LANES>(tile),
+            (2, LANES) => tile_of::<2, LANES>(tile),
+            (3, LANES) => tile_of::<3, LANES>(tile),
+            (_, LANES) => tile_of::<4, LANES>(tile),
+            (1, _) => tile_of::<1, WIDTH>(tile),
+            (2, _) => tile_of::<2, WIDTH>(tile),
+            (3, _) => tile_of::<3, WIDTH>(tile),
+            (_, _) => tile_of::<4, WIDTH>(tile),
         }
     }
-    for (i, sums) in sums.iter().enumerate().take(tile.rows) {
-        for (j, &sum) in sums.iter().enumerate().take(tile.cols) {
+}
+
+/// # Safety
+/// As [`run`]; the tile has `M` rows and `N` columns.
+unsafe fn tile_of<const M: usize, const N: usize>(tile: &Tile) {
+    let mut sums = [[0.0f32; N]; M];
+    let mut a = tile.a.cast::<[f32; M]>();
+    let mut b = tile.b.cast::<[f32; N]>();
+    for _ in 0..tile.words {
+        // SAFETY: the panels hold `words` times what is read here.
+        let (rows, cols) = unsafe { (a.read(), b.read()) };
+        for (sums, &x) in sums.iter_mut().zip(&rows) {
+            for (sum, &y) in sums.iter_mut().zip(&cols) {
+                *sum = step(*sum, x, y);
+            }
+        }
+        // SAFETY: one past the last, at most.
+        (a, b) = unsafe { (a.add(1), b.add(1)) };
+    }
+    for row in &mut sums {
+        for sum in row {
+            *sum *= tile.alpha;
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(tile, sums.as_flattened()) }
+}
+
+/// The rest of the epilogue. `product` holds the rows of the tile, of `width` values.
+///
+/// # Safety
+/// As [`run`].
+#[inline(never)]
+unsafe fn store(tile: &Tile, product: &[f32]) {
+    for (i, row) in product.chunks_exact(tile.width).enumerate() {
+        for (j, &value) in row.iter().enumerate().take(tile.cols) {
             // SAFETY: `(i, j)` is an element of the tile, and the bias is null or as long as its rows.
             unsafe {
                 let c = tile.c.add(i * tile.c_stride + j);
-                let mut x = tile.alpha * sum;
+                let mut x = value;
                 if !tile.bias.is_null() {
                     x += tile.bias.add(j).read();
                 }

@@ -147,3 +147,46 @@ fn beams_of_a_sentence_share_its_keys() {
         assert_close(&cpu, "out", &out, &expected, 1e-5);
     }
 }
+
+#[test]
+#[should_panic(expected = "spans share keys")]
+fn a_backward_pass_refuses_shared_keys() {
+    let shape = AttentionShape {
+        heads: 1,
+        head_dim: 2,
+        scale: 1.0,
+        causal: false,
+    };
+    let span = Span {
+        q_start: 0,
+        q_len: 1,
+        k_start: 0,
+        k_len: 2,
+        key: 0,
+    };
+    let spans = [
+        Span {
+            q_start: 1,
+            k_start: 1,
+            ..span
+        },
+        span,
+    ];
+    let x = [0.0; 6];
+    let [mut dq, mut dk, mut dv] = [x; 3];
+    let cpu = backends().next().unwrap();
+    cpu.attention_backward(
+        shape,
+        &x,
+        &x,
+        &x,
+        &x,
+        &x[..3],
+        &x,
+        &spans,
+        None,
+        &mut dq,
+        &mut dk,
+        &mut dv,
+    );
+}

@@ -14,9 +14,8 @@ fn product(cpu: &Cpu, a: &[f32], b: Mat<'_, f32>, m: usize) -> Vec<f32> {
     c
 }
 
-#[test]
-fn a_row_of_a_product_is_the_same_alone_and_among_others() {
-    let (m, n, k) = (75, 130, 600);
+fn check_rows(n: usize) {
+    let (m, k) = (75, 600);
     let (a, b) = (values(1, m * k), values(2, k * n));
     for precision in [Precision::F32, Precision::Bf16] {
         for cpu in backends_of(precision) {
@@ -29,6 +28,13 @@ fn a_row_of_a_product_is_the_same_alone_and_among_others() {
             }
         }
     }
+}
+
+#[test]
+fn a_row_of_a_product_is_the_same_alone_and_among_others() {
+    // Wide, and so narrow that the transpose is computed.
+    check_rows(130);
+    check_rows(8);
 }
 
 #[test]
@@ -142,6 +148,45 @@ fn a_cached_step_attends_like_the_whole_sentence() {
             cpu.attention(shape, query, &k, &v, &[step], None, &mut row, &mut row_lse);
             assert_same_bits(&cpu, "out", &row, &out[at * width..][..width]);
             assert_same_bits(&cpu, "lse", &row_lse, &lse[at * 3..][..3]);
+        }
+    }
+}
+
+#[test]
+fn a_beam_attends_alone_as_among_others() {
+    let shape = AttentionShape {
+        heads: 2,
+        head_dim: 8,
+        scale: 0.3,
+        causal: true,
+    };
+    let spans: Vec<Span> = (0..6)
+        .map(|beam| Span {
+            q_start: beam,
+            q_len: 1,
+            k_start: beam / 4,
+            k_len: 11,
+            key: 0,
+        })
+        .collect();
+    let (q, k, v) = (values(1, 6 * 16), values(2, 12 * 16), values(3, 12 * 16));
+    for cpu in crate::backends() {
+        let run = |spans: &[Span]| {
+            let (mut out, mut lse) = (vec![0.0; 6 * 16], vec![0.0; 12]);
+            cpu.attention(shape, &q, &k, &v, spans, None, &mut out, &mut lse);
+            (out, lse)
+        };
+        let (out, lse) = run(&spans);
+        for (beam, span) in spans.iter().enumerate() {
+            let (alone, lse_alone) = run(&[*span]);
+            let row = beam * 16..(beam + 1) * 16;
+            assert_same_bits(&cpu, "out", &alone[row.clone()], &out[row]);
+            assert_same_bits(
+                &cpu,
+                "lse",
+                &lse_alone[2 * beam..][..2],
+                &lse[2 * beam..][..2],
+            );
         }
     }
 }

@@ -167,6 +167,36 @@ fn every_storage_and_layout_is_packed_right() {
 }
 
 #[test]
+fn few_columns_take_every_epilogue() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        for cpu in backends_of(precision) {
+            for (i, n) in [1, 2, 7, 8, 9].into_iter().enumerate() {
+                for (bias, accumulate, relu) in [
+                    (true, true, false),
+                    (false, true, true),
+                    (true, false, true),
+                ] {
+                    let kinds = (i as u8, 7 - i as u8);
+                    check(
+                        &cpu,
+                        Case {
+                            m: 900,
+                            n,
+                            k: 530,
+                            kinds,
+                            alpha: -0.5,
+                            bias,
+                            accumulate,
+                            relu,
+                        },
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn large_products_are_cut_into_tasks() {
     for (m, n, k) in [
         (700, 800, 20),

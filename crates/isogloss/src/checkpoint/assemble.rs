@@ -143,8 +143,8 @@ const BLOCK: usize = 1 << 18;
 
 fn first_not_finite(storage: &Storage) -> Option<usize> {
     match (storage.as_f32(), storage.as_bf16()) {
-        (Some(values), _) => first(values, |v| v.is_finite()),
-        (_, Some(values)) => first(values, |v| v.is_finite()),
+        (Some(values), _) => first(values, f32::is_finite),
+        (_, Some(values)) => first(values, half::bf16::is_finite),
         (None, None) => None,
     }
 }

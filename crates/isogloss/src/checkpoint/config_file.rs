@@ -14,7 +14,7 @@ use crate::model::{DType, ModelConfig};
 pub(super) fn read(path: &Path) -> Result<ModelConfig, CheckpointError> {
     let text = fs::read_to_string(path).map_err(CheckpointError::read(path))?;
     let map: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|e| CheckpointError::malformed(path, "model configuration", e))?;
+        .map_err(|e| CheckpointError::malformed(path, "model configuration", e.to_string()))?;
     let fields = Fields { path, map: &map };
     if map.get("model_type").and_then(Value::as_str) != Some("m2m_100") {
         return Err(fields.wrong("model_type", r#""m2m_100""#));

@@ -162,12 +162,12 @@ impl CheckpointError {
     pub(super) fn malformed(
         path: &Path,
         kind: &'static str,
-        problem: impl ToString,
+        problem: impl Into<String>,
     ) -> CheckpointError {
         CheckpointError::Malformed {
             path: path.to_owned(),
             kind,
-            problem: problem.to_string(),
+            problem: problem.into(),
         }
     }
 }

@@ -16,11 +16,11 @@ type Found<T> = Result<T, CheckpointError>;
 
 impl Fields<'_> {
     /// An error about a field.
-    pub fn wrong(&self, field: &str, expected: impl ToString) -> CheckpointError {
+    pub fn wrong(&self, field: &str, expected: impl Into<String>) -> CheckpointError {
         CheckpointError::Config {
             path: self.path.to_owned(),
             field: field.to_owned(),
-            expected: expected.to_string(),
+            expected: expected.into(),
             got: match self.map.get(field) {
                 Some(value) => value.to_string(),
                 None => "nothing".to_owned(),
@@ -104,7 +104,7 @@ impl Fields<'_> {
     pub fn demand(&self, field: &str, expected: impl Into<Value>) -> Found<()> {
         let expected = expected.into();
         match self.get(field) {
-            Some(value) if *value != expected => Err(self.wrong(field, &expected)),
+            Some(value) if *value != expected => Err(self.wrong(field, expected.to_string())),
             _ => Ok(()),
         }
     }

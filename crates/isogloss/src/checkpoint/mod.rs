@@ -2,7 +2,7 @@
 //!
 //! [`open`] reads the folders that transformers and the Hub use (`model.safetensors` or `pytorch_model.bin`, whole or
 //! in shards) and the checkpoints of fairseq (`model.pt`). Weights stay in their mapped files wherever they lie there
-//! as `f32` or bfloat16; nothing that a file contains is ever run. [`write`] makes a folder that transformers loads.
+//! as `f32` or bfloat16; nothing that a file contains is ever run. [`write()`] makes a folder that transformers loads.
 
 mod assemble;
 mod config_file;
@@ -46,7 +46,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The hash of the tensors, by which adapters know their base. Computed when it is first asked for (about a second
+    /// The hash of the tensors, by which adapters know their base. Computed when it is first asked for (a second or two
     /// for 500 million parameters), then kept.
     pub fn hash(&self) -> BaseHash {
         *self.hash.get_or_init(|| BaseHash::of(&self.tensors))
@@ -159,8 +159,8 @@ fn read_shards(
 ) -> Result<Vec<RawTensor>, CheckpointError> {
     const KIND: &str = "index of shards";
     let text = fs::read_to_string(index_path).map_err(CheckpointError::read(index_path))?;
-    let index: Index =
-        serde_json::from_str(&text).map_err(|e| CheckpointError::malformed(index_path, KIND, e))?;
+    let index: Index = serde_json::from_str(&text)
+        .map_err(|e| CheckpointError::malformed(index_path, KIND, e.to_string()))?;
     let mut wanted = index.weight_map;
     let shards: BTreeSet<String> = wanted.values().cloned().collect();
     let mut tensors = Vec::new();

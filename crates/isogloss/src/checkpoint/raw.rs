@@ -185,3 +185,74 @@ pub(super) fn contiguous(shape: &[usize]) -> Vec<usize> {
     }
     strides
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A view of the numbers 0, 1, … 11 that start at the third byte of a file.
+    fn view(shape: &[usize], strides: &[usize], offset: usize) -> RawTensor {
+        let mut bytes = vec![0xff; 3];
+        bytes.extend((0..12).flat_map(|n| (n as f32).to_le_bytes()));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        RawTensor {
+            name: "view".to_owned(),
+            file: MappedFile::open(file.path(), "test").unwrap(),
+            element: Element::F32,
+            shape: shape.to_vec(),
+            bytes: 3..51,
+            offset,
+            strides: strides.to_vec(),
+        }
+    }
+
+    #[test]
+    fn views_are_read_in_row_major_order() {
+        type Case<'a> = (&'a [usize], &'a [usize], usize, &'a [f32]);
+        let cases: [Case<'_>; 6] = [
+            (&[2, 3], &[3, 1], 6, &[6., 7., 8., 9., 10., 11.]),
+            (&[3, 2], &[1, 3], 0, &[0., 3., 1., 4., 2., 5.]),
+            (&[2, 2], &[0, 1], 4, &[4., 5., 4., 5.]),
+            (&[2, 1, 2], &[6, 1, 3], 1, &[1., 4., 7., 10.]),
+            (&[3], &[4], 3, &[3., 7., 11.]),
+            (&[], &[], 5, &[5.]),
+        ];
+        for (shape, strides, offset, expected) in cases {
+            let values = view(shape, strides, offset).to_storage().unwrap().to_f32();
+            assert_eq!(values, expected, "{shape:?} {strides:?}");
+        }
+    }
+
+    #[test]
+    fn views_beyond_their_bytes_are_refused() {
+        let cases: [(&[usize], &[usize], usize); 6] = [
+            (&[13], &[1], 0),
+            (&[2, 3], &[3, 1], 7),
+            (&[4], &[4], 0),
+            (&[2], &[usize::MAX], 1),
+            (&[usize::MAX, 2], &[1, 1], 0),
+            (&[2], &[], 0),
+        ];
+        for (shape, strides, offset) in cases {
+            let error = view(shape, strides, offset).to_storage().unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .contains("reaches beyond its 12 stored values"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn unaligned_values_are_copied_and_aligned_ones_are_not() {
+        let mut tensor = view(&[12], &[1], 0);
+        assert!(matches!(tensor.to_storage().unwrap(), Storage::F32(_)));
+        (tensor.bytes, tensor.shape) = (4..48, vec![11]);
+        assert!(matches!(
+            tensor.to_storage().unwrap(),
+            Storage::MappedF32(..)
+        ));
+    }
+}

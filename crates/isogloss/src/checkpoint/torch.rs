@@ -195,7 +195,7 @@ fn place(
     })
 }
 
-/// The dictionary in which an object has its values: its attributes or, for the containers of OmegaConf, `_content`.
+/// The dictionary in which an object has its values: its attributes or, for the containers of `OmegaConf`, `_content`.
 fn contents(pickle: &Pickle, id: Id) -> Option<Id> {
     match &pickle.nodes[id] {
         Node::Dict(_) => Some(id),
@@ -209,7 +209,7 @@ fn contents(pickle: &Pickle, id: Id) -> Option<Id> {
     }
 }
 
-/// A value of a dictionary or an object, out of the wrapper that OmegaConf puts around each.
+/// A value of a dictionary or an object, out of the wrapper that `OmegaConf` puts around each.
 fn member(pickle: &Pickle, id: Id, key: &str) -> Option<Id> {
     let value = pickle.get(contents(pickle, id)?, key)?;
     Some(unwrapped(pickle, value))

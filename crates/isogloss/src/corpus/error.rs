@@ -123,11 +123,11 @@ pub enum CorpusError {
         /// The key.
         key: String,
     },
-    /// Two files or columns for one language.
-    #[error("both `{first}` and `{second}` are {language}")]
+    /// Two files or columns for one language or for one pair of languages.
+    #[error("both `{first}` and `{second}` are {languages}")]
     DuplicateLanguage {
-        /// The language.
-        language: Language,
+        /// The language or the pair.
+        languages: String,
         /// One file or column.
         first: String,
         /// The other.
@@ -177,6 +177,9 @@ pub enum CorpusError {
         /// The languages.
         languages: Vec<Language>,
     },
+    /// Data without a single pair of a wanted direction.
+    #[error("the data sections hold no sentence pair; each needs files of two languages or more")]
+    Nothing,
     /// More distinct texts than indices have values.
     #[error("more than {} distinct texts", u32::MAX)]
     TooLarge,

@@ -1,7 +1,7 @@
 //! Paths with placeholders: `folder/{lang}.txt.gz`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use regex::Regex;
 
@@ -22,15 +22,16 @@ pub(super) fn matching_files(
     names: &[&str],
 ) -> Result<Vec<Match>, CorpusError> {
     let mut found = Vec::new();
-    let root = if Path::new(pattern).is_absolute() {
-        PathBuf::from("/")
-    } else {
-        base.to_owned()
-    };
-    let parts: Vec<&str> = pattern
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
+    let (mut root, mut parts) = (base.to_owned(), Vec::new());
+    for component in Path::new(pattern).components() {
+        match component.as_os_str().to_str() {
+            Some(part) if matches!(component, Component::Normal(_) | Component::ParentDir) => {
+                parts.push(part);
+            }
+            // The root of an absolute path takes the place of the base.
+            _ => root.push(component),
+        }
+    }
     walk(&root, &parts, &vec![None; names.len()], names, &mut found)?;
     found.sort_by(|a: &Match, b: &Match| (&a.languages, &a.path).cmp(&(&b.languages, &b.path)));
     for pair in found.windows(2) {
@@ -38,7 +39,12 @@ pub(super) fn matching_files(
             && a.languages == b.languages
         {
             return Err(CorpusError::DuplicateLanguage {
-                language: a.languages[0].clone(),
+                languages: a
+                    .languages
+                    .iter()
+                    .map(Language::code)
+                    .collect::<Vec<_>>()
+                    .join("-"),
                 first: a.path.display().to_string(),
                 second: b.path.display().to_string(),
             });
@@ -46,7 +52,7 @@ pub(super) fn matching_files(
     }
     if found.is_empty() {
         return Err(CorpusError::NoFiles {
-            pattern: root.join(pattern).display().to_string(),
+            pattern: base.join(pattern).display().to_string(),
             languages: Vec::new(),
         });
     }

@@ -23,7 +23,8 @@ pub struct FilterConfig {
     /// `(a + 10) / (b + 10)`, "usual" is the median of the pair of languages, so that Chinese beside German is not long
     /// beside short, and the 10 lets short sentences vary. Default 3.
     pub max_length_ratio: f64,
-    /// Share of a sentence's letters that must be in the language's script, 0 to 1; default 0.5. Scripts that Unicode
+    /// Share of a sentence's letters that must be in the language's script, 0 to 1; default 0.5. A Chinese, Japanese or
+    /// Korean character counts as three letters. Scripts that Unicode
     /// does not know are not checked.
     pub min_script_share: f64,
     /// Drop later occurrences of the same pair; default `true`.
@@ -41,6 +42,60 @@ impl Default for FilterConfig {
             min_script_share: 0.5,
             drop_duplicates: true,
             drop_copies: true,
+        }
+    }
+}
+
+/// A setting of the filter that makes no sense.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// A number out of its range.
+    #[error("filter setting `{field}` is {value}; it must be {expected}")]
+    OutOfRange {
+        /// Name of the setting.
+        field: &'static str,
+        /// What was given.
+        value: f64,
+        /// What is possible.
+        expected: &'static str,
+    },
+}
+
+impl FilterConfig {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`FilterError::OutOfRange`] for the first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), FilterError> {
+        let (share, ratio) = (self.min_script_share, self.max_length_ratio);
+        let checks = [
+            (
+                "max_chars",
+                self.max_chars as f64,
+                self.max_chars > 0,
+                "at least 1",
+            ),
+            (
+                "max_length_ratio",
+                ratio,
+                ratio >= 1.0,
+                "at least 1 (`inf` for any)",
+            ),
+            (
+                "min_script_share",
+                share,
+                (0.0..=1.0).contains(&share),
+                "between 0 and 1",
+            ),
+        ];
+        match checks.into_iter().find(|&(_, _, good, _)| !good) {
+            Some((field, value, _, expected)) => Err(FilterError::OutOfRange {
+                field,
+                value,
+                expected,
+            }),
+            None => Ok(()),
         }
     }
 }
@@ -161,7 +216,11 @@ impl fmt::Display for FilterReport {
 impl Corpus {
     /// Drops the pairs that fail a test, keeps the others in their order, and says what was dropped. Directions that lose
     /// all pairs are gone.
-    pub fn filter(&mut self, config: &FilterConfig) -> FilterReport {
+    ///
+    /// # Errors
+    /// [`FilterError`] for settings out of range; nothing is dropped then.
+    pub fn filter(&mut self, config: &FilterConfig) -> Result<FilterReport, FilterError> {
+        config.validate()?;
         let mut judge = Judge {
             config,
             lengths: lengths(&self.texts),
@@ -190,7 +249,7 @@ impl Corpus {
             });
         }
         self.drop_empty();
-        FilterReport { rows }
+        Ok(FilterReport { rows })
     }
 
     fn label(&self, list: usize) -> String {
@@ -232,16 +291,26 @@ impl Judge<'_> {
     ) -> Vec<Verdict> {
         let mut seen = HashSet::new();
         let mut reasons: Vec<Verdict> = Vec::with_capacity(pairs.len());
+        // Taken out, so that no pair has to look for its languages.
+        let mut verdicts = [0, 1].map(|side| {
+            self.verdicts
+                .remove(&languages[side])
+                .unwrap_or_else(|| vec![None; texts.len()])
+        });
         for &(a, b) in pairs {
-            let alone =
-                [(&languages[0], a), (&languages[1], b)].map(|(l, id)| self.alone(texts, l, id));
-            let worst = alone.into_iter().flatten().min();
+            let alone_a =
+                *verdicts[0][a as usize].get_or_insert_with(|| self.judge(texts, a, &languages[0]));
+            let alone_b =
+                *verdicts[1][b as usize].get_or_insert_with(|| self.judge(texts, b, &languages[1]));
             let copy = (self.config.drop_copies && a == b).then_some(Reason::Copy);
             let duplicate = || {
                 (self.config.drop_duplicates && !seen.insert((a, b))).then_some(Reason::Duplicate)
             };
-            let reason = worst.into_iter().chain(copy).min();
+            let reason = [alone_a, alone_b, copy].into_iter().flatten().min();
             reasons.push(reason.or_else(duplicate));
+        }
+        for (language, verdicts) in languages.iter().zip(verdicts) {
+            self.verdicts.insert(language.clone(), verdicts);
         }
         self.length_ratios(pairs, &mut reasons);
         reasons
@@ -264,7 +333,7 @@ impl Judge<'_> {
         }
         let middle = kept.len() / 2;
         let (_, &mut median, _) = kept.select_nth_unstable_by(middle, f64::total_cmp);
-        let limit = self.config.max_length_ratio.max(1.0).ln();
+        let limit = self.config.max_length_ratio.ln();
         for (pair, reason) in pairs.iter().zip(reasons.iter_mut()) {
             if reason.is_none() && (log_ratio(pair) - median).abs() > limit {
                 *reason = Some(Reason::LengthRatio);
@@ -272,23 +341,12 @@ impl Judge<'_> {
         }
     }
 
-    fn alone(&mut self, texts: &Texts, language: &Language, id: u32) -> Verdict {
-        if !self.verdicts.contains_key(language) {
-            self.verdicts
-                .insert(language.clone(), vec![None; texts.len()]);
-        }
-        let known = self
-            .verdicts
-            .get_mut(language)
-            .and_then(|all| all.get_mut(id as usize));
-        let Some(known) = known else { return None };
-        *known.get_or_insert_with(|| {
-            text::judge(
-                self.config,
-                texts.get(id),
-                self.lengths[id as usize],
-                language,
-            )
-        })
+    fn judge(&self, texts: &Texts, id: u32, language: &Language) -> Verdict {
+        text::judge(
+            self.config,
+            texts.get(id),
+            self.lengths[id as usize],
+            language,
+        )
     }
 }

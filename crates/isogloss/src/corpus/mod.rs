@@ -21,7 +21,7 @@ pub use config::{
     Aligned, DataConfig, DirectionFilter, Jsonl, OneOrMany, Rows, TsvMulti, TsvPair, TsvRows,
 };
 pub use error::CorpusError;
-pub use filter::{FilterConfig, FilterReport, FilterRow, Reason};
+pub use filter::{FilterConfig, FilterError, FilterReport, FilterRow, Reason};
 pub use near_copy::{Nearest, NgramProfile, nearest_copies};
 pub use read::{Lines, MAX_LINE_BYTES, clean_text};
 pub use sample::{Sample, SampleConfig, SampleError, Sampler};

@@ -213,6 +213,8 @@ pub fn clean_text(line: &str) -> Cow<'_, str> {
 mod tests {
     use std::io::Write as _;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lines(bytes: &[u8]) -> Result<Vec<String>, CorpusError> {
@@ -302,6 +304,27 @@ mod tests {
             lines(&frames[..frames.len() - 2]),
             Err(CorpusError::Read { .. })
         ));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Any bytes give lines or an error, and the lines are the text's.
+        #[test]
+        fn any_bytes_are_lines_or_an_error(bytes in prop::collection::vec(prop_oneof![
+            Just(b'\n'), Just(b'\r'), any::<u8>(), Just(b'a'), Just(0x1F), Just(0x8B), Just(0x28), Just(0xB5)
+        ], 0..40)) {
+            if let Ok(found) = lines(&bytes) {
+                let text = String::from_utf8_lossy(&bytes);
+                let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+                let line = |l: &str| match l.strip_suffix('\n') {
+                    Some(l) => l.strip_suffix('\r').unwrap_or(l).to_owned(),
+                    None => l.to_owned(),
+                };
+                let expected: Vec<String> = text.split_inclusive('\n').map(line).collect();
+                let compressed = bytes.starts_with(&[0x1F, 0x8B]) || bytes.starts_with(&[0x28, 0xB5]);
+                prop_assert!(found == expected || compressed, "{found:?}");
+            }
+        }
     }
 
     #[test]

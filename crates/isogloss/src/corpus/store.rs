@@ -46,7 +46,13 @@ impl Corpus {
         for (i, section) in data.iter().enumerate() {
             let before = builder.pairs;
             load::section(i + 1, section, base, &mut builder)?;
-            tracing::debug!(section = i + 1, pairs = builder.pairs - before, "read");
+            match builder.pairs - before {
+                0 => tracing::warn!(
+                    section = i + 1,
+                    "the data section has no pair of a wanted direction"
+                ),
+                pairs => tracing::debug!(section = i + 1, pairs, "read"),
+            }
         }
         builder.finish()
     }
@@ -340,6 +346,7 @@ impl Builder {
 impl Corpus {
     fn check_complete(&self, wanted: &DirectionFilter) -> Result<(), CorpusError> {
         match wanted {
+            DirectionFilter::All if self.is_empty() => return Err(CorpusError::Nothing),
             DirectionFilter::All => {}
             DirectionFilter::Among(languages) => {
                 let held = self.languages();

@@ -102,8 +102,9 @@ impl fmt::Debug for Tokenizer {
 
 /// SHA-256 of the SentencePiece models that sacreBLEU knows by a name.
 ///
-/// sacreBLEU 2.6 itself downloads them without a checksum. The one here is that of the model published with NLLB-200
-/// (`sentencepiece.bpe.model`, 4,852,054 bytes), whose release notes and sacreBLEU link the same file.
+/// sacreBLEU 2.6 downloads them without a checksum. The one here is that of the `sentencepiece.bpe.model` (4,852,054 bytes)
+/// that comes with every NLLB-200 checkpoint: NLLB's own documentation names sacreBLEU's link as the source of that model.
+/// Those of `flores101` and `spBLEU-1K` are published nowhere, so these models go by their hash.
 const KNOWN_MODELS: [(&str, &str); 1] = [(
     "14bb8dfb35c0ffdea7bc01e56cea38b9e3d5efcdcb9c251d6b40538e1aab555a",
     "flores200",

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// `FAIRSEQ_LANGUAGE_CODES["m2m100"]` of transformers' M2M-100 tokenizer.
@@ -243,4 +245,18 @@ fn serde_writes_text_and_reads_any_spelling() {
             .to_string()
             .contains("high, medium, low")
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_text_is_a_language_or_an_error(text in "\\PC{0,12}|[a-z]{1,3}[_-]?[A-Z]?[a-z]{0,4}") {
+        if let Ok(language) = text.parse::<Language>() {
+            prop_assert_eq!(language.code().parse::<Language>().ok(), Some(language.clone()));
+            prop_assert_eq!(language.script().len(), 4);
+        }
+        if let Ok(direction) = text.parse::<Direction>() {
+            prop_assert_eq!(direction.to_string().parse::<Direction>().ok(), Some(direction));
+        }
+    }
 }

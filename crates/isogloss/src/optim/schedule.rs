@@ -7,29 +7,23 @@ pub enum Schedule {
     /// Then it falls with the inverse square root of the update (Vaswani et al. 2017, section 5.3; fairseq's `inverse_sqrt`).
     #[default]
     InverseSqrt,
-    /// Then it falls linearly to 0 at the last update.
+    /// And it falls linearly over the run, to 0 at its end.
     Linear,
     /// Then it stays.
     Constant,
 }
 
 impl Schedule {
-    /// The learning rate of `update` (from 1), for a peak of 1. `total` is the number of updates planned; only
-    /// [`Linear`](Schedule::Linear) depends on it.
+    /// The learning rate of `update` (from 1), for a peak of 1. `done` is the share of the run that is over before the update,
+    /// 0 to 1; only [`Linear`](Schedule::Linear) depends on it.
     #[must_use]
-    pub fn factor(self, update: u64, warmup: u64, total: u64) -> f64 {
+    pub fn factor(self, update: u64, warmup: u64, done: f64) -> f64 {
         let (update, warmup) = (update.max(1) as f64, warmup.max(1) as f64);
-        if update < warmup {
-            return update / warmup;
-        }
+        let warming = (update / warmup).min(1.0);
         match self {
-            Schedule::InverseSqrt => (warmup / update).sqrt(),
-            Schedule::Linear => {
-                let total = (total as f64).max(warmup);
-                // The last update still moves: it ends one step above zero.
-                ((total + 1.0 - update) / (total + 1.0 - warmup)).clamp(0.0, 1.0)
-            }
-            Schedule::Constant => 1.0,
+            Schedule::InverseSqrt => warming.min((warmup / update).sqrt()),
+            Schedule::Linear => warming * (1.0 - done.clamp(0.0, 1.0)),
+            Schedule::Constant => warming,
         }
     }
 }
@@ -47,15 +41,14 @@ mod tests {
             (Schedule::InverseSqrt, 1, 0, 1.0),
             (Schedule::InverseSqrt, 1, 1, 1.0),
             (Schedule::InverseSqrt, 4, 1, 0.5),
-            (Schedule::Linear, 2, 4, 0.5),
-            (Schedule::Linear, 4, 4, 1.0),
-            (Schedule::Linear, 100, 4, 1.0 / 97.0),
-            (Schedule::Linear, 101, 4, 0.0),
+            (Schedule::Linear, 2, 4, 0.5 * 0.98),
+            (Schedule::Linear, 4, 4, 0.96),
+            (Schedule::Linear, 100, 4, 0.0),
             (Schedule::Linear, 500, 4, 0.0),
             (Schedule::Constant, 99, 4, 1.0),
         ];
         for (schedule, update, warmup, expected) in table {
-            let got = schedule.factor(update, warmup, 100);
+            let got = schedule.factor(update, warmup, update as f64 / 100.0);
             assert!(
                 (got - expected).abs() < 1e-12,
                 "{schedule:?} {update} {warmup}: {got}"

@@ -126,6 +126,7 @@ fn aligned_files_that_do_not_fit() {
     assert!(error(&files, "[[data]]\nformat = 'aligned'\npath = 'a/de.txt'").contains("{lang}"));
     assert!(error(&files, "[[data]]\nformat = 'aligned'").contains("either `path` or `files`"));
     assert!(error(&[("a/en.txt", ""), ("a/de.txt", "")], section).ends_with("empty corpus"));
+    assert!(error(&files[..1], section).starts_with("the data sections hold no sentence pair"));
 }
 
 #[test]
@@ -285,7 +286,7 @@ fn filter_counts_by_reason() {
     let config = "[[data]]\nformat = 'tsv-pair'\npath = '{source}-{target}.tsv'";
     let wanted = DirectionFilter::All;
     let mut corpus = load_with(folder.path(), config, &wanted).unwrap();
-    let report = corpus.filter(&FilterConfig::default());
+    let report = corpus.filter(&FilterConfig::default()).unwrap();
     let dropped: Vec<_> = report.rows[0]
         .dropped
         .iter()
@@ -314,10 +315,21 @@ fn filter_counts_by_reason() {
     );
 
     let mut corpus = load_with(folder.path(), config, &wanted).unwrap();
-    let report = corpus.filter(&FilterConfig {
-        keep_all: true,
+    let bad = FilterConfig {
+        min_script_share: 50.0,
         ..FilterConfig::default()
-    });
+    };
+    let message = corpus.filter(&bad).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "filter setting `min_script_share` is 50; it must be between 0 and 1"
+    );
+    let report = corpus
+        .filter(&FilterConfig {
+            keep_all: true,
+            ..FilterConfig::default()
+        })
+        .unwrap();
     assert_eq!(
         (report.total().kept, corpus.len(&direction("en-de"))),
         (8, 8)
@@ -332,7 +344,7 @@ fn a_direction_without_any_good_pair_is_gone() {
         "[[data]]\nformat = 'tsv-pair'\npath = '{source}-{target}.tsv'",
     )
     .unwrap();
-    corpus.filter(&FilterConfig::default());
+    corpus.filter(&FilterConfig::default()).unwrap();
     let left: BTreeSet<String> = corpus.directions().map(|(d, _)| d.to_string()).collect();
     assert_eq!(
         left,

@@ -2,9 +2,10 @@
 //!
 //! A pickle is a program for a stack machine that may import and call anything. This machine calls nothing: the few
 //! names that describe tensors and dictionaries are known to it, any other is kept as inert data, under its name.
-//! Opcodes as in CPython's `pickletools`, protocols 0 to 5, without the registry of extensions and out-of-band buffers.
+//! Opcodes as in Python's `pickletools`, protocols 0 to 5, without the registry of extensions and out-of-band buffers.
 
 mod machine;
+mod objects;
 
 use super::raw::Element;
 

@@ -63,3 +63,25 @@ fn errors_say_where() {
         assert!(error.contains(expected), "{bytes:?}: {error}");
     }
 }
+
+mod properties {
+    use proptest::prelude::*;
+
+    const OPCODES: &[u8] = b".(012pqrghjNKMJGILFSVUTXCBtldaesu])}cRobiQ\x80\x81\x82\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96";
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_program_panics(program in prop::collection::vec(
+            prop_oneof![3 => prop::sample::select(OPCODES), 1 => 0..4u8, 1 => Just(b'\n')], 0..400)
+        ) {
+            if let Ok(pickle) = super::parse(&program) {
+                let mut seen = vec![false; pickle.nodes.len()];
+                pickle.reach(pickle.root, &mut seen);
+                // Memory is a small multiple of the program's length.
+                prop_assert!(pickle.nodes.len() <= program.len());
+            }
+        }
+    }
+}

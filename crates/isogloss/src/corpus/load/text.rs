@@ -37,7 +37,7 @@ pub(super) fn aligned(
             let number = lines.line_number() + 1;
             match lines.next_line()? {
                 Some(line) if taken(config.rows.as_ref(), number) => {
-                    row.push((language, builder.text(line)?))
+                    row.push((language, builder.text(line)?));
                 }
                 Some(_) => {}
                 None => ended = ended.or(Some(i)),

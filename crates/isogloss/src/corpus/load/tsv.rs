@@ -29,7 +29,7 @@ pub(super) fn multi(
         if let Some(before) = languages.iter().position(|l| *l == language) {
             let (first, second) = (names[before].clone(), names[i].clone());
             return Err(CorpusError::DuplicateLanguage {
-                language,
+                languages: language.to_string(),
                 first,
                 second,
             });

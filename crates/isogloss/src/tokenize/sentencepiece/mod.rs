@@ -2,6 +2,7 @@
 //! library (version 0.2.3, whose behaviour each file names) for the unigram and BPE algorithms.
 
 mod bpe;
+pub(super) mod charsmap;
 pub(super) mod double_array;
 mod normalizer;
 mod proto;

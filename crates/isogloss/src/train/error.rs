@@ -1,0 +1,96 @@
+use std::path::PathBuf;
+
+use crate::adapter::{AdapterError, AdapterFileError};
+use crate::checkpoint::CheckpointError;
+use crate::config::ConfigError;
+use crate::corpus::{CorpusError, SampleError};
+use crate::files::FileError;
+use crate::model::ModelError;
+use crate::tokenize::TokenizeError;
+
+/// Why training could not start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The text.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// The sampling of directions.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The tokenizer, or a language that it doesn't know.
+    #[error(transparent)]
+    Tokenize(#[from] TokenizeError),
+    /// The base.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The base's tensors.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The updates.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// The updates' files.
+    #[error(transparent)]
+    AdapterFile(#[from] AdapterFileError),
+    /// A file of the run.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file of the run can't be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another process trains here.
+    #[error("{} is in use by another process; wait for it or choose another `run`", path.display())]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// The run was started with another configuration.
+    #[error("{} was started with another configuration: {difference}; choose another `run`, or remove the folder to start over", path.display())]
+    ConfigChanged {
+        /// The run's folder.
+        path: PathBuf,
+        /// The first key that differs.
+        difference: String,
+    },
+    /// The saved state belongs to something else.
+    #[error("{} does not fit this run: {reason}; remove the file to start over", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Every sentence is longer than the limit.
+    #[error("no training pair has at most {max_tokens} tokens on both sides; raise `training.max_tokens`")]
+    AllTooLong {
+        /// The limit.
+        max_tokens: usize,
+    },
+    /// The loss is no number any more.
+    #[error("the gradient was not finite in {updates} updates in a row (update {update}); lower `training.learning_rate`")]
+    Diverged {
+        /// The last update.
+        update: u64,
+        /// Updates in a row.
+        updates: u64,
+    },
+    /// What was saved doesn't score as what was trained.
+    #[error("{} scores {reloaded} after loading, but {trained} in training; the saved files are not what was trained", path.display())]
+    Reload {
+        /// The folder.
+        path: PathBuf,
+        /// Validation loss in training.
+        trained: f64,
+        /// Validation loss of the files.
+        reloaded: f64,
+    },
+}

@@ -1,0 +1,137 @@
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::files;
+use crate::train::{Event, TrainError};
+
+/// The folder of a run: `config.toml`, `events.jsonl`, `checkpoints/`, and what training leaves. Locked while it is open.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    events: File,
+    /// Held for its lock.
+    _lock: File,
+}
+
+const CONFIG: &str = "config.toml";
+const EVENTS: &str = "events.jsonl";
+
+/// The section that may change between a run and its resumption: results don't depend on it.
+const FREE: &str = "compute";
+
+impl RunDir {
+    /// Opens a run's folder, or makes it, and writes the configuration in force to `config.toml`.
+    ///
+    /// # Errors
+    /// If the folder can't be made or written, if another process trains in it, or if it was started with another configuration.
+    pub fn open(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
+        files::create_dir(&path.join("checkpoints"))?;
+        let read_error = |path: &Path, e: &dyn std::fmt::Display| TrainError::Read {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        };
+        let lock_path = path.join("lock");
+        let lock = File::create(&lock_path).map_err(|e| read_error(&lock_path, &e))?;
+        if lock.try_lock().is_err() {
+            return Err(TrainError::Busy {
+                path: path.to_owned(),
+            });
+        }
+        let config_path = path.join(CONFIG);
+        let table = toml::Table::try_from(config).map_err(|e| read_error(&config_path, &e))?;
+        if config_path.exists() {
+            let text = std::fs::read_to_string(&config_path).map_err(|e| read_error(&config_path, &e))?;
+            let before: toml::Table = text.parse().map_err(|e| read_error(&config_path, &e))?;
+            if let Some(difference) = difference(&before, &table, "") {
+                return Err(TrainError::ConfigChanged {
+                    path: path.to_owned(),
+                    difference,
+                });
+            }
+        } else {
+            let text = toml::to_string(&table).map_err(|e| read_error(&config_path, &e))?;
+            files::write_atomic(&config_path, |w| w.write_all(text.as_bytes()))?;
+        }
+        let events_path = path.join(EVENTS);
+        let events = OpenOptions::new().create(true).append(true).open(&events_path);
+        Ok(RunDir {
+            events: events.map_err(|e| read_error(&events_path, &e))?,
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the state for resumption lies.
+    #[must_use]
+    pub fn last(&self) -> PathBuf {
+        self.path.join("checkpoints/last.safetensors")
+    }
+
+    /// Where the best values lie.
+    #[must_use]
+    pub fn best(&self) -> PathBuf {
+        self.path.join("checkpoints/best.safetensors")
+    }
+
+    /// Appends an event to `events.jsonl`. A line that can't be written is reported, not fatal.
+    pub fn log(&mut self, event: &Event) {
+        let line = serde_json::to_string(event).unwrap_or_default();
+        if let Err(e) = writeln!(self.events, "{line}") {
+            tracing::warn!("cannot write {}: {e}", self.path.join(EVENTS).display());
+        }
+    }
+
+    /// Drops events after `update`: a resumed run does those updates again.
+    ///
+    /// # Errors
+    /// If the file can't be read or written.
+    pub fn truncate_events(&mut self, update: u64) -> Result<(), TrainError> {
+        let path = self.path.join(EVENTS);
+        let read_error = |e: std::io::Error| TrainError::Read {
+            path: path.clone(),
+            reason: e.to_string(),
+        };
+        let text = std::fs::read_to_string(&path).map_err(read_error)?;
+        let kept = |line: &&str| {
+            let event: Option<serde_json::Value> = serde_json::from_str(line).ok();
+            event.and_then(|e| e.get("update")?.as_u64()).is_some_and(|u| u <= update)
+        };
+        let lines: Vec<&str> = text.lines().filter(kept).collect();
+        files::write_atomic(&path, |w| lines.iter().try_for_each(|line| writeln!(w, "{line}")))?;
+        self.events = OpenOptions::new().append(true).open(&path).map_err(read_error)?;
+        Ok(())
+    }
+}
+
+/// The first key in which two configurations differ, `compute` aside.
+fn difference(before: &toml::Table, now: &toml::Table, prefix: &str) -> Option<String> {
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    for key in keys {
+        if prefix.is_empty() && key == FREE {
+            continue;
+        }
+        let name = format!("{prefix}{key}");
+        match (before.get(key), now.get(key)) {
+            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
+                if let Some(found) = difference(a, b, &format!("{name}.")) {
+                    return Some(found);
+                }
+            }
+            (a, b) if a == b => {}
+            (a, b) => {
+                let show = |v: Option<&toml::Value>| v.map_or("not set".to_owned(), ToString::to_string);
+                return Some(format!("`{name}` was {}, now it is {}", show(a), show(b)));
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,296 @@
+use std::time::Instant;
+
+use isogloss_kernels::Backend;
+use isogloss_kernels::dropout::mix;
+
+use crate::adapter::Adapters;
+use crate::batch::Batch;
+use crate::config::TrainingConfig;
+use crate::corpus::Sampler;
+use crate::model::{BatchLoss, Context, Model};
+use crate::optim::Adam;
+use crate::params::{Gradients, ParamStore};
+use crate::train::data::{Epoch, Examples, pack};
+use crate::train::{Event, Observer, RunDir, TrainError, TrainState, state};
+
+/// Updates without a finite gradient in a row after which training gives up.
+const MAX_SKIPPED: u64 = 20;
+
+/// Trains a model's parameters; everything it needs, put together by `adapt` or `pretrain`.
+#[derive(Debug)]
+pub struct Trainer<'a, B: Backend<Real = f32>> {
+    /// Runs the operations.
+    pub backend: &'a B,
+    /// The model, its base frozen or in the store.
+    pub model: &'a Model<f32>,
+    /// Updates in the store.
+    pub adapters: &'a Adapters,
+    /// Settings.
+    pub config: &'a TrainingConfig,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Training examples.
+    pub examples: &'a Examples<'a>,
+    /// Order of the examples.
+    pub sampler: &'a Sampler,
+    /// Measures the model on held-out text.
+    pub validator: &'a dyn Validate<B>,
+    /// Validate after every so many epochs.
+    pub every_epochs: u64,
+    /// Stop after so many validations without improvement; 0 never.
+    pub patience: u64,
+}
+
+/// A measurement on held-out text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Validation {
+    /// Negative log-likelihood for each target token, averaged over directions.
+    pub nll: f64,
+    /// chrF++, averaged over directions, where it is measured.
+    pub chrf: Option<f64>,
+}
+
+impl Validation {
+    /// More is better: chrF++ where it is measured, otherwise the log-likelihood.
+    fn score(&self) -> f64 {
+        self.chrf.unwrap_or(-self.nll)
+    }
+}
+
+/// Measures a model on held-out text.
+pub trait Validate<B: Backend>: std::fmt::Debug {
+    /// The measurement, with the store's values as they are.
+    ///
+    /// # Errors
+    /// If text can't be translated.
+    fn validate(&self, cx: &Context<'_, B>, model: &Model<B::Real>) -> Result<Validation, TrainError>;
+}
+
+/// How training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All epochs are done, or it stopped improving.
+    Finished,
+    /// It was asked to stop; the same command goes on.
+    Interrupted,
+}
+
+/// What training leaves beside the run's files.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where it ended.
+    pub state: TrainState,
+}
+
+impl<B: Backend<Real = f32>> Trainer<'_, B> {
+    /// Trains until the last epoch, early stopping or a request to stop, and resumes where the run's folder says. In the end the
+    /// store holds the best values, or, when interrupted, the last.
+    ///
+    /// # Errors
+    /// If the state can't be read or written, if no example fits, or if the loss diverges.
+    pub fn train(
+        &self,
+        run: &mut RunDir,
+        store: &mut ParamStore<f32>,
+        observer: &mut dyn Observer,
+    ) -> Result<Trained, TrainError> {
+        let mut adam = Adam::new(self.config.adam, store);
+        let mut state = TrainState::default();
+        if run.last().exists() {
+            state = state::load(&run.last(), store, &mut adam)?;
+            run.truncate_events(state.update)?;
+            tracing::info!(update = state.update, "resumed");
+        }
+        let mut grads = Gradients::new(store);
+        let mut saved_at = Instant::now();
+        let mut skipped = 0;
+        while !state.finished {
+            let mut epoch = Epoch::new(self.examples, self.sampler, self.seed, state.epoch, state.cursor);
+            while epoch.cursor < epoch.len() {
+                let started = Instant::now();
+                let (loss, norm) = self.update(&mut epoch, &state, store, &mut grads, &mut adam)?;
+                if loss.tokens == 0 {
+                    break;
+                }
+                skipped = if norm.is_finite() { 0 } else { skipped + 1 };
+                let seconds = started.elapsed().as_secs_f64();
+                let event = self.updated(&mut state, &epoch, &loss, norm, seconds);
+                if skipped >= MAX_SKIPPED {
+                    return Err(TrainError::Diverged {
+                        update: state.update,
+                        updates: skipped,
+                    });
+                }
+                report(run, observer, &event);
+                if observer.stop() {
+                    self.save(run, &state, store, &adam, observer)?;
+                    return Ok(Trained {
+                        outcome: Outcome::Interrupted,
+                        state,
+                    });
+                }
+                if saved_at.elapsed().as_secs_f64() > 60.0 * self.config.save_minutes {
+                    self.save(run, &state, store, &adam, observer)?;
+                    saved_at = Instant::now();
+                }
+            }
+            if epoch.too_long == epoch.len() {
+                return Err(TrainError::AllTooLong {
+                    max_tokens: self.config.max_tokens,
+                });
+            }
+            if epoch.too_long > 0 && state.epoch == 0 {
+                tracing::warn!(pairs = epoch.too_long, max_tokens = self.config.max_tokens, "left out: too long");
+            }
+            state.epoch += 1;
+            state.cursor = 0;
+            self.end_epoch(run, &mut state, store, observer)?;
+            self.save(run, &state, store, &adam, observer)?;
+            saved_at = Instant::now();
+        }
+        if run.best().exists() {
+            state::load_values(&run.best(), store)?;
+        }
+        Ok(Trained {
+            outcome: Outcome::Finished,
+            state,
+        })
+    }
+
+    /// One update: the gradient of `accumulate` batches, over their target tokens.
+    fn update(
+        &self,
+        epoch: &mut Epoch<'_>,
+        state: &TrainState,
+        store: &mut ParamStore<f32>,
+        grads: &mut Gradients<f32>,
+        adam: &mut Adam<f32>,
+    ) -> Result<(BatchLoss, f64), TrainError> {
+        let rate = self.learning_rate(state, epoch.len());
+        grads.clear();
+        let mut sum = BatchLoss::default();
+        for _ in 0..self.config.accumulate {
+            let examples = epoch.batch(self.config.batch_tokens)?;
+            if examples.is_empty() {
+                break;
+            }
+            let batch: Batch = pack(&examples, self.model.layout());
+            let cx = Context {
+                backend: self.backend,
+                store,
+                adapters: self.adapters,
+                dropout: Some(mix(self.seed, state.update)),
+            };
+            let smoothing = self.config.smoothing();
+            let loss = self.model.loss_and_gradients(&cx, &batch, smoothing, grads);
+            sum.loss += loss.loss;
+            sum.nll += loss.nll;
+            sum.tokens += loss.tokens;
+        }
+        let scale = 1.0 / sum.tokens.max(1) as f64;
+        let norm = adam.step(self.backend, store, grads, rate as f32, scale);
+        Ok((sum, norm))
+    }
+
+    fn done(&self, state: &TrainState, samples: usize) -> f64 {
+        (state.epoch as f64 + state.cursor as f64 / samples.max(1) as f64) / self.config.epochs as f64
+    }
+
+    fn learning_rate(&self, state: &TrainState, samples: usize) -> f64 {
+        let done = self.done(state, samples);
+        let factor = self.config.schedule.factor(state.update + 1, self.config.warmup, done);
+        f64::from(self.config.learning_rate) * factor
+    }
+
+    /// Moves the state past an update.
+    fn updated(
+        &self,
+        state: &mut TrainState,
+        epoch: &Epoch<'_>,
+        loss: &BatchLoss,
+        norm: f64,
+        seconds: f64,
+    ) -> Event {
+        let learning_rate = self.learning_rate(state, epoch.len());
+        state.update += 1;
+        state.cursor = epoch.cursor;
+        state.total_tokens += loss.tokens as u64;
+        state.seconds += seconds;
+        let done = self.done(state, epoch.len());
+        Event::Update {
+            update: state.update,
+            planned: (state.update as f64 / done).round() as u64,
+            epoch: state.epoch + 1,
+            learning_rate,
+            loss: loss.loss / loss.tokens as f64,
+            nll: loss.nll / loss.tokens as f64,
+            norm,
+            tokens: loss.tokens,
+            total_tokens: state.total_tokens,
+            seconds,
+            done,
+        }
+    }
+
+    /// Validates where it is due, keeps the best values, decides whether to go on.
+    fn end_epoch(
+        &self,
+        run: &mut RunDir,
+        state: &mut TrainState,
+        store: &ParamStore<f32>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        state.finished = state.epoch >= self.config.epochs;
+        if !state.finished && !state.epoch.is_multiple_of(self.every_epochs.max(1)) {
+            return Ok(());
+        }
+        let cx = Context {
+            backend: self.backend,
+            store,
+            adapters: self.adapters,
+            dropout: None,
+        };
+        let validation = self.validator.validate(&cx, self.model)?;
+        let best = state.best.is_none_or(|best| validation.score() > best);
+        if best {
+            state.best = Some(validation.score());
+            state.best_nll = Some(validation.nll);
+            state.since_best = 0;
+            state::save_values(&run.best(), store)?;
+        } else {
+            state.since_best += 1;
+            state.finished |= self.patience > 0 && state.since_best >= self.patience;
+        }
+        let event = Event::Validation {
+            update: state.update,
+            epoch: state.epoch,
+            nll: validation.nll,
+            chrf: validation.chrf,
+            best,
+        };
+        report(run, observer, &event);
+        Ok(())
+    }
+
+    fn save(
+        &self,
+        run: &RunDir,
+        state: &TrainState,
+        store: &ParamStore<f32>,
+        adam: &Adam<f32>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        state::save(&run.last(), state, store, adam)?;
+        observer.event(&Event::Saved {
+            update: state.update,
+        });
+        Ok(())
+    }
+}
+
+fn report(run: &mut RunDir, observer: &mut dyn Observer, event: &Event) {
+    run.log(event);
+    observer.event(event);
+}
