@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod score;
+mod translate;
 
 use crate::failure::Outcome;
 use clap::Subcommand;
@@ -9,12 +10,14 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Score(score::Args),
+    Translate(Box<translate::Args>),
 }
 
 impl Command {
     pub(crate) fn run(&self) -> Outcome {
         match self {
             Self::Score(args) => score::run(args),
+            Self::Translate(args) => translate::run(args),
         }
     }
 }

@@ -97,8 +97,9 @@ fn first_of(lines: &[usize]) -> String {
 }
 
 impl DecodeError {
-    /// The same about another numbering of the sentences.
-    pub(super) fn renumbered(mut self, number: impl Fn(usize) -> usize) -> Self {
+    /// The same with each sentence's number replaced, for a caller that translates some of its sentences at a time.
+    #[must_use]
+    pub fn renumbered(mut self, number: impl Fn(usize) -> usize) -> Self {
         match &mut self {
             DecodeError::TooLong { sentence, .. }
             | DecodeError::UnknownId { sentence, .. }
