@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Folder of adapters that were trained on this model; the base alone without
     #[arg(long, value_name = "DIR")]
     adapters: Option<PathBuf>,
-    /// Language of the text, such as eng_Latn
+    /// Language of the text, such as `eng_Latn`
     #[arg(long, value_name = "LANGUAGE")]
     from: Language,
     /// Language of the translation
