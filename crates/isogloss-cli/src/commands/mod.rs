@@ -4,6 +4,7 @@ mod pretrain;
 mod score;
 mod train;
 mod training;
+mod translate;
 
 use crate::failure::Outcome;
 use clap::Subcommand;
@@ -12,16 +13,18 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Train(train::Args),
-    Pretrain(pretrain::Args),
+    Translate(Box<translate::Args>),
     Score(score::Args),
+    Pretrain(pretrain::Args),
 }
 
 impl Command {
     pub(crate) fn run(&self, quiet: bool) -> Outcome {
         match self {
             Self::Train(args) => train::run(args, quiet),
-            Self::Pretrain(args) => pretrain::run(args, quiet),
+            Self::Translate(args) => translate::run(args),
             Self::Score(args) => score::run(args),
+            Self::Pretrain(args) => pretrain::run(args, quiet),
         }
     }
 }

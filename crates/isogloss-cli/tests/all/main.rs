@@ -6,3 +6,4 @@
 )]
 
 mod score;
+mod translate;

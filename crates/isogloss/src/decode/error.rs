@@ -1,6 +1,7 @@
 use crate::language::LanguageSide;
+use crate::tokenize::TokenizeError;
 
-/// Why something can't be translated. Sentences are counted from 1.
+/// Why something can't be translated. Sentences are counted from 1: requests, or lines where text is translated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -67,4 +68,45 @@ pub enum DecodeError {
         /// Which language of the direction it is.
         side: LanguageSide,
     },
+    /// Lines have more tokens than the model has positions, and they may not be split.
+    #[error(
+        "{} too long for the model's {positions} positions: {}; let them be split, or shorten them",
+        match lines.len() { 1 => "1 line is".to_owned(), n => format!("{n} lines are") },
+        first_of(lines)
+    )]
+    LongLines {
+        /// Which, from 1.
+        lines: Vec<usize>,
+        /// Positions of the model.
+        positions: usize,
+    },
+    /// The tokenizer has no such language, or isn't the model's.
+    #[error(transparent)]
+    Tokenize(#[from] TokenizeError),
+}
+
+/// The first few of a list, for a message.
+fn first_of(lines: &[usize]) -> String {
+    const SHOWN: usize = 10;
+    let numbers: Vec<String> = lines.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = match lines.len() > SHOWN {
+        true => ", ...",
+        false => "",
+    };
+    numbers.join(", ") + more
+}
+
+impl DecodeError {
+    /// The same with each sentence's number replaced, for a caller that translates some of its sentences at a time.
+    #[must_use]
+    pub fn renumbered(mut self, number: impl Fn(usize) -> usize) -> Self {
+        match &mut self {
+            DecodeError::TooLong { sentence, .. }
+            | DecodeError::UnknownId { sentence, .. }
+            | DecodeError::NoTag { sentence, .. }
+            | DecodeError::NotFinite { sentence, .. } => *sentence = number(*sentence),
+            _ => {}
+        }
+        self
+    }
 }

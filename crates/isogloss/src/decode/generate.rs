@@ -116,10 +116,8 @@ fn compact<R: isogloss_kernels::Real>(active: &mut [Active<'_>], cache: &mut Tar
         return;
     }
     cache.keep_slots(&kept);
-    let mut next = 0;
-    for slot in active.iter_mut().flat_map(|s| &mut s.slots) {
-        *slot = next;
-        next += 1;
+    for (new, slot) in active.iter_mut().flat_map(|s| &mut s.slots).enumerate() {
+        *slot = new;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Translation: greedy and beam search over a model with language-specific updates.
 //!
 //! [`Translator`] takes requests as ids, of any mix of directions, and gives the n best hypotheses of each in the order of the
-//! requests. The search equals that of `generate` in transformers 5 (`_beam_search` and `_sample` without sampling, in
+//! requests; [`TextTranslator`] does the same with lines of text. The search equals that of `generate` in transformers 5 (`_beam_search` and `_sample` without sampling, in
 //! `generation/utils.py`), with `early_stopping=False` and the target's language tag forced. A sentence's result doesn't
 //! depend on what else is translated with it.
 
@@ -10,8 +10,11 @@ mod error;
 mod generate;
 mod options;
 mod search;
+mod split;
+mod text;
 mod translator;
 
 pub use error::DecodeError;
 pub use options::{DecodeOptions, MaxLength};
+pub use text::{Line, LongLines, MissingUpdates, TextOptions, TextTranslator, Translation};
 pub use translator::{DEFAULT_BATCH_TOKENS, Hypothesis, Progress, Request, Translator};

@@ -1,5 +1,6 @@
 use isogloss_kernels::Backend;
 
+use crate::adapter::Adapters;
 use crate::batch::LanguageId;
 use crate::decode::generate::generate;
 use crate::decode::{DecodeError, DecodeOptions};
@@ -88,6 +89,12 @@ impl<'a, B: Backend> Translator<'a, B> {
     #[must_use]
     pub fn model(&self) -> &'a Model<B::Real> {
         self.model
+    }
+
+    /// The updates in use.
+    #[must_use]
+    pub fn adapters(&self) -> &'a Adapters {
+        self.cx.adapters
     }
 
     /// Translates sentences of any mix of directions; the `n_best` hypotheses of each, best first, in the order of the requests.

@@ -116,7 +116,7 @@ fn check_hypotheses(what: &str, found: &[Hypothesis], expected: &Value, tag: u32
         assert_eq!(in_full(found, tag), ids, "{what}");
         if let Some(score) = expected["score"].as_f64() {
             assert!(
-                (found.score - score).abs() < 1e-4,
+                (found.score - score).abs() < 1e-4 * score.abs().max(1.0),
                 "{what}: score {} for {score}",
                 found.score
             );

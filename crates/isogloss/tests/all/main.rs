@@ -8,3 +8,4 @@ mod factory;
 mod golden;
 mod parity;
 mod scores;
+mod translating_text;

@@ -1,0 +1,331 @@
+//! `isogloss translate`: lines of text through a model and its adapters.
+
+use crate::failure::{Failure, Outcome};
+use crate::{input, output};
+use anyhow::Context as _;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use isogloss::adapter::{self, AdapterSet};
+use isogloss::checkpoint;
+use isogloss::decode::{
+    DEFAULT_BATCH_TOKENS, DecodeError, DecodeOptions, Line, LongLines, MaxLength, MissingUpdates,
+    TextOptions, TextTranslator, Translation, Translator,
+};
+use isogloss::files;
+use isogloss::language::{Direction, Language};
+use isogloss::model::{Context, Model};
+use isogloss::params::ParamStore;
+use isogloss::tokenize::Tokenizer;
+use isogloss_kernels::{Cpu, Precision};
+use serde::Serialize;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Examples:
+  isogloss translate --model m2m100_418M --from eng_Latn --to deu_Latn < in.txt > out.txt
+  isogloss translate --model base --adapters runs/a/adapters --from oci_Latn --to fra_Latn --n-best 3 --json < in.txt
+
+A line in is a line out, a blank line stays blank. With --n-best above 1 the output is a table: line, score, translation.
+--json writes an object a line: line, hypotheses (text, score, ended; with --ids also ids).";
+
+/// Lines that are translated, and written, at a time.
+const LINES_AT_ONCE: usize = 2000;
+
+/// Translate text, a sentence a line
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Folder of the model: weights and tokenizer
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Folder of adapters that were trained on this model; the base alone without
+    #[arg(long, value_name = "DIR")]
+    adapters: Option<PathBuf>,
+    /// Language of the text, such as `eng_Latn`
+    #[arg(long, value_name = "LANGUAGE")]
+    from: Language,
+    /// Language of the translation
+    #[arg(long, value_name = "LANGUAGE")]
+    to: Language,
+    /// Hypotheses that are followed at a time; 1 is greedy search
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    beam: usize,
+    /// Translations of each line, best first; at most the beam
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    n_best: usize,
+    /// Exponent of the length in the score; above 1 favours longer translations
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    length_penalty: f32,
+    /// The most pieces of a translation, its end counted; by default twice the source and 10
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Rule out a piece that would repeat a run of N tokens
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    no_repeat_ngram: usize,
+    /// What matrix products are computed from; bf16 is faster where the processor knows it
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    precision: PrecisionArg,
+    /// Source tokens translated together; more are faster and take more memory
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
+    batch_tokens: usize,
+    /// Threads; 0 is as many as the machine offers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Lines with more tokens than the model has positions
+    #[arg(long, value_name = "WHAT", default_value = "split")]
+    long_lines: LongLinesArg,
+    /// A language that the adapters hold nothing for: an error, or the base alone
+    #[arg(long, value_name = "WHAT", default_value = "error")]
+    missing: MissingArg,
+    /// Write the ids of the pieces instead of text
+    #[arg(long)]
+    ids: bool,
+    /// Write JSON, an object a line
+    #[arg(long)]
+    json: bool,
+    /// Text to translate; `-` is stdin
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    input: PathBuf,
+    /// Where to write, all at once at the end, instead of stdout
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F32,
+    Bf16,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LongLinesArg {
+    /// Split at the ends of sentences, else between words
+    Split,
+    /// Stop with the numbers of the lines
+    Refuse,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MissingArg {
+    Error,
+    Base,
+}
+
+/// One line in JSON.
+#[derive(Serialize)]
+struct Row<'a> {
+    /// Counted from 1.
+    line: usize,
+    hypotheses: Vec<Hypothesis<'a>>,
+}
+
+#[derive(Serialize)]
+struct Hypothesis<'a> {
+    text: &'a str,
+    score: f64,
+    ended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<&'a [u32]>,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let options = args.decode_options();
+    options.validate().map_err(failure)?;
+    let lines = input::lines(&args.input)?;
+    let base = Base::open(args)?;
+    let backend = Cpu::new(args.threads)
+        .map_err(Failure::input)?
+        .with_precision(match args.precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Bf16 => Precision::Bf16,
+        });
+    let cx = Context {
+        backend: &backend,
+        store: &base.store,
+        adapters: &base.set.adapters,
+        dropout: None,
+    };
+    let translator = Translator::new(&base.model, cx).with_batch_tokens(args.batch_tokens);
+    let translator =
+        TextTranslator::new(translator, &base.tokenizer, &base.set.languages).map_err(failure)?;
+    let direction = Direction::new(args.from.clone(), args.to.clone());
+    let lines: Vec<(&str, &Direction)> = lines.iter().map(|l| (l.as_str(), &direction)).collect();
+    let lines = translator
+        .prepare(&lines, args.text_options())
+        .map_err(failure)?;
+    translate(args, &backend, &translator, &lines, &options)
+}
+
+/// Translates and writes some lines at a time.
+fn translate(
+    args: &Args,
+    backend: &Cpu,
+    translator: &TextTranslator<'_, Cpu>,
+    lines: &[Line],
+    options: &DecodeOptions,
+) -> Outcome {
+    let bar = progress_bar(lines.iter().map(Line::tokens).sum());
+    let (mut done, mut whole) = (0, String::new());
+    for (chunk, first) in lines
+        .chunks(LINES_AT_ONCE)
+        .zip((1..).step_by(LINES_AT_ONCE))
+    {
+        let found = backend
+            .install(|| {
+                translator.translate_lines(chunk, options, &mut |progress| {
+                    bar.set_position(done + progress.tokens as u64);
+                })
+            })
+            .map_err(|e| failure(e.renumbered(|line| line + first - 1)))?;
+        done += chunk.iter().map(Line::tokens).sum::<usize>() as u64;
+        let text = render(args, first, &found)?;
+        match args.output {
+            Some(_) => whole += &text,
+            None => bar.suspend(|| output::print(&text))?,
+        }
+    }
+    bar.finish_and_clear();
+    let cut = lines.iter().filter(|line| line.parts() > 1).count();
+    if cut > 0 {
+        tracing::info!("{cut} lines were too long for the model and were split");
+    }
+    match &args.output {
+        Some(path) => {
+            files::write_atomic(path, |w| w.write_all(whole.as_bytes())).map_err(Failure::internal)
+        }
+        None => Ok(()),
+    }
+}
+
+/// The model with what belongs to it.
+struct Base {
+    model: Model<f32>,
+    tokenizer: Tokenizer,
+    store: ParamStore<f32>,
+    set: AdapterSet,
+}
+
+impl Base {
+    fn open(args: &Args) -> Outcome<Self> {
+        let tokenizer = Tokenizer::open(&args.model).map_err(Failure::input)?;
+        let checkpoint = checkpoint::open(&args.model).map_err(Failure::input)?;
+        let mut store = ParamStore::new();
+        let set = match &args.adapters {
+            Some(dir) => {
+                let hash = checkpoint.hash().to_string();
+                adapter::load(dir, &checkpoint.config, &hash, &mut store).map_err(Failure::input)?
+            }
+            None => AdapterSet::none(Vec::new()),
+        };
+        let model = Model::new(&checkpoint.config, checkpoint.tensors, None)
+            .with_context(|| format!("cannot use the model in {}", args.model.display()))
+            .map_err(Failure::input)?;
+        Ok(Base {
+            model,
+            tokenizer,
+            store,
+            set,
+        })
+    }
+}
+
+impl Args {
+    fn decode_options(&self) -> DecodeOptions {
+        DecodeOptions {
+            beam: self.beam,
+            n_best: self.n_best,
+            length_penalty: self.length_penalty,
+            max_length: self
+                .max_length
+                .map_or(MaxLength::default(), MaxLength::Pieces),
+            no_repeat_ngram: self.no_repeat_ngram,
+            ..DecodeOptions::default()
+        }
+    }
+
+    fn text_options(&self) -> TextOptions {
+        TextOptions {
+            long_lines: match self.long_lines {
+                LongLinesArg::Split => LongLines::Split,
+                LongLinesArg::Refuse => LongLines::Refuse,
+            },
+            missing: match self.missing {
+                MissingArg::Error => MissingUpdates::Error,
+                MissingArg::Base => MissingUpdates::Base,
+            },
+        }
+    }
+}
+
+fn render(args: &Args, first: usize, found: &[Vec<Translation>]) -> Outcome<String> {
+    let mut text = String::new();
+    for (line, translations) in (first..).zip(found) {
+        if args.json {
+            let row = Row {
+                line,
+                hypotheses: translations
+                    .iter()
+                    .map(|t| Hypothesis {
+                        text: &t.text,
+                        score: t.score,
+                        ended: t.ended,
+                        ids: args.ids.then_some(&t.ids),
+                    })
+                    .collect(),
+            };
+            text += &serde_json::to_string(&row).map_err(Failure::internal)?;
+            text.push('\n');
+        } else if args.n_best == 1 {
+            text += &translations
+                .first()
+                .map_or(String::new(), |t| shown(args, t));
+            text.push('\n');
+        } else if translations.is_empty() {
+            text += &format!("{line}\t\t\n");
+        } else {
+            for t in translations {
+                text += &format!("{line}\t{:.4}\t{}\n", t.score, shown(args, t));
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn shown(args: &Args, translation: &Translation) -> String {
+    match args.ids {
+        true => {
+            let ids: Vec<String> = translation.ids.iter().map(ToString::to_string).collect();
+            ids.join(" ")
+        }
+        // A piece may stand for a line feed or a tab, and the output would fall out of step with the input.
+        false => translation.text.replace(['\n', '\r', '\t'], " "),
+    }
+}
+
+/// On a terminal only.
+fn progress_bar(tokens: usize) -> ProgressBar {
+    let bar = ProgressBar::new(tokens as u64);
+    let template = "translating {wide_bar} {percent}% {elapsed} elapsed, {eta} left";
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn failure(error: DecodeError) -> Failure {
+    let hint = match error {
+        DecodeError::NoUpdate { .. } => Some("`--missing base` translates with the base alone"),
+        DecodeError::LongLines { .. } => Some("`--long-lines split` splits them"),
+        _ => None,
+    };
+    let failure = Failure::input(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,182 @@
+//! `isogloss translate`, whole, with a random model.
+
+use assert_cmd::Command;
+use isogloss::adapter::{self, AdapterConfig, AdapterSet};
+use isogloss::checkpoint;
+use isogloss::language::{Language, Resource};
+use isogloss::model::{ModelConfig, Storage, initial_tensors};
+use isogloss::params::ParamStore;
+use isogloss::tokenize::Tokenizer;
+use serde_json::Value;
+use std::path::Path;
+use tempfile::TempDir;
+
+const INPUT: &str = "The rain fell on the old harbour.\n\nWe counted seven herons by the river.\n";
+
+/// Ids below are marks and pieces, from there on tags.
+const WORDS: usize = 111;
+
+/// A folder with a model of 64 positions.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../isogloss/tests/fixtures");
+    let model = folder.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    let pieces = "sentencepiece.bpe.model";
+    std::fs::copy(fixtures.join("decoding").join(pieces), model.join(pieces)).unwrap();
+    let config = std::fs::read(fixtures.join("m2m100/model/config.json")).unwrap();
+    let config = ModelConfig {
+        vocab_size: Tokenizer::open(&model).unwrap().vocab_size(),
+        ..serde_json::from_slice(&config).unwrap()
+    };
+    let mut tensors = initial_tensors(&config, 1);
+    // A tied embedding says again what it has just read: unless tags are faint, nothing else.
+    for tensor in tensors.iter_mut().filter(|t| t.name == "shared.weight") {
+        let mut values = tensor.storage.to_f32();
+        let words = 4 * config.d_model..WORDS * config.d_model;
+        for (i, x) in values.iter_mut().enumerate() {
+            *x *= if words.contains(&i) { 1.0 } else { 0.1 };
+        }
+        tensor.storage = Storage::F32(values);
+    }
+    checkpoint::write(&model, &config, &tensors).unwrap();
+    folder
+}
+
+fn translate(folder: &Path, more: &[&str]) -> Command {
+    translate_to(folder, "deu_Latn", more)
+}
+
+fn translate_to(folder: &Path, language: &str, more: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("isogloss").unwrap();
+    command
+        .current_dir(folder)
+        .args([
+            "translate",
+            "--model",
+            "model",
+            "--from",
+            "eng_Latn",
+            "--to",
+            language,
+        ])
+        .args(["--max-length", "6", "--threads", "1"])
+        .args(more)
+        .write_stdin(INPUT);
+    command
+}
+
+fn stdout(command: &mut Command) -> String {
+    String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+}
+
+fn refusal(command: &mut Command) -> String {
+    let output = command.assert().failure().code(2).get_output().clone();
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_line_in_is_a_line_out() {
+    let folder = folder();
+    let text = stdout(&mut translate(folder.path(), &[]));
+    let lines: Vec<&str> = text.split_terminator('\n').collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[1].is_empty());
+    assert!(!lines[0].is_empty() && !lines[2].is_empty());
+
+    // The same in every form.
+    let ids = stdout(&mut translate(folder.path(), &["--ids"]));
+    let table = stdout(&mut translate(folder.path(), &["--n-best", "2"]));
+    let json = stdout(&mut translate(
+        folder.path(),
+        &["--n-best", "2", "--json", "--ids", "--batch-tokens", "1"],
+    ));
+    let rows: Vec<Value> = json
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[1]["hypotheses"].as_array().unwrap().len(), 0);
+    assert_eq!(table.lines().count(), 5);
+    assert_eq!(table.lines().nth(2), Some("2\t\t"));
+    for (row, (line, ids)) in rows.iter().zip(lines.iter().zip(ids.lines())) {
+        let Some(best) = row["hypotheses"].get(0) else {
+            continue;
+        };
+        assert_eq!(best["text"], *line);
+        let expected: Vec<u32> = ids
+            .split_whitespace()
+            .map(|id| id.parse().unwrap())
+            .collect();
+        assert_eq!(best["ids"], serde_json::json!(expected));
+    }
+}
+
+#[test]
+fn files_are_read_and_written() {
+    let folder = folder();
+    let expected = stdout(&mut translate(folder.path(), &[]));
+    std::fs::write(folder.path().join("in"), INPUT).unwrap();
+    let mut command = translate(folder.path(), &["--input", "in", "--output", "out"]);
+    assert!(stdout(command.write_stdin("")).is_empty());
+    let written = std::fs::read_to_string(folder.path().join("out")).unwrap();
+    assert_eq!(written, expected);
+    assert!(stdout(translate(folder.path(), &[]).write_stdin("")).is_empty());
+}
+
+/// Adapters of English and German.
+fn write_adapters(folder: &Path) {
+    let base = checkpoint::open(&folder.join("model")).unwrap();
+    let languages = ["eng_Latn", "deu_Latn"].map(|code| code.parse::<Language>().unwrap());
+    let classes = languages.clone().map(|language| (language, Resource::Low));
+    let config = AdapterConfig::default();
+    let mut store = ParamStore::new();
+    let set = AdapterSet::new(
+        languages.into(),
+        config.preset,
+        config.sites(&base.config).unwrap(),
+        config.per_language(&classes).unwrap(),
+        1,
+        &mut store,
+    );
+    for (i, x) in store.values_mut().iter_mut().enumerate() {
+        *x = (i % 7) as f32 - 3.0;
+    }
+    let dir = folder.join("adapters");
+    adapter::save(&dir, &set.unwrap(), &store, &base.hash().to_string()).unwrap();
+}
+
+#[test]
+fn adapters_are_used_and_a_language_without_is_refused() {
+    let folder = folder();
+    let folder = folder.path();
+    write_adapters(folder);
+    let adapted = ["--adapters", "adapters"];
+    assert_ne!(
+        stdout(&mut translate(folder, &adapted)),
+        stdout(&mut translate(folder, &[]))
+    );
+    let text = refusal(&mut translate_to(folder, "fra_Latn", &adapted));
+    assert!(
+        text.contains("target-side updates for fra_Latn")
+            && text.contains("hint: `--missing base`"),
+        "{text}"
+    );
+    let base = [&adapted[..], &["--missing", "base"]].concat();
+    let text = stdout(&mut translate_to(folder, "fra_Latn", &base));
+    assert_eq!(text.lines().count(), 3);
+}
+
+#[test]
+fn wrong_usage_is_refused() {
+    let folder = folder();
+    let text = refusal(&mut translate(folder.path(), &["--n-best", "6"]));
+    assert!(text.contains("n-best is 6"), "{text}");
+    let mut command = translate(folder.path(), &["--long-lines", "refuse"]);
+    let text = refusal(command.write_stdin("The rain fell. ".repeat(60)));
+    assert!(
+        text.contains("1 line is too long") && text.contains("hint:"),
+        "{text}"
+    );
+}
