@@ -215,6 +215,12 @@ impl<'a> Epoch<'a> {
         self.samples.len()
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
     /// The next batch of at most `batch_tokens`, empty at the end of the epoch.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use isogloss_kernels::{Cpu, Precision};
 use serde::Serialize;
 
-use crate::config::{Compute, ComputePrecision, TrainingConfig, ValidationConfig};
+use crate::config::{Compute, ComputePrecision, Directions, TrainingConfig, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport};
 use crate::language::Language;
 use crate::model::ModelConfig;
@@ -45,8 +45,13 @@ pub(super) fn validation_text(
     config: &ValidationConfig,
     base: &Path,
     languages: &[Language],
+    directions: &Directions,
 ) -> Result<Corpus, TrainError> {
-    let wanted = config.directions.filter(languages);
+    let wanted = config
+        .directions
+        .as_ref()
+        .unwrap_or(directions)
+        .filter(languages);
     Ok(Corpus::load(&config.data, base, &wanted)?)
 }
 
