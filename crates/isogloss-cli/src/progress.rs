@@ -15,6 +15,8 @@ const LINE_SECONDS: u64 = 30;
 pub(crate) struct Progress {
     bar: ProgressBar,
     terminal: bool,
+    /// Stands before every line.
+    name: String,
     stop: Arc<AtomicBool>,
     last_line: Option<Instant>,
     /// Work and time of the updates of late, for speed and time left.
@@ -77,9 +79,26 @@ impl Progress {
         Progress {
             bar,
             terminal,
+            name: String::new(),
             stop,
             last_line: quiet.then(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX))),
             recent: Recent::default(),
+        }
+    }
+
+    /// Shows another run from the start, under a name.
+    pub(crate) fn restart(&mut self, name: &str) {
+        self.recent = Recent::default();
+        self.name = format!("{name}: ");
+        self.bar.reset();
+    }
+
+    /// Takes the bar away while something else is shown.
+    pub(crate) fn pause(&mut self) {
+        self.bar.set_message("");
+        self.bar.reset();
+        if self.terminal {
+            self.bar.finish_and_clear();
         }
     }
 
@@ -110,7 +129,8 @@ impl Observer for Progress {
                 let left =
                     left.map_or_else(String::new, |d| format!(", {} left", HumanDuration(d)));
                 let line = format!(
-                    "epoch {epoch}, update {update} of about {planned}: loss {:.3}, {:.0} tokens/s{left}",
+                    "{}epoch {epoch}, update {update} of about {planned}: loss {:.3}, {:.0} tokens/s{left}",
+                    self.name,
                     self.recent.nll / self.recent.tokens,
                     self.recent.tokens / self.recent.seconds,
                 );

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod demo;
 mod pretrain;
 mod score;
 mod train;
@@ -12,6 +13,7 @@ use clap::Subcommand;
 /// What the program is asked to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::Args),
     Train(train::Args),
     Translate(Box<translate::Args>),
     Score(score::Args),
@@ -21,6 +23,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(&self, quiet: bool) -> Outcome {
         match self {
+            Self::Demo(args) => demo::run(args, quiet),
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
             Self::Score(args) => score::run(args),

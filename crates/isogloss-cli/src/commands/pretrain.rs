@@ -2,13 +2,16 @@
 
 use super::training::{self, RunArgs};
 use crate::failure::Outcome;
+use crate::output;
 use crate::progress::Progress;
 use isogloss::config::PretrainConfig;
+use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Examples:
   isogloss pretrain models/mini/pretrain.toml --dry-run
   isogloss pretrain models/mini/pretrain.toml --precision bf16
+  isogloss pretrain models/mini/pretrain.toml --export /tmp/so-far
 
 Stop with Ctrl-C, go on with the same command. The base is written to the run's folder `model`, an ordinary Hugging Face
 folder, SentencePiece vocabulary included.";
@@ -19,11 +22,18 @@ folder, SentencePiece vocabulary included.";
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
+    /// Write the best state so far as a model folder, and train nothing; works while the run goes on elsewhere
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    export: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (mut config, dir) = args.run.read::<PretrainConfig>()?;
     config.compute = args.run.compute(config.compute);
+    if let Some(to) = &args.export {
+        isogloss::train::export(&config, &dir, to).map_err(training::train_failure)?;
+        return output::print(&format!("{}\n", to.display()));
+    }
     if args.run.dry_run {
         let estimate = config.estimate(&dir).map_err(training::train_failure)?;
         return args.run.print_estimate(&estimate, config.compute);

@@ -15,7 +15,7 @@ pub use adapt::{Adaptation, adapt};
 pub use data::{Epoch, Example, Examples, LanguageIds, pack};
 pub use error::TrainError;
 pub use event::{Event, Observer, Silent};
-pub use pretrain::{Pretraining, pretrain};
+pub use pretrain::{Pretraining, export, pretrain};
 pub use run_dir::RunDir;
 pub use setup::{Estimate, backend};
 pub use state::TrainState;

@@ -4,13 +4,15 @@ use crate::adapter::Adapters;
 use crate::checkpoint;
 use crate::config::{self, PretrainConfig};
 use crate::corpus::{Corpus, FilterReport, Sampler};
+use crate::files;
 use crate::language::Language;
 use crate::model::{Model, ModelConfig, Storage, Tensor, initial_tensors};
 use crate::params::ParamStore;
-use crate::tokenize::{Tokenizer, VocabularyOptions, train_vocabulary, write_folder};
+use crate::tokenize::{self, Tokenizer, VocabularyOptions, train_vocabulary, write_folder};
 use crate::train::data::{Examples, LanguageIds};
+use crate::train::run_dir::BEST;
 use crate::train::setup::{self, Estimate};
-use crate::train::{HeldOut, Observer, Outcome, RunDir, TrainError, Trained, Trainer};
+use crate::train::{HeldOut, Observer, Outcome, RunDir, TrainError, Trained, Trainer, state};
 
 /// What `isogloss pretrain` leaves.
 #[derive(Debug)]
@@ -91,6 +93,32 @@ pub fn pretrain(
         model: folder,
         trainable: store.values().len(),
     })
+}
+
+/// Writes the best values that a run has validated so far to a folder, as [`pretrain`] does at its end; also while it is still
+/// training in another process.
+///
+/// # Errors
+/// [`TrainError`]: there is no validated state yet, it belongs to another shape, or files.
+pub fn export(config: &PretrainConfig, config_dir: &Path, to: &Path) -> Result<(), TrainError> {
+    let run = setup::resolve(config_dir, &config.run);
+    let tokenizer_dir = run.join("model");
+    let tokenizer = Tokenizer::open(&tokenizer_dir)?;
+    let training = &config.training;
+    let rows = tokenizer.vocab_size();
+    let shape = config
+        .shape
+        .model(rows, training.dropout, training.attention_dropout);
+    let mut store = ParamStore::new();
+    Model::<f32>::new(
+        &shape,
+        initial_tensors(&shape, config.seed),
+        Some(&mut store),
+    )?;
+    state::load_values(&run.join(BEST), &mut store)?;
+    files::create_dir(to)?;
+    tokenize::copy_files(&tokenizer_dir, to)?;
+    Ok(checkpoint::write(to, &shape, &tensors_of(&store, true))?)
 }
 
 /// The store's base as tensors, in half the space with `bf16`.

@@ -17,6 +17,8 @@ pub struct RunDir {
 }
 
 const CONFIG: &str = "config.toml";
+/// The best values, within a run's folder.
+pub(super) const BEST: &str = "checkpoints/best.safetensors";
 const EVENTS: &str = "events.jsonl";
 
 /// The section that may change between a run and its resumption: results don't depend on it.
@@ -83,7 +85,7 @@ impl RunDir {
     /// Where the best values lie.
     #[must_use]
     pub fn best(&self) -> PathBuf {
-        self.path.join("checkpoints/best.safetensors")
+        self.path.join(BEST)
     }
 
     /// Appends an event to `events.jsonl`. A line that can't be written is reported, not fatal.
