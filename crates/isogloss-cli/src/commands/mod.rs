@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod config;
 mod demo;
 mod pretrain;
 mod score;
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     Translate(Box<translate::Args>),
     Score(score::Args),
     Pretrain(pretrain::Args),
+    Config(config::Args),
 }
 
 impl Command {
@@ -28,6 +30,7 @@ impl Command {
             Self::Translate(args) => translate::run(args),
             Self::Score(args) => score::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
+            Self::Config(args) => config::run(args),
         }
     }
 }
