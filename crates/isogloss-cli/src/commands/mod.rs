@@ -1,5 +1,7 @@
 //! The commands, a file each.
 
+mod decoding;
+mod evaluate;
 mod pretrain;
 mod score;
 mod train;
@@ -14,6 +16,7 @@ use clap::Subcommand;
 pub(crate) enum Command {
     Train(train::Args),
     Translate(Box<translate::Args>),
+    Evaluate(Box<evaluate::Args>),
     Score(score::Args),
     Pretrain(pretrain::Args),
 }
@@ -23,6 +26,7 @@ impl Command {
         match self {
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
+            Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Score(args) => score::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
         }

@@ -173,10 +173,10 @@ impl<'a> Evaluation<'a> {
             });
         });
         // A blank line has no translation: it stays blank.
-        let mut best = found
-            .map_err(|e| self.located(e))?
-            .into_iter()
-            .map(|line| line.first().map_or_else(String::new, |t| clean_text(&t.text).into()));
+        let mut best = found.map_err(|e| self.located(e))?.into_iter().map(|line| {
+            line.first()
+                .map_or_else(String::new, |t| clean_text(&t.text).into())
+        });
         let by_direction = self
             .directions
             .iter()
@@ -188,7 +188,10 @@ impl<'a> Evaluation<'a> {
     #[must_use]
     pub fn copies(&self) -> Vec<Vec<String>> {
         let sources = |d| self.text.pairs(d).map(|(source, _)| source.to_owned());
-        self.directions.iter().map(|d| sources(d).collect()).collect()
+        self.directions
+            .iter()
+            .map(|d| sources(d).collect())
+            .collect()
     }
 
     /// Scores translations of all directions, as [`translate`](Self::translate) gives them, with every metric.
