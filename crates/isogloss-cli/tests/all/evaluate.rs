@@ -48,8 +48,7 @@ fn stdout(command: &mut Command) -> String {
 }
 
 fn refusal(folder: &Path, more: &[&str]) -> String {
-    let output = evaluate(folder, more);
-    let output = { output }.assert().code(2).get_output().clone();
+    let output = evaluate(folder, more).assert().code(2).get_output().clone();
     assert!(output.stdout.is_empty());
     assert!(!folder.join("out/scores.json").exists());
     String::from_utf8(output.stderr).unwrap()
@@ -210,6 +209,34 @@ fn adapters_are_used_and_another_bases_are_refused() {
 }
 
 #[test]
+fn a_missing_folder_or_model_is_named() {
+    let folder = folder();
+    for (model, data, word) in [
+        ("model", "absent", "cannot open absent"),
+        ("absent", "text", "absent"),
+        ("text", "text", "text"),
+    ] {
+        let mut command = Command::cargo_bin("isogloss").unwrap();
+        command
+            .current_dir(folder.path())
+            .args(["evaluate", "--out", "s.json", "--model", model])
+            .args(["--data", data, "--languages", "eng_Latn,deu_Latn"]);
+        let output = command.assert().code(2).stdout("").get_output().clone();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(word), "{text}");
+    }
+    let mut command = Command::cargo_bin("isogloss").unwrap();
+    command.args([
+        "evaluate", "--out", "s", "--data", "text", "--system", "model",
+    ]);
+    command.current_dir(folder.path());
+    command.args(["--languages", "eng_Latn,deu_Latn"]);
+    let output = command.assert().code(2).get_output().clone();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("--model DIR"), "{text}");
+}
+
+#[test]
 fn wrong_input_is_named() {
     let folder = folder();
     let folder = folder.path();
@@ -243,10 +270,6 @@ fn wrong_input_is_named() {
             &["--languages", "eng_Latn,deu_Latn", "--split", "test"],
             "expected such as deu_Latn.tsv",
         ),
-        (
-            &["--languages", "eng_Latn,deu_Latn", "--data", "absent"],
-            "cannot be used multiple times",
-        ),
     ] {
         let text = refusal(folder, more);
         assert!(text.contains(word), "{more:?}: {text}");
@@ -255,16 +278,16 @@ fn wrong_input_is_named() {
     // A language of the text that the model has no tag for.
     std::fs::copy(
         folder.join("text/deu_Latn.txt"),
-        folder.join("text/dzo_Tibt.txt"),
+        folder.join("text/bre_Latn.txt"),
     )
     .unwrap();
-    let text = refusal(folder, &["--languages", "eng_Latn,dzo_Tibt"]);
-    assert!(text.contains("dzo_Tibt"), "{text}");
+    let text = refusal(folder, &["--languages", "eng_Latn,bre_Latn"]);
+    assert!(text.contains("bre_Latn"), "{text}");
 
     std::fs::write(folder.join("text/fra_Latn.txt"), "Une ligne.\n").unwrap();
     let text = refusal(folder, &["--languages", "eng_Latn,fra_Latn"]);
     assert!(
-        text.contains("1 lines") && text.contains("has 3 lines") && text.contains("fra_Latn.txt"),
+        text.contains("fra_Latn.txt has 1 lines, but text/eng_Latn.txt has 3"),
         "{text}"
     );
 }

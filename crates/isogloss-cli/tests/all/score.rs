@@ -212,7 +212,10 @@ fn spbleu_takes_the_pieces_of_a_model() {
 fn help_has_examples() {
     for arguments in [&["--help"][..], &["score", "--help"]] {
         let text = stdout(Command::cargo_bin("isogloss").unwrap().args(arguments));
-        assert!(text.contains("Examples:\n  isogloss score "), "{text}");
+        assert!(
+            text.contains("\nExamples:\n") && text.contains("\n  isogloss score "),
+            "{text}"
+        );
     }
     Command::cargo_bin("isogloss").unwrap().assert().code(2);
 }
