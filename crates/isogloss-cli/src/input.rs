@@ -1,40 +1,30 @@
 //! Lines of text files and of stdin.
 
 use crate::failure::{Failure, Outcome};
-use anyhow::{Context, anyhow};
-use std::io::Read;
+use isogloss::corpus::{CorpusError, Lines};
 use std::path::Path;
 
-/// The lines of a UTF-8 file, or of stdin for `-`.
-///
-/// Only a line feed ends a line (with a carriage return before it, which is dropped): U+2028 and the like are text, else
-/// files would fall out of step with those that other tools wrote.
+/// The lines of a UTF-8 file, or of stdin for `-`; none if it is empty. See [`Lines`] for what ends a line.
 pub(crate) fn lines(path: &Path) -> Outcome<Vec<String>> {
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    match read(path) {
+        Err(CorpusError::Empty { .. }) => Ok(Vec::new()),
+        Err(error @ CorpusError::Utf8 { .. }) => Err(Failure::input(error)
+            .hint("convert the file first, for example with `iconv -f LATIN1 -t UTF-8`")),
+        other => other.map_err(Failure::input),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<String>, CorpusError> {
+    let mut lines = if path == Path::new("-") {
+        Lines::from_reader(Path::new(&name(path)), std::io::stdin())?
     } else {
-        std::fs::read(path)
+        Lines::open(path)?
     };
-    let bytes = bytes
-        .with_context(|| format!("cannot read {}", name(path)))
-        .map_err(Failure::input)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..offset]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
-            + 1;
-        let byte = error.as_bytes()[offset];
-        Failure::input(anyhow!(
-            "{}: line {line}: not UTF-8: byte 0x{byte:02x} at offset {offset}",
-            name(path)
-        ))
-        .hint("convert the file first, for example with `iconv -f LATIN1 -t UTF-8`")
-    })?;
-    let strip = |line: &str| line.strip_suffix('\r').unwrap_or(line).to_owned();
-    Ok(text.split_terminator('\n').map(strip).collect())
+    let mut all = Vec::new();
+    while let Some(line) = lines.next_line()? {
+        all.push(line.to_owned());
+    }
+    Ok(all)
 }
 
 /// What to call a path in messages.

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 const AFTER_HELP: &str = "\
 Examples:
   isogloss translate --model m2m100_418M --from eng_Latn --to deu_Latn < in.txt > out.txt
+  isogloss evaluate --model m2m100_418M --data devtest --languages eng_Latn,deu_Latn --out s.json
   isogloss score --hypotheses system.txt --references reference.txt --metric bleu,chrf++
 
 Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 3 internal error.

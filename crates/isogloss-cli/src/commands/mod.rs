@@ -1,7 +1,9 @@
 //! The commands, a file each.
 
 mod config;
+mod decoding;
 mod demo;
+mod evaluate;
 mod pretrain;
 mod score;
 mod train;
@@ -17,6 +19,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Train(train::Args),
     Translate(Box<translate::Args>),
+    Evaluate(Box<evaluate::Args>),
     Score(score::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
@@ -28,6 +31,7 @@ impl Command {
             Self::Demo(args) => demo::run(args, quiet),
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
+            Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Score(args) => score::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),

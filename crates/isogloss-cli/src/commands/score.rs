@@ -10,6 +10,7 @@ const AFTER_HELP: &str = "\
 Examples:
   isogloss score --hypotheses system.txt --references reference.txt
   isogloss score --hypotheses system.txt --references ref.a --references ref.b --metric bleu,chrf++,ter --json
+  isogloss score --hypotheses system.txt --references reference.txt --metric spbleu --spm flores200_sacrebleu_tokenizer_spm.model
   cat system.txt | isogloss score --hypotheses - --references reference.txt --metric chrf++ --sentence
 
 Numbers and signatures are those of sacreBLEU 2.6.";
@@ -284,13 +285,11 @@ fn tokenizer(args: &Args) -> Outcome<Tokenizer> {
 
 /// The tokenizer of the model that `--spm` names.
 fn sentencepiece(args: &Args, asked: &str) -> Outcome<Tokenizer> {
-    let Some(path) = &args.spm else {
-        let error = EvaluateError::NeedsSentencePiece { name: asked.into() };
-        return Err(Failure::input(error).hint("name it with --spm FILE"));
-    };
-    Err(Failure::input(anyhow::anyhow!(
-        "{}: this build does not read SentencePiece models",
-        path.display()
-    ))
-    .hint("use chrf++, or bleu with --tokenize char"))
+    match &args.spm {
+        Some(path) => Tokenizer::open_sentencepiece(path).map_err(Failure::input),
+        None => {
+            let error = EvaluateError::NeedsSentencePiece { name: asked.into() };
+            Err(Failure::input(error).hint("name it with --spm FILE"))
+        }
+    }
 }

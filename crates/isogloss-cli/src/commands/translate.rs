@@ -1,22 +1,17 @@
 //! `isogloss translate`: lines of text through a model and its adapters.
 
+use super::decoding::{MissingArg, PrecisionArg, backend, failure};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
-use anyhow::Context as _;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use isogloss::adapter::{self, AdapterSet};
-use isogloss::checkpoint;
 use isogloss::decode::{
-    DEFAULT_BATCH_TOKENS, DecodeError, DecodeOptions, Line, LongLines, MaxLength, MissingUpdates,
-    TextOptions, TextTranslator, Translation, Translator,
+    DEFAULT_BATCH_TOKENS, DecodeOptions, Line, Loaded, LongLines, MaxLength, TextOptions,
+    TextTranslator, Translation,
 };
 use isogloss::files;
 use isogloss::language::{Direction, Language};
-use isogloss::model::{Context, Model};
-use isogloss::params::ParamStore;
-use isogloss::tokenize::Tokenizer;
-use isogloss_kernels::{Cpu, Precision};
+use isogloss_kernels::Cpu;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -97,23 +92,11 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum PrecisionArg {
-    F32,
-    Bf16,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 enum LongLinesArg {
     /// Split at the ends of sentences, else between words
     Split,
     /// Stop with the numbers of the lines
     Refuse,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum MissingArg {
-    Error,
-    Base,
 }
 
 /// One line in JSON.
@@ -137,22 +120,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let options = args.decode_options();
     options.validate().map_err(failure)?;
     let lines = input::lines(&args.input)?;
-    let base = Base::open(args)?;
-    let backend = Cpu::new(args.threads)
-        .map_err(Failure::input)?
-        .with_precision(match args.precision {
-            PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::Bf16 => Precision::Bf16,
-        });
-    let cx = Context {
-        backend: &backend,
-        store: &base.store,
-        adapters: &base.set.adapters,
-        dropout: None,
-    };
-    let translator = Translator::new(&base.model, cx).with_batch_tokens(args.batch_tokens);
-    let translator =
-        TextTranslator::new(translator, &base.tokenizer, &base.set.languages).map_err(failure)?;
+    let loaded = Loaded::open(&args.model, args.adapters.as_deref()).map_err(Failure::input)?;
+    let backend = backend(args.threads, args.precision)?;
+    let translator = loaded
+        .translator(&backend, args.batch_tokens)
+        .map_err(failure)?;
     let direction = Direction::new(args.from.clone(), args.to.clone());
     let lines: Vec<(&str, &Direction)> = lines.iter().map(|l| (l.as_str(), &direction)).collect();
     let lines = translator
@@ -202,38 +174,6 @@ fn translate(
     }
 }
 
-/// The model with what belongs to it.
-struct Base {
-    model: Model<f32>,
-    tokenizer: Tokenizer,
-    store: ParamStore<f32>,
-    set: AdapterSet,
-}
-
-impl Base {
-    fn open(args: &Args) -> Outcome<Self> {
-        let tokenizer = Tokenizer::open(&args.model).map_err(Failure::input)?;
-        let checkpoint = checkpoint::open(&args.model).map_err(Failure::input)?;
-        let mut store = ParamStore::new();
-        let set = match &args.adapters {
-            Some(dir) => {
-                let hash = checkpoint.hash().to_string();
-                adapter::load(dir, &checkpoint.config, &hash, &mut store).map_err(Failure::input)?
-            }
-            None => AdapterSet::none(Vec::new()),
-        };
-        let model = Model::new(&checkpoint.config, checkpoint.tensors, None)
-            .with_context(|| format!("cannot use the model in {}", args.model.display()))
-            .map_err(Failure::input)?;
-        Ok(Base {
-            model,
-            tokenizer,
-            store,
-            set,
-        })
-    }
-}
-
 impl Args {
     fn decode_options(&self) -> DecodeOptions {
         DecodeOptions {
@@ -254,10 +194,7 @@ impl Args {
                 LongLinesArg::Split => LongLines::Split,
                 LongLinesArg::Refuse => LongLines::Refuse,
             },
-            missing: match self.missing {
-                MissingArg::Error => MissingUpdates::Error,
-                MissingArg::Base => MissingUpdates::Base,
-            },
+            missing: self.missing.into(),
         }
     }
 }
@@ -314,18 +251,5 @@ fn progress_bar(tokens: usize) -> ProgressBar {
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-fn failure(error: DecodeError) -> Failure {
-    let hint = match error {
-        DecodeError::NoUpdate { .. } => Some("`--missing base` translates with the base alone"),
-        DecodeError::LongLines { .. } => Some("`--long-lines split` splits them"),
-        _ => None,
-    };
-    let failure = Failure::input(error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
     }
 }

@@ -5,5 +5,7 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod evaluate;
 mod score;
+mod tiny;
 mod translate;

@@ -19,6 +19,8 @@ const EXPECTED_SENTENCES: &str = "\
 BLEU|nrefs:1|case:lc|eff:yes|tok:13a|smooth:exp|version:2.6.0 = 23.64 60.0/25.0/16.7/12.5 (BP = 1.000 ratio = 1.250 hyp_len = 5 ref_len = 4)\n\
 BLEU|nrefs:1|case:lc|eff:yes|tok:13a|smooth:exp|version:2.6.0 = 100.00 100.0/100.0/100.0/100.0 (BP = 1.000 ratio = 1.000 hyp_len = 5 ref_len = 5)\n\
 BLEU|nrefs:1|case:lc|eff:yes|tok:13a|smooth:exp|version:2.6.0 = 33.44 100.0/50.0/20.0/12.5 (BP = 1.000 ratio = 1.000 hyp_len = 7 ref_len = 7)\n";
+const EXPECTED_SPBLEU: &str =
+    "BLEU|nrefs:1|case:mixed|eff:no|tok:spm:df30d226|smooth:exp|version:2.6.0 = 63.43 ";
 const EXPECTED_CHRF: f64 = 69.50167593391923;
 
 /// A folder with a system's output and two references.
@@ -141,12 +143,12 @@ fn wrong_input_is_named() {
     write("latin", b"caf\n\xe9\n\n");
     let text = stderr(&mut score(folder.path(), &["--references", "latin"]), 2);
     assert!(
-        text.starts_with("error: latin: line 2: not UTF-8: byte 0xe9 at offset 4\nhint: "),
+        text.starts_with("error: latin:2: invalid UTF-8 at byte 4 of the (decompressed) file; "),
         "{text}"
     );
 
     let text = stderr(&mut score(folder.path(), &["--references", "absent"]), 2);
-    assert!(text.starts_with("error: cannot read absent: "), "{text}");
+    assert!(text.starts_with("error: cannot open absent: "), "{text}");
 
     write("empty", b"");
     let mut command = Command::cargo_bin("isogloss").unwrap();
@@ -180,10 +182,40 @@ fn what_cannot_be_scored_is_refused() {
 }
 
 #[test]
+fn spbleu_takes_the_pieces_of_a_model() {
+    let folder = folder();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../isogloss/tests/fixtures/tokenize/unigram_bytes.model");
+    std::fs::copy(model, folder.path().join("spm")).unwrap();
+    let spbleu = stdout(&mut score(
+        folder.path(),
+        &["--metric", "spbleu", "--spm", "spm"],
+    ));
+    assert!(spbleu.starts_with(EXPECTED_SPBLEU), "{spbleu}");
+    let bleu = stdout(&mut score(
+        folder.path(),
+        &["--tokenize", "spm", "--spm", "spm"],
+    ));
+    assert_eq!(bleu, spbleu);
+
+    let text = stderr(
+        &mut score(folder.path(), &["--metric", "spbleu", "--spm", "first"]),
+        2,
+    );
+    assert!(
+        text.contains("first: no usable SentencePiece model"),
+        "{text}"
+    );
+}
+
+#[test]
 fn help_has_examples() {
     for arguments in [&["--help"][..], &["score", "--help"]] {
         let text = stdout(Command::cargo_bin("isogloss").unwrap().args(arguments));
-        assert!(text.contains("Examples:\n  isogloss score "), "{text}");
+        assert!(
+            text.contains("\nExamples:\n") && text.contains("\n  isogloss score "),
+            "{text}"
+        );
     }
     Command::cargo_bin("isogloss").unwrap().assert().code(2);
 }

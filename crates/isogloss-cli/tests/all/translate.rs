@@ -1,45 +1,17 @@
 //! `isogloss translate`, whole, with a random model.
 
+use crate::tiny;
 use assert_cmd::Command;
-use isogloss::adapter::{self, AdapterConfig, AdapterSet};
-use isogloss::checkpoint;
-use isogloss::language::{Language, Resource};
-use isogloss::model::{ModelConfig, Storage, initial_tensors};
-use isogloss::params::ParamStore;
-use isogloss::tokenize::Tokenizer;
 use serde_json::Value;
 use std::path::Path;
 use tempfile::TempDir;
 
 const INPUT: &str = "The rain fell on the old harbour.\n\nWe counted seven herons by the river.\n";
 
-/// Ids below are marks and pieces, from there on tags.
-const WORDS: usize = 111;
-
-/// A folder with a model of 64 positions.
+/// A folder with a model, and nothing else.
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../isogloss/tests/fixtures");
-    let model = folder.path().join("model");
-    std::fs::create_dir(&model).unwrap();
-    let pieces = "sentencepiece.bpe.model";
-    std::fs::copy(fixtures.join("decoding").join(pieces), model.join(pieces)).unwrap();
-    let config = std::fs::read(fixtures.join("m2m100/model/config.json")).unwrap();
-    let config = ModelConfig {
-        vocab_size: Tokenizer::open(&model).unwrap().vocab_size(),
-        ..serde_json::from_slice(&config).unwrap()
-    };
-    let mut tensors = initial_tensors(&config, 1);
-    // A tied embedding says again what it has just read: unless tags are faint, nothing else.
-    for tensor in tensors.iter_mut().filter(|t| t.name == "shared.weight") {
-        let mut values = tensor.storage.to_f32();
-        let words = 4 * config.d_model..WORDS * config.d_model;
-        for (i, x) in values.iter_mut().enumerate() {
-            *x *= if words.contains(&i) { 1.0 } else { 0.1 };
-        }
-        tensor.storage = Storage::F32(values);
-    }
-    checkpoint::write(&model, &config, &tensors).unwrap();
+    tiny::model(&folder.path().join("model"));
     folder
 }
 
@@ -125,33 +97,15 @@ fn files_are_read_and_written() {
     assert!(stdout(translate(folder.path(), &[]).write_stdin("")).is_empty());
 }
 
-/// Adapters of English and German.
-fn write_adapters(folder: &Path) {
-    let base = checkpoint::open(&folder.join("model")).unwrap();
-    let languages = ["eng_Latn", "deu_Latn"].map(|code| code.parse::<Language>().unwrap());
-    let classes = languages.clone().map(|language| (language, Resource::Low));
-    let config = AdapterConfig::default();
-    let mut store = ParamStore::new();
-    let set = AdapterSet::new(
-        languages.into(),
-        config.preset,
-        config.sites(&base.config).unwrap(),
-        config.per_language(&classes).unwrap(),
-        1,
-        &mut store,
-    );
-    for (i, x) in store.values_mut().iter_mut().enumerate() {
-        *x = (i % 7) as f32 - 3.0;
-    }
-    let dir = folder.join("adapters");
-    adapter::save(&dir, &set.unwrap(), &store, &base.hash().to_string()).unwrap();
-}
-
 #[test]
 fn adapters_are_used_and_a_language_without_is_refused() {
     let folder = folder();
     let folder = folder.path();
-    write_adapters(folder);
+    tiny::adapters(
+        &folder.join("adapters"),
+        &folder.join("model"),
+        &["eng_Latn", "deu_Latn"],
+    );
     let adapted = ["--adapters", "adapters"];
     assert_ne!(
         stdout(&mut translate(folder, &adapted)),

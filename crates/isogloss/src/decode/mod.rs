@@ -8,6 +8,7 @@
 mod candidates;
 mod error;
 mod generate;
+mod loaded;
 mod options;
 mod search;
 mod split;
@@ -15,6 +16,7 @@ mod text;
 mod translator;
 
 pub use error::DecodeError;
+pub use loaded::{LoadError, Loaded};
 pub use options::{DecodeOptions, MaxLength};
 pub use text::{Line, LongLines, MissingUpdates, TextOptions, TextTranslator, Translation};
 pub use translator::{DEFAULT_BATCH_TOKENS, Hypothesis, Progress, Request, Translator};

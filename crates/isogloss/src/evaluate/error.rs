@@ -1,5 +1,7 @@
 //! Why a score could not be computed.
 
+use std::path::PathBuf;
+
 /// What stands in the way of a score.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -65,6 +67,14 @@ pub enum EvaluateError {
     NeedsSentencePiece {
         /// The metric or tokenizer asked for.
         name: String,
+    },
+    /// A SentencePiece model that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    SentencePiece {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Not a smoothing of BLEU.
     #[error("unknown smoothing `{name}`: expected exp, floor, add-k or none")]

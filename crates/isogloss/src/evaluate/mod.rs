@@ -15,24 +15,31 @@
 //! # Ok::<(), isogloss::evaluate::EvaluateError>(())
 //! ```
 //!
+//! [`Evaluation`] translates and scores many directions at once; a [`ScoresFile`] keeps what came out.
+//!
 //! Two things stay with the Python original: lower-casing follows the Unicode version of the interpreter there and of the
 //! Rust compiler here, which may differ for letters added lately; and a reference that is missing for some lines only
 //! (`nrefs:var`) is not supported.
 
 mod bleu;
 mod chrf;
+mod directions;
 mod error;
 mod ngram;
 mod score;
+mod scores_file;
 mod signature;
+mod spm;
 mod ter;
 mod text;
 mod tokenizer;
 
 pub use bleu::{Bleu, Smoothing};
 pub use chrf::Chrf;
+pub use directions::{Evaluation, EvaluationError, NamedMetric, Progress};
 pub use error::EvaluateError;
 pub use score::{Details, Score};
+pub use scores_file::{ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile};
 pub use signature::{SACREBLEU_VERSION, Signature};
 pub use ter::Ter;
 pub use tokenizer::{Pieces, Tokenizer, sentencepiece_name};

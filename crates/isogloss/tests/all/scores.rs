@@ -3,9 +3,12 @@
 use isogloss::evaluate::{Bleu, Chrf, EvaluateError, Metric, Smoothing, Ter, Tokenizer};
 use proptest::prelude::*;
 use serde_json::Value;
+use std::path::Path;
 
 const METRICS: &str = include_str!("../fixtures/scores/metrics.jsonl");
 const CASES: &str = include_str!("../fixtures/scores/cases.jsonl");
+/// Written by `scripts/fixtures/spbleu.py`.
+const SPBLEU: &str = include_str!("../fixtures/scores/spbleu.jsonl");
 
 fn rows(text: &str) -> Vec<Value> {
     text.split_terminator('\n')
@@ -191,6 +194,64 @@ fn pieces_are_tokens_and_their_name_is_in_the_signature() {
         "nrefs:1|case:mixed|eff:no|tok:flores200|smooth:exp|version:2.6.0"
     );
     assert_eq!(score.signature().get("tok"), Some("flores200"));
+}
+
+/// The pieces that a tokenizer cuts a line into, which a tokenizer shows to nobody but BLEU.
+fn pieces(tokenizer: &Tokenizer, line: &str) -> String {
+    match tokenizer {
+        Tokenizer::SentencePiece { pieces, .. } => pieces(line),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn pieces_of_a_model_file_are_those_of_sacrebleu() {
+    let rows = rows(SPBLEU);
+    let (lines, models) = rows.split_first().unwrap();
+    let hypotheses = strings(&lines["hypotheses"]);
+    let references = strings(&lines["references"]);
+    assert!(hypotheses.len() >= 50 && models.len() == 5);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenize");
+    for row in models {
+        let model = row["model"].as_str().unwrap();
+        let tokenizer = Tokenizer::open_sentencepiece(&folder.join(model)).unwrap();
+        assert_eq!(tokenizer.name(), row["name"].as_str().unwrap());
+        let metric = Metric::Bleu(Bleu {
+            tokenizer: tokenizer.clone(),
+            ..Bleu::default()
+        });
+        let scores = row["scores"].as_array().unwrap();
+        let expected = strings(&row["pieces"]).into_iter().zip(scores);
+        for ((hypothesis, reference), (cut, score)) in
+            hypotheses.iter().zip(&references).zip(expected)
+        {
+            assert_eq!(
+                pieces(&tokenizer, hypothesis),
+                cut,
+                "{model}: {hypothesis:?}"
+            );
+            let found = metric.sentence_score(hypothesis, &[reference]).unwrap();
+            let score = score.as_f64().unwrap();
+            assert!(
+                (found.value() - score).abs() < 1e-9,
+                "{model}: {hypothesis:?}"
+            );
+        }
+        let found = metric.corpus_score(&hypotheses, &[&references]).unwrap();
+        assert!((found.value() - row["score"].as_f64().unwrap()).abs() < 1e-9);
+    }
+
+    let error = Tokenizer::open_sentencepiece(&folder.join("expected.json")).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("expected.json: no usable SentencePiece model"),
+        "{message}"
+    );
+    let error = Tokenizer::open_sentencepiece(&folder.join("absent")).unwrap_err();
+    assert!(
+        error.to_string().contains("absent: cannot read it: "),
+        "{error}"
+    );
 }
 
 #[test]

@@ -270,6 +270,18 @@ impl SentencePiece {
         Segmentation { normalized, spans }
     }
 
+    /// The pieces of the text as the reference names them, `EncodeAsPieces`: of an unknown piece what stood there, of a byte
+    /// piece its name, such as `<0xE3>`.
+    #[must_use]
+    pub fn encode_as_pieces(&self, text: &str) -> Vec<String> {
+        let segmentation = self.segment(text);
+        let name = |(surface, id): (Cow<'_, str>, u32)| match &self.pieces[id as usize] {
+            piece if piece.kind == PieceKind::Byte => piece.text.clone(),
+            _ => surface.into_owned(),
+        };
+        segmentation.iter().map(name).collect()
+    }
+
     /// Puts pieces back together: `▁` becomes a space, the dummy space at the start goes, control pieces vanish, byte pieces
     /// become characters (U+FFFD where they form none), the unknown piece becomes ` ⁇ `. Ids outside the vocabulary are
     /// skipped.

@@ -1,0 +1,119 @@
+use std::path::{Path, PathBuf};
+
+use isogloss_kernels::Backend;
+
+use crate::adapter::{self, AdapterFileError, AdapterSet};
+use crate::checkpoint::{self, BaseHash, CheckpointError};
+use crate::decode::{DecodeError, TextTranslator, Translator};
+use crate::model::{Context, Model, ModelError};
+use crate::params::ParamStore;
+use crate::tokenize::{TokenizeError, Tokenizer};
+
+/// Why a model cannot be loaded for translation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The folder's tokenizer cannot be used.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizeError),
+    /// The weights cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Tokenizer and weights of the folder are not each other's.
+    #[error("the tokenizer and the weights in {} don't belong together: {reason}", dir.display())]
+    OtherTokenizer {
+        /// The model folder.
+        dir: PathBuf,
+        /// How they differ.
+        reason: TokenizeError,
+    },
+    /// The weights make no model.
+    #[error("cannot use the model in {}", dir.display())]
+    Model {
+        /// The model folder.
+        dir: PathBuf,
+        /// What is wrong with them.
+        source: ModelError,
+    },
+    /// The adapters cannot be read, or are another base's.
+    #[error(transparent)]
+    Adapters(#[from] AdapterFileError),
+}
+
+/// A model with all that belongs to it, ready to translate.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The base.
+    pub model: Model<f32>,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Values of the updates.
+    pub store: ParamStore<f32>,
+    /// The updates; none without adapters.
+    pub set: AdapterSet,
+    /// Hash of the base's tensors, by which adapters know it.
+    pub hash: BaseHash,
+}
+
+impl Loaded {
+    /// Loads the model in a folder, and the adapters in another that were trained on it. Reads every weight: to see that it is
+    /// finite, and for the hash.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, if the tokenizer's ids don't fit the weights, or if the adapters belong to another base.
+    pub fn open(model_dir: &Path, adapters: Option<&Path>) -> Result<Self, LoadError> {
+        let tokenizer = Tokenizer::open(model_dir)?;
+        let checkpoint = checkpoint::open(model_dir)?;
+        tokenizer
+            .check_rows(checkpoint.config.vocab_size)
+            .map_err(|reason| LoadError::OtherTokenizer {
+                dir: model_dir.to_owned(),
+                reason,
+            })?;
+        let hash = checkpoint.hash();
+        let mut store = ParamStore::new();
+        let set = match adapters {
+            Some(dir) => adapter::load(dir, &checkpoint.config, &hash.to_string(), &mut store)?,
+            None => AdapterSet::none(Vec::new()),
+        };
+        let model = Model::new(&checkpoint.config, checkpoint.tensors, None).map_err(|source| {
+            LoadError::Model {
+                dir: model_dir.to_owned(),
+                source,
+            }
+        })?;
+        Ok(Loaded {
+            model,
+            tokenizer,
+            store,
+            set,
+            hash,
+        })
+    }
+
+    /// What a pass through the model needs, without dropout.
+    #[must_use]
+    pub fn context<'a, B: Backend<Real = f32>>(&'a self, backend: &'a B) -> Context<'a, B> {
+        Context {
+            backend,
+            store: &self.store,
+            adapters: &self.set.adapters,
+            dropout: None,
+        }
+    }
+
+    /// Translates text with the model and its updates, in batches of about `batch_tokens` source tokens (see
+    /// [`Translator::with_batch_tokens`]).
+    ///
+    /// # Errors
+    /// None: that the tokenizer fits was seen when the model was loaded.
+    pub fn translator<'a, B: Backend<Real = f32>>(
+        &'a self,
+        backend: &'a B,
+        batch_tokens: usize,
+    ) -> Result<TextTranslator<'a, B>, DecodeError> {
+        let translator =
+            Translator::new(&self.model, self.context(backend)).with_batch_tokens(batch_tokens);
+        TextTranslator::new(translator, &self.tokenizer, &self.set.languages)
+    }
+}

@@ -1,0 +1,199 @@
+//! The scores of many directions, as they are kept.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{FileError, write_atomic};
+use crate::language::{Direction, Language};
+
+/// One metric of one direction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricScore {
+    /// The metric's name as asked for, such as `spbleu`.
+    pub metric: String,
+    /// Unrounded.
+    pub score: f64,
+    /// How it was computed.
+    pub signature: String,
+}
+
+/// All metrics of one direction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DirectionScores {
+    /// The direction.
+    pub direction: Direction,
+    /// Sentences that were scored.
+    pub sentences: usize,
+    /// In the order in which metrics were asked for.
+    pub scores: Vec<MetricScore>,
+}
+
+/// The mean of a metric over directions, each with the same weight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mean {
+    /// The metric's name.
+    pub metric: String,
+    /// Unrounded.
+    pub score: f64,
+    /// Over how many directions.
+    pub directions: usize,
+}
+
+/// Means over the directions from a class of languages to a class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassMean {
+    /// Class of the source.
+    pub source: String,
+    /// Class of the target.
+    pub target: String,
+    /// By metric.
+    pub mean: Vec<Mean>,
+}
+
+/// Classes of languages by name, such as `high` and `low`, in the order of reports.
+pub type Classes = Vec<(String, Vec<Language>)>;
+
+/// The means of every metric over directions; empty without directions.
+fn means<'a>(directions: impl Iterator<Item = &'a DirectionScores>) -> Vec<Mean> {
+    let mut means: Vec<Mean> = Vec::new();
+    for score in directions.flat_map(|d| &d.scores) {
+        match means.iter_mut().find(|mean| mean.metric == score.metric) {
+            Some(mean) => {
+                mean.score += score.score;
+                mean.directions += 1;
+            }
+            None => means.push(Mean {
+                metric: score.metric.clone(),
+                score: score.score,
+                directions: 1,
+            }),
+        }
+    }
+    for mean in &mut means {
+        mean.score /= mean.directions as f64;
+    }
+    means
+}
+
+/// Scores with what they were made with and from: the content of a `scores.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoresFile {
+    /// Hash of the base model; none if no model translated.
+    pub model_hash: Option<String>,
+    /// Folder of the adapters; none for the base alone.
+    pub adapters: Option<PathBuf>,
+    /// Whatever else decides on the scores: text, rows, beam, precision.
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// Every direction.
+    pub directions: Vec<DirectionScores>,
+    /// Over all directions.
+    pub mean: Vec<Mean>,
+    /// By class of source and target, where classes were given; pairs of classes without a direction are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassMean>,
+}
+
+impl ScoresFile {
+    /// Scores of directions, with their means, overall and by `classes` (empty: overall only). A direction with a language of no class
+    /// counts overall only.
+    #[must_use]
+    pub fn new(directions: Vec<DirectionScores>, classes: &Classes) -> Self {
+        let mut by_class = Vec::new();
+        for (source, sources) in classes {
+            for (target, targets) in classes {
+                let mean = means(directions.iter().filter(|d| {
+                    sources.contains(&d.direction.source) && targets.contains(&d.direction.target)
+                }));
+                if !mean.is_empty() {
+                    by_class.push(ClassMean {
+                        source: source.clone(),
+                        target: target.clone(),
+                        mean,
+                    });
+                }
+            }
+        }
+        ScoresFile {
+            model_hash: None,
+            adapters: None,
+            options: BTreeMap::new(),
+            mean: means(directions.iter()),
+            directions,
+            classes: by_class,
+        }
+    }
+
+    /// Writes the file, as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        write_atomic(path, |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            file.write_all(b"\n")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(direction: &str, chrf: f64) -> DirectionScores {
+        let score = |metric: &str, score| MetricScore {
+            metric: metric.into(),
+            score,
+            signature: "nrefs:1".into(),
+        };
+        DirectionScores {
+            direction: direction.parse().unwrap(),
+            sentences: 3,
+            scores: vec![score("chrf++", chrf), score("bleu", chrf / 2.0)],
+        }
+    }
+
+    #[test]
+    fn means_weigh_directions_alike() {
+        let directions = vec![
+            of("eng_Latn-deu_Latn", 60.0),
+            of("deu_Latn-eng_Latn", 50.0),
+            of("eng_Latn-oci_Latn", 10.0),
+            of("eng_Latn-fra_Latn", 40.0),
+        ];
+        let language = |code: &str| code.parse::<Language>().unwrap();
+        let classes = vec![
+            (
+                "high".to_owned(),
+                vec![language("eng_Latn"), language("deu_Latn")],
+            ),
+            ("low".to_owned(), vec![language("oci_Latn")]),
+        ];
+        let file = ScoresFile::new(directions, &classes);
+        let mean = |metric: &str, score, directions| Mean {
+            metric: metric.into(),
+            score,
+            directions,
+        };
+        assert_eq!(file.mean, [mean("chrf++", 40.0, 4), mean("bleu", 20.0, 4)]);
+        let pairs: Vec<_> = file
+            .classes
+            .iter()
+            .map(|c| (c.source.as_str(), c.target.as_str(), c.mean[0].clone()))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                ("high", "high", mean("chrf++", 55.0, 2)),
+                ("high", "low", mean("chrf++", 10.0, 1)),
+            ]
+        );
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scores.json");
+        file.write(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(serde_json::from_str::<ScoresFile>(&text).unwrap(), file);
+    }
+}
