@@ -5,5 +5,6 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod examples;
 mod score;
 mod translate;
