@@ -68,7 +68,10 @@ fn sizes(config: &TrainConfig) -> (usize, usize) {
         _ => config.adapter.per_language(&languages).unwrap(),
     };
     let set = AdapterSet::new(
-        languages.into_iter().map(|(language, _)| language).collect(),
+        languages
+            .into_iter()
+            .map(|(language, _)| language)
+            .collect(),
         config.adapter.preset,
         config.adapter.sites(&mini()).unwrap(),
         updates,
@@ -81,7 +84,11 @@ fn sizes(config: &TrainConfig) -> (usize, usize) {
 
 #[test]
 fn every_configuration_is_read() {
-    let found = [tomls(&root().join("examples")), tomls(&root().join("models"))].concat();
+    let found = [
+        tomls(&root().join("examples")),
+        tomls(&root().join("models")),
+    ]
+    .concat();
     assert!(found.len() > METHODS.len(), "{found:?}");
     for path in found {
         if path.file_name().is_some_and(|name| name == "pretrain.toml") {
@@ -108,8 +115,7 @@ fn methods_of_the_comparison_differ_in_what_is_trained_alone() {
         assert_eq!(same, reference, "{name}");
     }
     // The table of the README.
-    let [active, total, ours, paper] =
-        [1, 2, 3, 4].map(|i| sizes(&train_config(METHODS[i])));
+    let [active, total, ours, paper] = [1, 2, 3, 4].map(|i| sizes(&train_config(METHODS[i])));
     assert_eq!(mini().parameters(), 10_978_560);
     assert_eq!(ours, (1_990_656, 331_776));
     assert_eq!(total.0, ours.0);
@@ -144,7 +150,11 @@ fn directions_of_the_comparison_are_what_the_readme_says() {
 
     let base: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
     let known: BTreeSet<Language> = base.languages.values().flatten().cloned().collect();
-    let trained: BTreeSet<Language> = train_config("full").languages.into_values().flatten().collect();
+    let trained: BTreeSet<Language> = train_config("full")
+        .languages
+        .into_values()
+        .flatten()
+        .collect();
     assert!(trained.is_subset(&known));
     let list = |name: &str| -> BTreeSet<Direction> {
         let text = std::fs::read_to_string(flores12().join(name)).unwrap();
@@ -154,7 +164,10 @@ fn directions_of_the_comparison_are_what_the_readme_says() {
     assert_eq!(harm.len(), 20);
     for direction in &harm {
         for language in [&direction.source, &direction.target] {
-            assert!(known.contains(language) && !trained.contains(language), "{direction}");
+            assert!(
+                known.contains(language) && !trained.contains(language),
+                "{direction}"
+            );
         }
     }
     for direction in list("domain-directions.txt") {
@@ -165,7 +178,10 @@ fn directions_of_the_comparison_are_what_the_readme_says() {
 /// English sentences of the handbook: what the stand-in's vocabulary is trained on, and its text in every language.
 fn sentences() -> Vec<String> {
     let text = std::fs::read_to_string(root().join("examples/factory/eng_Latn.tsv")).unwrap();
-    let cells = text.lines().skip(1).filter_map(|line| line.split('\t').nth(3));
+    let cells = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split('\t').nth(3));
     cells.map(str::to_owned).collect()
 }
 
@@ -174,7 +190,11 @@ fn paper_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
     std::fs::copy(flores12().join("paper.toml"), at("paper.toml")).unwrap();
-    let languages: Vec<Language> = train_config("paper").languages.into_values().flatten().collect();
+    let languages: Vec<Language> = train_config("paper")
+        .languages
+        .into_values()
+        .flatten()
+        .collect();
     let lines = sentences();
 
     let options = VocabularyOptions {
@@ -210,7 +230,14 @@ fn the_papers_setting_is_planned_on_a_stand_in() {
     let mut command = Command::cargo_bin("isogloss").unwrap();
     command
         .current_dir(folder.path())
-        .args(["train", "paper.toml", "--dry-run", "--json", "--threads", "1"])
+        .args([
+            "train",
+            "paper.toml",
+            "--dry-run",
+            "--json",
+            "--threads",
+            "1",
+        ])
         .args(["--precision", "f32"]);
     let output = command.assert().success().get_output().stdout.clone();
     let plan: Value = serde_json::from_slice(&output).unwrap();
@@ -248,7 +275,11 @@ printf '{\\n  \"finished\": true,\\n  \"validation_score\": %s,\\n  \"trainable\
     let script = |step: &str| {
         let mut command = Command::new("sh");
         let isogloss = format!("sh {}", at("program").display());
-        std::fs::write(at("isogloss"), format!("#!/bin/sh\nexec {isogloss} \"$@\"\n")).unwrap();
+        std::fs::write(
+            at("isogloss"),
+            format!("#!/bin/sh\nexec {isogloss} \"$@\"\n"),
+        )
+        .unwrap();
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(at("isogloss"), PermissionsExt::from_mode(0o755)).unwrap();
         command
@@ -266,7 +297,11 @@ printf '{\\n  \"finished\": true,\\n  \"validation_score\": %s,\\n  \"trainable\
     for line in calls.lines() {
         let config: TrainConfig = config::read(&at(line)).unwrap();
         let rate = config.training.learning_rate;
-        let method = line.strip_prefix("grid.").unwrap().strip_suffix(".toml").unwrap();
+        let method = line
+            .strip_prefix("grid.")
+            .unwrap()
+            .strip_suffix(".toml")
+            .unwrap();
         assert_eq!(config.run, Path::new("out").join(method));
         assert!(method.ends_with(&format!("-{rate}")), "{method} {rate}");
     }
@@ -274,7 +309,55 @@ printf '{\\n  \"finished\": true,\\n  \"validation_score\": %s,\\n  \"trainable\
     let chosen = std::fs::read_to_string(at("out/chosen.txt")).unwrap();
     assert_eq!(chosen.lines().count(), METHODS.len());
     for line in chosen.lines() {
-        let expected = if line.starts_with("full") { "0.0003" } else { "0.001" };
+        let expected = if line.starts_with("full") {
+            "0.0003"
+        } else {
+            "0.001"
+        };
         assert!(line.ends_with(&format!(" {expected}")), "{line}");
+    }
+}
+
+/// Every key of a value, at whatever depth.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                found.insert(key.clone());
+                keys(value, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_reference_of_configurations_names_every_key_and_its_example_is_read() {
+    let text = std::fs::read_to_string(root().join("docs/reference/config.md")).unwrap();
+    let example = text.split("```toml\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("example.toml");
+    std::fs::write(&path, example).unwrap();
+    config::read::<TrainConfig>(&path).unwrap();
+
+    let mut found = BTreeSet::new();
+    let base: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
+    keys(&serde_json::to_value(base).unwrap(), &mut found);
+    keys(
+        &serde_json::to_value(train_config("lslo-paper")).unwrap(),
+        &mut found,
+    );
+    keys(
+        &serde_json::to_value(isogloss::adapter::Slice { start: 0, dim: 1 }).unwrap(),
+        &mut found,
+    );
+    assert!(found.len() > 50, "{found:?}");
+    for key in found {
+        assert!(
+            text.contains(&format!("`{key}`")) || text.contains(&format!("{key} =")),
+            "`{key}` is missing"
+        );
     }
 }
