@@ -142,17 +142,19 @@ table() {
         done
     done | awk -F '\t' -v systems="base $methods" '
         { sum[$1, $2] += $3; count[$1, $2]++ }
-        !seen[$1]++ { order[++n] = $1 }
         END {
             m = split(systems, name, " ")
             line = "| chrF++ |"; rule = "|---|"
             for (i = 1; i <= m; i++) { line = line " " name[i] " |"; rule = rule "---|" }
             print line; print rule
+            k = split("high medium low", class, " ")
+            for (i = 1; i <= k; i++) for (j = 1; j <= k; j++) row[++n] = class[i] " to " class[j]
+            row[++n] = "harm"; row[++n] = "domain"
             for (r = 1; r <= n; r++) {
-                line = "| " order[r] " |"
+                line = "| " row[r] " |"
                 for (i = 1; i <= m; i++) {
-                    cell = count[order[r], name[i]]
-                    line = line " " (cell ? sprintf("%.1f", sum[order[r], name[i]] / cell) : "not run yet") " |"
+                    cell = count[row[r], name[i]]
+                    line = line " " (cell ? sprintf("%.1f", sum[row[r], name[i]] / cell) : "not run yet") " |"
                 }
                 print line
             }
