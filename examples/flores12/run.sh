@@ -10,12 +10,12 @@ isogloss=${ISOGLOSS:-isogloss}
 out=${OUT:-../../runs/flores12}
 base=../../models/mini
 methods="full lora-total lora-active lslo-paper lslo-isogloss"
+systems="copy base $methods"
 rates="0.0003 0.001 0.003"
 high="eng_Latn deu_Latn fra_Latn ita_Latn"
 medium="nld_Latn ces_Latn hun_Latn tur_Latn"
 low="fur_Latn lij_Latn lmo_Latn ltg_Latn"
-flores=data/flores200/devtest
-help_text=data/lohelp/multiparallel.tsv.gz
+domain="eng_Latn deu_Latn fra_Latn ita_Latn nld_Latn ces_Latn hun_Latn tur_Latn"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -65,37 +65,40 @@ choose() {
     mv "$out/chosen.tmp" "$out/chosen.txt"
 }
 
-# Text of one language of one test set: FLORES devtest, or the second domain's held-out rows.
-text() { # set language other
-    case $1 in
-    domain)
-        gzip -dc "$help_text" | awk -F '\t' -v want="$2" -v other="$3" '
-            NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
-            NR > 27001 && $at[want] != "" && $at[other] != "" { print $at[want] }'
-        ;;
-    *) gzip -dc "$flores/$2.txt.gz" ;;
-    esac
+# The second domain's held-out rows that every language has, a file a language.
+domain_text() {
+    if [ -d "$out/domain" ]; then return; fi
+    mkdir -p "$out/domain.tmp"
+    gzip -dc data/lohelp/multiparallel.tsv.gz | awk -F '\t' -v wanted="$domain" -v folder="$out/domain.tmp" '
+        NR == 1 {
+            for (i = 1; i <= NF; i++) at[$i] = i
+            n = split(wanted, language, " ")
+        }
+        NR > 27001 {
+            for (i = 1; i <= n; i++) if ($at[language[i]] == "") next
+            for (i = 1; i <= n; i++) print $at[language[i]] > (folder "/" language[i] ".txt")
+        }'
+    mv "$out/domain.tmp" "$out/domain"
 }
 
-# Translates and scores a direction, unless it is done.
-direction() { # system set source target
-    folder=$out/scores/$1/$2
-    name=$3-$4
-    if [ -f "$folder/$name.json" ]; then return; fi
-    mkdir -p "$folder"
-    text "$2" "$3" "$4" > "$folder/$name.source"
-    text "$2" "$4" "$3" > "$folder/$name.reference"
-    rate=$(awk -v method="$1" '$1 == method { print $2 }' "$out/chosen.txt")
-    case $1 in
-    base) set -- --model "$base" ;;
-    full) set -- --model "$out/full-$rate/model" ;;
-    *) set -- --model "$base" --adapters "$out/$1-$rate/adapters" --missing base ;;
+commas() { echo "$@" | tr ' ' ','; }
+
+# Translates and scores a test set, unless it is done: system, set, then what evaluate wants to know about the text.
+evaluate() {
+    system=$1
+    file=$out/scores/$1/$2.json
+    shift 2
+    if [ -f "$file" ]; then return; fi
+    rate=$(awk -v method="$system" '$1 == method { print $2 }' "$out/chosen.txt")
+    case $system in
+    copy) set -- "$@" --system copy ;;
+    base) set -- "$@" --model "$base" ;;
+    full) set -- "$@" --model "$out/full-$rate/model" ;;
+    *) set -- "$@" --model "$base" --adapters "$out/$system-$rate/adapters" --missing base ;;
     esac
-    "$isogloss" translate "$@" --from "${name%-*}" --to "${name#*-}" --beam 5 \
-        --input "$folder/$name.source" --output "$folder/$name.hypothesis"
-    "$isogloss" score --hypotheses "$folder/$name.hypothesis" --references "$folder/$name.reference" \
-        --metric chrf++,bleu --json > "$folder/$name.tmp"
-    mv "$folder/$name.tmp" "$folder/$name.json"
+    mkdir -p "$out/scores/$system"
+    say "scoring $file"
+    "$isogloss" evaluate "$@" --metric chrf++,bleu --beam 5 --out "$file" > "${file%.json}.txt"
 }
 
 score() {
@@ -103,45 +106,38 @@ score() {
         say "choose first: devtest is for the chosen learning rates alone"
         exit 1
     fi
-    for system in base $methods; do
-        say "scoring $system"
-        for source in $high $medium $low; do
-            for target in $high $medium $low; do
-                if [ "$source" != "$target" ]; then direction "$system" flores "$source" "$target"; fi
-            done
-        done
-        for set in harm domain; do
-            while IFS=- read -r source target; do
-                direction "$system" "$set" "$source" "$target"
-            done < "$set-directions.txt"
-        done
+    domain_text
+    for system in $systems; do
+        evaluate "$system" flores --data data/flores200/devtest --languages "$(commas $high $medium $low)" \
+            --class "high=$(commas $high)" --class "medium=$(commas $medium)" --class "low=$(commas $low)"
+        evaluate "$system" harm --data data/flores200/devtest --directions "$(commas $(cat harm-directions.txt))"
+        evaluate "$system" domain --data "$out/domain" --directions "$(commas $(cat domain-directions.txt))"
     done
 }
 
-# chrF++ of a direction.
-chrf() { # json
-    sed -n '/"metric": "chrf++"/,/}/s/^ *"score": *\([0-9.e-]*\),*$/\1/p' "$1"
-}
-
-class() {
-    case " $high " in *" $1 "*) echo high; return ;; esac
-    case " $medium " in *" $1 "*) echo medium; return ;; esac
-    echo low
+# Mean chrF++ of a file of scores: a line for each pair of classes, or one for all directions.
+means() { # system set file
+    awk -v name="$1" -v set="$2" -F '[:,] *' '
+        /^  "mean"/ { part = "mean" }
+        /^  "classes"/ { part = "classes" }
+        { gsub(/["\r]/, ""); sub(/^ */, "") }
+        $1 == "source" { source = $2 }
+        $1 == "target" { target = $2 }
+        $1 == "metric" { metric = $2 }
+        $1 == "score" && metric == "chrf++" {
+            if (set == "flores" && part == "classes") printf "%s\t%s to %s\t%s\n", name, source, target, $2
+            if (set != "flores" && part == "mean") printf "%s\t%s\t%s\n", name, set, $2
+        }' "$3"
 }
 
 table() {
-    for system in base $methods; do
+    for system in $systems; do
         for set in flores harm domain; do
-            for json in "$out/scores/$system/$set"/*.json; do
-                if [ ! -f "$json" ]; then continue; fi
-                name=$(basename "$json" .json)
-                row=$set
-                if [ $set = flores ]; then row="$(class "${name%-*}") to $(class "${name#*-}")"; fi
-                printf '%s\t%s\t%s\n' "$row" "$system" "$(chrf "$json")"
-            done
+            file=$out/scores/$system/$set.json
+            if [ -f "$file" ]; then means "$set" "$file" | sed "s/^/$system	/"; fi
         done
-    done | awk -F '\t' -v systems="base $methods" '
-        { sum[$1, $2] += $3; count[$1, $2]++ }
+    done | awk -F '\t' -v systems="$systems" '
+        { mean[$2, $1] = sprintf("%.1f", $3) }
         END {
             m = split(systems, name, " ")
             line = "| chrF++ |"; rule = "|---|"
@@ -153,8 +149,7 @@ table() {
             for (r = 1; r <= n; r++) {
                 line = "| " row[r] " |"
                 for (i = 1; i <= m; i++) {
-                    cell = count[row[r], name[i]]
-                    line = line " " (cell ? sprintf("%.1f", sum[row[r], name[i]] / cell) : "not run yet") " |"
+                    line = line " " ((row[r], name[i]) in mean ? mean[row[r], name[i]] : "not run yet") " |"
                 }
                 print line
             }
