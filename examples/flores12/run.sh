@@ -134,7 +134,7 @@ table() {
     for system in $systems; do
         for set in flores harm domain; do
             file=$out/scores/$system/$set.json
-            if [ -f "$file" ]; then means "$set" "$file" | sed "s/^/$system	/"; fi
+            if [ -f "$file" ]; then means "$system" "$set" "$file"; fi
         done
     done | awk -F '\t' -v systems="$systems" '
         { mean[$2, $1] = sprintf("%.1f", $3) }
