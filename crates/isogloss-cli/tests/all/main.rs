@@ -6,5 +6,7 @@
 )]
 
 mod examples;
+#[cfg(unix)]
+mod flores12_script;
 mod score;
 mod translate;
