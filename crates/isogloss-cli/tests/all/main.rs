@@ -6,6 +6,9 @@
 )]
 
 mod evaluate;
+mod examples;
+#[cfg(unix)]
+mod flores12_script;
 mod score;
 mod tiny;
 mod translate;

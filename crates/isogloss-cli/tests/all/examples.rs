@@ -1,0 +1,301 @@
+//! The configurations that come with the project are those that the program reads.
+
+use assert_cmd::Command;
+use flate2::{Compression, write::GzEncoder};
+use isogloss::checkpoint;
+use isogloss::config::{self, Directions, Method, PretrainConfig, TrainConfig};
+use isogloss::language::{Direction, Language, Resource};
+use isogloss::model::{ModelConfig, initial_tensors};
+use isogloss::tokenize::{VocabularyOptions, train_vocabulary, write_folder};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Configurations of the comparison in `examples/flores12`.
+pub(crate) const METHODS: [&str; 5] = [
+    "full",
+    "lora-active",
+    "lora-total",
+    "lslo-isogloss",
+    "lslo-paper",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+pub(crate) fn flores12() -> PathBuf {
+    root().join("examples/flores12")
+}
+
+/// Files of a folder and the folders in it that end in `.toml`; links, such as one to texts, are not followed.
+fn tomls(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let path = entry.path();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(tomls(&path));
+        } else if path.extension().is_some_and(|e| e == "toml") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn train_config(name: &str) -> TrainConfig {
+    config::read(&flores12().join(format!("{name}.toml"))).unwrap()
+}
+
+/// Mini's shape with its vocabulary of 12,000 pieces, 24 tags and two marks.
+fn mini() -> ModelConfig {
+    let config: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
+    let languages: usize = config.languages.values().map(Vec::len).sum();
+    let rows = config.vocabulary.size + languages + 2;
+    config.shape.model(rows, 0.0, 0.0)
+}
+
+/// What updates of a method take on mini: in all, and at most in one direction.
+fn sizes(config: &TrainConfig) -> (usize, usize) {
+    use isogloss::adapter::AdapterSet;
+    let by_class = config.languages.iter();
+    let languages: Vec<(Language, Resource)> = by_class
+        .flat_map(|(&class, all)| all.iter().map(move |l| (l.clone(), class)))
+        .collect();
+    let updates = match config.method {
+        Method::Lora => config.adapter.shared(languages.len()).unwrap(),
+        _ => config.adapter.per_language(&languages).unwrap(),
+    };
+    let set = AdapterSet::new(
+        languages
+            .into_iter()
+            .map(|(language, _)| language)
+            .collect(),
+        config.adapter.preset,
+        config.adapter.sites(&mini()).unwrap(),
+        updates,
+        config.seed,
+        &mut isogloss::params::ParamStore::new(),
+    );
+    let counts = set.unwrap().counts();
+    (counts.trainable, counts.active)
+}
+
+#[test]
+fn every_configuration_is_read() {
+    let found = [
+        tomls(&root().join("examples")),
+        tomls(&root().join("models")),
+    ]
+    .concat();
+    assert!(found.len() > METHODS.len(), "{found:?}");
+    for path in found {
+        if path.file_name().is_some_and(|name| name == "pretrain.toml") {
+            let config: PretrainConfig = config::read(&path).unwrap();
+            config.training.validate().unwrap();
+        } else {
+            let config: TrainConfig = config::read(&path).unwrap();
+            config.training.validate().unwrap();
+        }
+    }
+}
+
+#[test]
+fn methods_of_the_comparison_differ_in_what_is_trained_alone() {
+    let reference = train_config(METHODS[0]);
+    for name in METHODS {
+        let config = train_config(name);
+        let same = TrainConfig {
+            run: reference.run.clone(),
+            method: reference.method,
+            adapter: reference.adapter.clone(),
+            ..config
+        };
+        assert_eq!(same, reference, "{name}");
+    }
+    // The table of the README.
+    let [active, total, ours, paper] = [1, 2, 3, 4].map(|i| sizes(&train_config(METHODS[i])));
+    assert_eq!(mini().parameters(), 10_978_560);
+    assert_eq!(ours, (1_990_656, 331_776));
+    assert_eq!(total.0, ours.0);
+    assert_eq!(active.1, ours.1);
+    assert_eq!(paper, (1_327_104, 221_184));
+}
+
+#[test]
+fn directions_of_the_comparison_are_what_the_readme_says() {
+    for name in METHODS.into_iter().chain(["paper"]) {
+        let config = train_config(name);
+        let Directions::Only(directions) = &config.validation.directions else {
+            panic!("{name}: {:?}", config.validation.directions)
+        };
+        let class = |language: &Language| {
+            let mut classes = config.languages.iter();
+            *classes.find(|(_, all)| all.contains(language)).unwrap().0
+        };
+        let mut pairs: Vec<_> = directions
+            .iter()
+            .map(|d| (class(&d.source), class(&d.target)))
+            .collect();
+        pairs.sort();
+        assert_eq!(pairs.len(), 18);
+        assert!(pairs.chunks(2).all(|two| two[0] == two[1]), "{pairs:?}");
+        pairs.dedup();
+        assert_eq!(pairs.len(), 9);
+        let sources: BTreeSet<_> = directions.iter().map(|d| &d.source).collect();
+        let targets: BTreeSet<_> = directions.iter().map(|d| &d.target).collect();
+        assert_eq!((sources.len(), targets.len()), (12, 12), "{name}");
+    }
+
+    let base: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
+    let known: BTreeSet<Language> = base.languages.values().flatten().cloned().collect();
+    let trained: BTreeSet<Language> = train_config("full")
+        .languages
+        .into_values()
+        .flatten()
+        .collect();
+    assert!(trained.is_subset(&known));
+    let list = |name: &str| -> BTreeSet<Direction> {
+        let text = std::fs::read_to_string(flores12().join(name)).unwrap();
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    };
+    let harm = list("harm-directions.txt");
+    assert_eq!(harm.len(), 20);
+    for direction in &harm {
+        for language in [&direction.source, &direction.target] {
+            assert!(
+                known.contains(language) && !trained.contains(language),
+                "{direction}"
+            );
+        }
+    }
+    for direction in list("domain-directions.txt") {
+        assert!(trained.contains(&direction.source) && trained.contains(&direction.target));
+    }
+}
+
+/// English sentences of the handbook: what the stand-in's vocabulary is trained on, and its text in every language.
+fn sentences() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("examples/factory/eng_Latn.tsv")).unwrap();
+    let cells = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split('\t').nth(3));
+    cells.map(str::to_owned).collect()
+}
+
+/// `paper.toml` in a folder with a tiny base that knows its languages, and texts of the shape of FLORES-200.
+fn paper_folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::copy(flores12().join("paper.toml"), at("paper.toml")).unwrap();
+    let languages: Vec<Language> = train_config("paper")
+        .languages
+        .into_values()
+        .flatten()
+        .collect();
+    let lines = sentences();
+
+    let options = VocabularyOptions {
+        vocab_size: 300,
+        ..VocabularyOptions::default()
+    };
+    let english = lines.iter().map(|line| (languages[0].clone(), line));
+    let vocabulary = train_vocabulary(english, &options).unwrap();
+    let tokenizer = write_folder(&at("model"), &vocabulary, &languages).unwrap();
+    let fixture = root().join("crates/isogloss/tests/fixtures/m2m100/model/config.json");
+    let config = ModelConfig {
+        vocab_size: tokenizer.vocab_size(),
+        ..serde_json::from_slice(&std::fs::read(fixture).unwrap()).unwrap()
+    };
+    checkpoint::write(&at("model"), &config, &initial_tensors(&config, 1)).unwrap();
+
+    let dev = at("data/flores200/dev");
+    std::fs::create_dir_all(&dev).unwrap();
+    for language in &languages {
+        let file = std::fs::File::create(dev.join(format!("{language}.txt.gz"))).unwrap();
+        let mut file = GzEncoder::new(file, Compression::fast());
+        for line in lines.iter().cycle().take(997) {
+            writeln!(file, "{line}").unwrap();
+        }
+        file.finish().unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_papers_setting_is_planned_on_a_stand_in() {
+    let folder = paper_folder();
+    let mut command = Command::cargo_bin("isogloss").unwrap();
+    command
+        .current_dir(folder.path())
+        .args([
+            "train",
+            "paper.toml",
+            "--dry-run",
+            "--json",
+            "--threads",
+            "1",
+        ])
+        .args(["--precision", "f32"]);
+    let output = command.assert().success().get_output().stdout.clone();
+    let plan: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(plan["pairs_per_epoch"], 897 * 132);
+    let by_update = plan["by_update"].as_array().unwrap();
+    assert_eq!(by_update.len(), 12);
+    let count = |language: &str| {
+        let mut updates = by_update.iter();
+        let update = updates.find(|update| update[0] == language).unwrap();
+        update[1].as_u64().unwrap()
+    };
+    assert_eq!(count("wol_Latn"), 4 * count("eng_Latn"));
+    assert_eq!(plan["trainable"], 48 / 2 * count("kor_Hang"));
+    assert!(!folder.path().join("../../runs/flores12/paper").exists());
+}
+
+/// Every key of a value, at whatever depth.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                found.insert(key.clone());
+                keys(value, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_reference_of_configurations_names_every_key_and_its_example_is_read() {
+    let text = std::fs::read_to_string(root().join("docs/reference/config.md")).unwrap();
+    let example = text.split("```toml\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("example.toml");
+    std::fs::write(&path, example).unwrap();
+    config::read::<TrainConfig>(&path).unwrap();
+
+    let mut found = BTreeSet::new();
+    let base: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
+    keys(&serde_json::to_value(base).unwrap(), &mut found);
+    keys(
+        &serde_json::to_value(train_config("lslo-paper")).unwrap(),
+        &mut found,
+    );
+    keys(
+        &serde_json::to_value(isogloss::adapter::Slice { start: 0, dim: 1 }).unwrap(),
+        &mut found,
+    );
+    assert!(found.len() > 50, "{found:?}");
+    for key in found {
+        let forms = [format!("`{key}`"), format!("[{key}]"), format!("{key} =")];
+        assert!(
+            forms.iter().any(|form| text.contains(form)),
+            "`{key}` is missing"
+        );
+    }
+}
