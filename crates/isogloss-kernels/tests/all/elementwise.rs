@@ -1,4 +1,4 @@
-use isogloss_kernels::{AdamStep, Backend, Dropout, Mat, Reference};
+use isogloss_kernels::{AdamStep, Backend, Cpu, Dropout, Mat, Reference};
 use proptest::prelude::*;
 
 use crate::{assert_close, backends, cases, rounded, to_bf16, values, widen};
@@ -124,5 +124,50 @@ proptest! {
             cpu.log_softmax(width, &mut got);
             assert_close(&cpu, "log-probabilities", &got, &expected, 1e-5);
         }
+    }
+}
+
+/// Within four and a half standard deviations, over rows, over columns and over neighbours.
+#[test]
+fn dropout_keeps_the_share_that_it_says() {
+    let (n, width) = (400, 250);
+    let row_keys: Vec<u64> = (0..n as u64).collect();
+    for rate in [0.1f32, 0.5, 0.9] {
+        let mut y = vec![1.0f32; n * width];
+        let dropout = Dropout { rate, key: 5 };
+        Cpu::new(1)
+            .unwrap()
+            .dropout(dropout, &row_keys, width, &mut y);
+        let p = f64::from(rate);
+        let share = |what: &str, dropped: &mut dyn Iterator<Item = bool>, p: f64| {
+            let (mut count, mut of) = (0.0, 0.0);
+            for dropped in dropped {
+                count += f64::from(u8::from(dropped));
+                of += 1.0;
+            }
+            let limit = 4.5 * (p * (1.0 - p) / of).sqrt();
+            assert!(
+                (count / of - p).abs() < limit,
+                "{what} at {rate}: {}",
+                count / of
+            );
+        };
+        share("all", &mut y.iter().map(|&y| y == 0.0), p);
+        for i in 0..20 {
+            let row = &y[i * width..(i + 1) * width];
+            share("row", &mut row.iter().map(|&y| y == 0.0), p);
+            let column = y[i..].iter().step_by(width);
+            share("column", &mut column.map(|&y| y == 0.0), p);
+        }
+        let neighbours = y.chunks(2).map(|c| c[0] == 0.0 && c[1] == 0.0);
+        share("neighbours", &mut { neighbours }, p * p);
+        let above = y.iter().zip(&y[width..]);
+        share(
+            "rows",
+            &mut above.map(|(a, b)| *a == 0.0 && *b == 0.0),
+            p * p,
+        );
+        let kept = 1.0 / (1.0 - rate);
+        assert!(y.iter().all(|&y| y == 0.0 || y == kept));
     }
 }

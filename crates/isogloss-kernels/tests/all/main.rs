@@ -5,6 +5,7 @@
 mod attention;
 mod bits;
 mod elementwise;
+mod gradients;
 mod head_loss;
 mod matmul;
 

@@ -192,6 +192,37 @@ impl Default for ShapeConfig {
 }
 
 impl ShapeConfig {
+    /// Checks ranges that types don't.
+    ///
+    /// # Errors
+    /// Names the key, what it may be and what it is.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("shape.d_model", self.d_model),
+            ("shape.encoder_layers", self.encoder_layers),
+            ("shape.decoder_layers", self.decoder_layers),
+            ("shape.attention_heads", self.attention_heads),
+            ("shape.ffn_dim", self.ffn_dim),
+            (
+                "shape.max_position_embeddings",
+                self.max_position_embeddings,
+            ),
+        ];
+        for (key, count) in counts {
+            if count == 0 {
+                return value(key, "is 0; it must be at least 1".to_owned());
+            }
+        }
+        if !self.d_model.is_multiple_of(2 * self.attention_heads) {
+            let (d, heads) = (self.d_model, self.attention_heads);
+            return value(
+                "shape.d_model",
+                format!("is {d}; it must be a multiple of twice the {heads} attention heads"),
+            );
+        }
+        Ok(())
+    }
+
     /// The model's configuration, for a vocabulary of `vocab_size` rows.
     #[must_use]
     pub fn model(&self, vocab_size: usize, dropout: f32, attention_dropout: f32) -> ModelConfig {

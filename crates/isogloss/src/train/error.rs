@@ -87,7 +87,7 @@ pub enum TrainError {
     },
     /// Every sentence is longer than the limit.
     #[error(
-        "no training pair has at most {max_tokens} tokens on both sides; raise `training.max_tokens`"
+        "no training pair has at most {max_tokens} tokens on both sides; raise `training.max_tokens`, as far as the model has positions"
     )]
     AllTooLong {
         /// The limit.
@@ -102,6 +102,22 @@ pub enum TrainError {
         update: u64,
         /// Updates in a row.
         updates: u64,
+    },
+    /// The validation loss is no number any more.
+    #[error(
+        "the validation loss is not finite (update {update}); lower `training.learning_rate` and choose another `run`"
+    )]
+    NotFinite {
+        /// The last update.
+        update: u64,
+    },
+    /// Nothing to validate on.
+    #[error(
+        "there is no validation sentence of at most {max_tokens} tokens; check `validation.data` and raise `validation.sentences` or `training.max_tokens`"
+    )]
+    NoValidation {
+        /// The limit.
+        max_tokens: usize,
     },
     /// What was saved doesn't score as what was trained.
     #[error("{} scores {reloaded} after loading, but {trained} in training; the saved files are not what was trained", path.display())]

@@ -47,6 +47,7 @@ pub fn pretrain(
     observer: &mut dyn Observer,
 ) -> Result<Pretraining, TrainError> {
     config.training.validate()?;
+    config.shape.validate()?;
     let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
     let folder = run.path().join("model");
     let prepared = prepare(config, config_dir, &folder, cleaned)?;
@@ -56,11 +57,14 @@ pub fn pretrain(
     let model = Model::<f32>::new(&prepared.model, tensors, Some(&mut store))?;
     let ids = LanguageIds::new(&prepared.languages);
     let training = &config.training;
+    let max_tokens = training
+        .max_tokens
+        .min(prepared.model.max_position_embeddings);
     let examples = Examples::new(
         &prepared.corpus,
         &prepared.tokenizer,
         &ids,
-        training.max_tokens,
+        max_tokens,
         training.concatenate,
     )?;
     let validator = HeldOut::new(
@@ -69,7 +73,7 @@ pub fn pretrain(
         &ids,
         config.validation.sentences,
         config.validation.translate,
-        training.max_tokens,
+        max_tokens,
         training.batch_tokens,
     )?;
     let trainer = Trainer {
@@ -194,6 +198,7 @@ impl PretrainConfig {
     /// [`TrainError`]: text or configuration.
     pub fn estimate(&self, base: &Path) -> Result<Estimate, TrainError> {
         self.training.validate()?;
+        self.shape.validate()?;
         let classes = config::languages(&self.languages)?;
         let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
         let wanted = self.directions.filter(&languages);

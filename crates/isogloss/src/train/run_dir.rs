@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::files;
-use crate::train::{Event, TrainError};
+use crate::train::{Event, TrainError, TrainState};
 
 /// The folder of a run: `config.toml`, `events.jsonl`, `checkpoints/`, and what training leaves. Locked while it is open.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl RunDir {
         }
         let config_path = path.join(CONFIG);
         let table = toml::Table::try_from(config).map_err(|e| read_error(&config_path, &e))?;
-        if config_path.exists() {
+        // A run that failed before it made anything, for instance over a path with a typo, doesn't bind the next try.
+        if config_path.exists() && started(path) {
             let text =
                 std::fs::read_to_string(&config_path).map_err(|e| read_error(&config_path, &e))?;
             let before: toml::Table = text.parse().map_err(|e| read_error(&config_path, &e))?;
@@ -96,11 +97,11 @@ impl RunDir {
         }
     }
 
-    /// Drops events after `update`: a resumed run does those updates again.
+    /// Drops events after `state`, which a process that was killed may have left: they will happen again.
     ///
     /// # Errors
     /// If the file can't be read or written.
-    pub fn truncate_events(&mut self, update: u64) -> Result<(), TrainError> {
+    pub fn truncate_events(&mut self, state: &TrainState) -> Result<(), TrainError> {
         let path = self.path.join(EVENTS);
         let read_error = |e: std::io::Error| TrainError::Read {
             path: path.clone(),
@@ -108,10 +109,11 @@ impl RunDir {
         };
         let text = std::fs::read_to_string(&path).map_err(read_error)?;
         let kept = |line: &&str| {
-            let event: Option<serde_json::Value> = serde_json::from_str(line).ok();
-            event
-                .and_then(|e| e.get("update")?.as_u64())
-                .is_some_and(|u| u <= update)
+            let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            let number = |key: &str| event.get(key).and_then(serde_json::Value::as_u64);
+            // The state before an epoch's validation and the one after it may stand at the same update.
+            let ahead = event["event"] == "validation" && number("epoch") > Some(state.epoch);
+            number("update").is_some_and(|u| u <= state.update) && !ahead
         };
         let lines: Vec<&str> = text.lines().filter(kept).collect();
         files::write_atomic(&path, |w| {
@@ -123,6 +125,13 @@ impl RunDir {
             .map_err(read_error)?;
         Ok(())
     }
+}
+
+/// Whether a run's folder holds anything that depends on its configuration.
+fn started(path: &Path) -> bool {
+    let checkpoints = std::fs::read_dir(path.join("checkpoints"));
+    let saved = checkpoints.is_ok_and(|mut entries| entries.next().is_some());
+    saved || path.join("model").exists() || path.join("adapters").exists()
 }
 
 /// The first key in which two configurations differ, `compute` aside.

@@ -76,9 +76,9 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         let mut state = TrainState::default();
         if run.last().exists() {
             state = state::load(&run.last(), store, &mut adam)?;
-            run.truncate_events(state.update)?;
             tracing::info!(update = state.update, "resumed");
         }
+        run.truncate_events(&state)?;
         let mut grads = Gradients::new(store);
         let mut saved_at = Instant::now();
         let mut skipped = 0;
@@ -243,6 +243,11 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             dropout: None,
         };
         let validation = self.validator.validate(&cx, self.model)?;
+        if !validation.nll.is_finite() {
+            return Err(TrainError::NotFinite {
+                update: state.update,
+            });
+        }
         let best = state.best.is_none_or(|best| validation.score() > best);
         if best {
             state.best = Some(validation.score());

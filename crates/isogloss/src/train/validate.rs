@@ -53,7 +53,7 @@ impl<'a> HeldOut<'a> {
     /// The first `sentences` pairs of each direction for the loss, the first `translate` for chrF++.
     ///
     /// # Errors
-    /// If the tokenizer doesn't know a language.
+    /// If the tokenizer doesn't know a language, or if no sentence is short enough.
     pub fn new(
         corpus: &Corpus,
         tokenizer: &'a Tokenizer,
@@ -65,6 +65,9 @@ impl<'a> HeldOut<'a> {
     ) -> Result<Self, TrainError> {
         let examples =
             Examples::new(corpus, tokenizer, languages, max_tokens, 0.0)?.first(sentences)?;
+        if examples.iter().all(Vec::is_empty) {
+            return Err(TrainError::NoValidation { max_tokens });
+        }
         let mut translated = Vec::new();
         for (direction, _) in corpus.directions() {
             let (mut requests, mut references) = (Vec::new(), Vec::new());

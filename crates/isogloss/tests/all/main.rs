@@ -4,8 +4,12 @@
 mod checkpoint;
 mod corpus;
 mod decoding;
+mod determinism;
 mod factory;
 mod golden;
+mod gradients;
 mod parity;
 mod scores;
+mod tiny;
+mod training;
 mod translating_text;
