@@ -14,7 +14,10 @@ pub(crate) enum PrecisionArg {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum MissingArg {
     Error,
+    /// The base alone translates the direction
     Base,
+    /// The updates that there are act
+    Combine,
 }
 
 impl From<MissingArg> for MissingUpdates {
@@ -22,6 +25,7 @@ impl From<MissingArg> for MissingUpdates {
         match missing {
             MissingArg::Error => MissingUpdates::Error,
             MissingArg::Base => MissingUpdates::Base,
+            MissingArg::Combine => MissingUpdates::Combine,
         }
     }
 }

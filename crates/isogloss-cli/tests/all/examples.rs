@@ -128,7 +128,7 @@ fn methods_of_the_comparison_differ_in_what_is_trained_alone() {
 fn directions_of_the_comparison_are_what_the_readme_says() {
     for name in METHODS.into_iter().chain(["paper"]) {
         let config = train_config(name);
-        let Directions::Only(directions) = &config.validation.directions else {
+        let Some(Directions::Only(directions)) = &config.validation.directions else {
             panic!("{name}: {:?}", config.validation.directions)
         };
         let class = |language: &Language| {

@@ -2,7 +2,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::adapter::bank::Adapters;
-use crate::adapter::spec::{AdapterError, Half, Preset, SitePlan, UpdatePlan, lay_out};
+use crate::adapter::spec::{AdapterError, Half, Preset, SHARED, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
 use crate::language::{Direction, Language, LanguageSide};
 use crate::model::uniform;
@@ -96,6 +96,25 @@ impl AdapterSet {
     pub fn language_id(&self, language: &Language) -> Option<LanguageId> {
         let at = self.languages.iter().position(|l| l == language)?;
         Some(LanguageId(at as u16))
+    }
+
+    /// Lets an update that all languages share act for further ones, as it does for any language. Nothing happens where each
+    /// language has its own.
+    pub fn share_with(&mut self, languages: &[Language]) {
+        let Some(shared) = self.updates.iter_mut().find(|u| u.name == SHARED) else {
+            return;
+        };
+        for language in languages {
+            if self.languages.contains(language) {
+                continue;
+            }
+            shared.languages.push(self.languages.len() as u16);
+            self.languages.push(language.clone());
+            for bank in self.adapters.banks.values_mut() {
+                let update = bank.updates.iter().flatten().next().cloned();
+                bank.updates.push(update);
+            }
+        }
     }
 
     /// Whether a language has an update.

@@ -287,7 +287,7 @@ impl AdapterConfig {
             return Err(AdapterError::NothingToTrain);
         }
         let all = (0..languages as u16).collect();
-        Ok(vec![self.update("shared".to_owned(), all, rank)?])
+        Ok(vec![self.update(SHARED.to_owned(), all, rank)?])
     }
 
     fn update(
@@ -308,6 +308,9 @@ impl AdapterConfig {
         })
     }
 }
+
+/// Name of the update that all languages share.
+pub(crate) const SHARED: &str = "shared";
 
 /// Values that a new parameter starts with: its update, site, half (`lora_A` or `lora_B`) and shape.
 pub(crate) type StartingValues<'a, E> =

@@ -72,10 +72,11 @@ impl Loaded {
             })?;
         let hash = checkpoint.hash();
         let mut store = ParamStore::new();
-        let set = match adapters {
+        let mut set = match adapters {
             Some(dir) => adapter::load(dir, &checkpoint.config, &hash.to_string(), &mut store)?,
             None => AdapterSet::none(Vec::new()),
         };
+        set.share_with(tokenizer.languages());
         let model = Model::new(&checkpoint.config, checkpoint.tensors, None).map_err(|source| {
             LoadError::Model {
                 dir: model_dir.to_owned(),

@@ -33,8 +33,11 @@ pub enum MissingUpdates {
     /// It is an error that names the language.
     #[default]
     Error,
-    /// The base alone translates it.
+    /// The base alone translates the direction; the other language's update rests, too, so that nothing changes where nobody
+    /// trained.
     Base,
+    /// The updates that there are act.
+    Combine,
 }
 
 /// How text is brought to the model.
@@ -218,24 +221,37 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
 
     /// What a request needs to know of a direction.
     fn ends(&self, direction: &Direction, missing: MissingUpdates) -> Result<Ends, DecodeError> {
-        let id = |side| {
-            let language = direction.side(side);
-            let at = self.languages.iter().position(|l| l == language);
-            let id = at.map_or(NO_LANGUAGE, |at| LanguageId(at as u16));
-            if missing == MissingUpdates::Error && self.lacks_update(id, side) {
-                return Err(DecodeError::NoUpdate {
-                    language: language.to_string(),
-                    side,
-                });
-            }
-            Ok(id)
-        };
         self.tokenizer.language_id(&direction.source)?;
-        Ok(Ends {
+        let mut ends = Ends {
             tag: self.tokenizer.language_id(&direction.target)?,
-            source: id(LanguageSide::Source)?,
-            target: id(LanguageSide::Target)?,
-        })
+            source: self.id(&direction.source),
+            target: self.id(&direction.target),
+        };
+        let sides = [
+            (LanguageSide::Source, ends.source),
+            (LanguageSide::Target, ends.target),
+        ];
+        for (side, id) in sides {
+            if !self.lacks_update(id, side) {
+                continue;
+            }
+            match missing {
+                MissingUpdates::Error => {
+                    return Err(DecodeError::NoUpdate {
+                        language: direction.side(side).to_string(),
+                        side,
+                    });
+                }
+                MissingUpdates::Base => (ends.source, ends.target) = (NO_LANGUAGE, NO_LANGUAGE),
+                MissingUpdates::Combine => {}
+            }
+        }
+        Ok(ends)
+    }
+
+    fn id(&self, language: &Language) -> LanguageId {
+        let at = self.languages.iter().position(|l| l == language);
+        at.map_or(NO_LANGUAGE, |at| LanguageId(at as u16))
     }
 
     /// Whether there are sites on a side, but none with an update for a language.

@@ -1,26 +1,21 @@
 //! Translates the demo's test text with each method's model and scores it.
 
-use super::{Args, HARM, Plan, Row};
+use super::{Args, HARM, Plan, Row, show};
 use crate::failure::{Failure, Outcome};
-use isogloss::adapter::{self, AdapterSet};
-use isogloss::batch::LanguageId;
-use isogloss::checkpoint::{self, Checkpoint};
 use isogloss::corpus::{Corpus, DataConfig, DirectionFilter};
-use isogloss::decode::{DecodeOptions, Request, Translator};
-use isogloss::evaluate::Metric;
+use isogloss::decode::{DecodeOptions, Loaded, MissingUpdates, TextOptions};
+use isogloss::evaluate::{Evaluation, Metric, NamedMetric};
 use isogloss::language::{Direction, Language};
-use isogloss::model::{Context, Model};
-use isogloss::params::ParamStore;
-use isogloss::tokenize::Tokenizer;
 use isogloss::train::{self, Adaptation};
 use isogloss_kernels::Cpu;
+use std::path::PathBuf;
 
-/// Where no update is selected.
-const NO_UPDATE: LanguageId = LanguageId(u16::MAX);
+/// Source tokens translated together.
+const BATCH_TOKENS: usize = 2048;
 
 /// Scores of some directions.
 #[derive(Debug)]
-pub(super) struct Evaluation {
+pub(super) struct Scores {
     pub directions: Vec<DirectionScore>,
     /// Of the metric, as sacreBLEU writes it.
     pub signature: String,
@@ -31,12 +26,10 @@ pub(super) struct Evaluation {
 pub(super) struct DirectionScore {
     pub direction: Direction,
     pub chrf: f64,
-    pub sources: Vec<String>,
-    pub references: Vec<String>,
     pub hypotheses: Vec<String>,
 }
 
-impl Evaluation {
+impl Scores {
     /// Mean chrF++ of the directions that `keep` keeps.
     pub(super) fn mean(&self, keep: impl Fn(&Direction) -> bool) -> Option<f64> {
         let scores = self.directions.iter().filter(|d| keep(&d.direction));
@@ -45,44 +38,27 @@ impl Evaluation {
     }
 }
 
-/// The test text and the base.
+/// The test text, and what translates it.
 pub(super) struct Measure {
     backend: Cpu,
-    checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
-    adapted: Test,
-    others: Test,
+    base: PathBuf,
+    adapted: Corpus,
+    others: Corpus,
     quiet: bool,
 }
 
-/// Text of some directions.
-struct Test {
-    corpus: Corpus,
-    sentences: usize,
-}
-
-/// A model with its updates.
-struct Loaded<'a> {
-    model: Model<f32>,
-    set: AdapterSet,
-    store: ParamStore<f32>,
-    tokenizer: &'a Tokenizer,
-}
-
-fn text(args: &Args, folder: &str, directions: Vec<Direction>, sentences: usize) -> Outcome<Test> {
+fn text(args: &Args, folder: &str, directions: Vec<Direction>) -> Outcome<Corpus> {
     let section = serde_json::json!({
         "format": "tsv-rows", "path": "{lang}.tsv", "key": "id", "text": "text", "where": { "split": "test" },
     });
     let section: DataConfig = serde_json::from_value(section).map_err(Failure::internal)?;
     let base = args.root.join("examples").join(folder);
     let wanted = DirectionFilter::Only(directions.into_iter().collect());
-    let corpus = Corpus::load(&[section], &base, &wanted).map_err(Failure::input)?;
-    Ok(Test { corpus, sentences })
+    Corpus::load(&[section], &base, &wanted).map_err(Failure::input)
 }
 
 impl Measure {
     pub(super) fn new(args: &Args, plan: &Plan, quiet: bool) -> Outcome<Self> {
-        let model_dir = plan.dir.join(&plan.config.model);
         let english: Language = "eng_Latn".parse().map_err(Failure::internal)?;
         let mut others = Vec::new();
         for code in HARM {
@@ -90,53 +66,34 @@ impl Measure {
             let out = Direction::new(english.clone(), language);
             others.extend([out.reversed(), out]);
         }
-        let sentences = if args.quick { 26 } else { usize::MAX };
         Ok(Measure {
             backend: train::backend(plan.config.compute).map_err(Failure::input)?,
-            checkpoint: checkpoint::open(&model_dir).map_err(Failure::input)?,
-            tokenizer: Tokenizer::open(&model_dir).map_err(Failure::input)?,
-            adapted: text(args, "factory", plan.directions(), sentences)?,
-            others: text(args, "everyday", others, sentences)?,
+            base: plan.dir.join(&plan.config.model),
+            adapted: text(args, "factory", plan.directions())?,
+            others: text(args, "everyday", others)?,
             quiet,
         })
     }
 
-    pub(super) fn base_parameters(&self) -> usize {
-        self.checkpoint.config.parameters()
+    /// Test text of the adapted directions.
+    pub(super) fn adapted(&self) -> &Corpus {
+        &self.adapted
     }
 
-    /// The untouched model.
-    pub(super) fn base(&self) -> Outcome<Row> {
-        let tensors = self.checkpoint.tensors.clone();
-        let loaded = Loaded {
-            model: Model::new(&self.checkpoint.config, tensors, None).map_err(Failure::input)?,
-            set: AdapterSet::none(Vec::new()),
-            store: ParamStore::new(),
-            tokenizer: &self.tokenizer,
-        };
-        self.row("base", 0, 0.0, &loaded)
+    /// Parameters of the base, and its scores.
+    pub(super) fn base(&self) -> Outcome<(usize, Row)> {
+        let loaded = Loaded::open(&self.base, None).map_err(Failure::input)?;
+        let parameters = loaded.model.config().parameters();
+        Ok((parameters, self.row("base", 0, 0.0, &loaded)?))
     }
 
     /// A method, from the files that training left.
     pub(super) fn method(&self, method: &'static str, adapted: &Adaptation) -> Outcome<Row> {
-        let mut store = ParamStore::new();
-        let (model, set) = if method == "full" {
-            let saved = checkpoint::open(&adapted.result).map_err(Failure::input)?;
-            let model = Model::new(&saved.config, saved.tensors, None);
-            (model, AdapterSet::none(Vec::new()))
-        } else {
-            let (config, hash) = (&self.checkpoint.config, self.checkpoint.hash().to_string());
-            let set = adapter::load(&adapted.result, config, &hash, &mut store)
-                .map_err(Failure::input)?;
-            let tensors = self.checkpoint.tensors.clone();
-            (Model::new(config, tensors, None), set)
+        let loaded = match method {
+            "full" => Loaded::open(&adapted.result, None),
+            _ => Loaded::open(&self.base, Some(&adapted.result)),
         };
-        let loaded = Loaded {
-            model: model.map_err(Failure::input)?,
-            set,
-            store,
-            tokenizer: &self.tokenizer,
-        };
+        let loaded = loaded.map_err(Failure::input)?;
         self.row(
             method,
             adapted.trainable,
@@ -150,99 +107,68 @@ impl Measure {
         method: &'static str,
         trainable: usize,
         seconds: f64,
-        loaded: &Loaded<'_>,
+        loaded: &Loaded,
     ) -> Outcome<Row> {
-        let apart = method == "lslo";
+        let scores = |text, missing| self.evaluate(method, loaded, text, missing);
         Ok(Row {
             method,
             trainable,
             seconds,
-            adapted: self.evaluate(method, loaded, &self.adapted, false)?,
-            // A language-specific update is served where it was trained; everything else runs on the base.
-            others: self.evaluate(method, loaded, &self.others, apart)?,
-            combined: apart
-                .then(|| self.evaluate(method, loaded, &self.others, false))
+            adapted: scores(&self.adapted, MissingUpdates::Error)?,
+            others: scores(&self.others, MissingUpdates::Base)?,
+            combined: (method == "lslo")
+                .then(|| scores(&self.others, MissingUpdates::Combine))
                 .transpose()?,
         })
     }
 
-    /// Translates greedily and scores; `on_base` selects no update whatever the language.
+    /// Translates greedily and scores.
     fn evaluate(
         &self,
         method: &str,
-        loaded: &Loaded<'_>,
-        test: &Test,
-        on_base: bool,
-    ) -> Outcome<Evaluation> {
-        let mut requests = Vec::new();
-        // The shared update is every language's; the others' is looked up.
-        let shared = loaded.set.updates.iter().any(|u| u.name == "shared");
-        let id = |language: &Language| match loaded.set.language_id(language) {
-            _ if on_base => NO_UPDATE,
-            None if shared => LanguageId(0),
-            id => id.unwrap_or(NO_UPDATE),
+        loaded: &Loaded,
+        text: &Corpus,
+        missing: MissingUpdates,
+    ) -> Outcome<Scores> {
+        let metric = Metric::parse("chrf++").map_err(Failure::internal)?;
+        let signature = metric.signature(1).to_string();
+        let directions = text.directions().map(|(d, _)| d.clone()).collect();
+        let metrics = vec![NamedMetric {
+            name: "chrf++".to_owned(),
+            metric,
+        }];
+        let evaluation = Evaluation::new(text, directions, metrics).map_err(Failure::input)?;
+        let bar = show::translating(method, evaluation.sentences(), self.quiet);
+        let translator = loaded
+            .translator(&self.backend, BATCH_TOKENS)
+            .map_err(Failure::input)?;
+        let options = TextOptions {
+            missing,
+            ..TextOptions::default()
         };
-        for (direction, _) in test.corpus.directions() {
-            let tag = loaded
-                .tokenizer
-                .language_id(&direction.target)
-                .map_err(Failure::input)?;
-            for (source, _) in test.corpus.pairs(direction).take(test.sentences) {
-                let source_ids = loaded.tokenizer.source_ids(source, &direction.source);
-                requests.push(Request {
-                    source_ids: source_ids.map_err(Failure::input)?,
-                    source_language: id(&direction.source),
-                    target_language: id(&direction.target),
-                    target_tag: tag,
-                });
-            }
-        }
-        let bar = super::show::translating(method, requests.len(), self.quiet);
-        let cx = Context {
-            backend: &self.backend,
-            store: &loaded.store,
-            adapters: &loaded.set.adapters,
-            dropout: None,
-        };
-        let translator = Translator::new(&loaded.model, cx).with_batch_tokens(2048);
-        let found = self.backend.install(|| {
-            translator.translate_ids(&requests, &DecodeOptions::greedy(), &mut |p| {
+        let translations = self.backend.install(|| {
+            let greedy = DecodeOptions::greedy();
+            evaluation.translate(&translator, options, &greedy, &mut |p| {
                 bar.set_position(p.sentences as u64);
             })
         });
         bar.finish_and_clear();
-        let texts = found
-            .map_err(Failure::input)?
+        let translations = translations.map_err(Failure::input)?;
+        let scored = evaluation.score(&translations).map_err(Failure::internal)?;
+        let directions = scored
             .into_iter()
-            .map(|hypotheses| {
-                let best = hypotheses.into_iter().next();
-                best.map_or_else(String::new, |h| loaded.tokenizer.decode(&h.ids))
+            .zip(translations)
+            .map(|(scored, hypotheses)| {
+                let chrf = scored.scores.first().map_or(f64::NAN, |s| s.score);
+                DirectionScore {
+                    direction: scored.direction,
+                    chrf,
+                    hypotheses,
+                }
             });
-        score(test, texts)
+        Ok(Scores {
+            directions: directions.collect(),
+            signature,
+        })
     }
-}
-
-fn score(test: &Test, mut texts: impl Iterator<Item = String>) -> Outcome<Evaluation> {
-    let metric = Metric::parse("chrf++").map_err(Failure::internal)?;
-    let mut directions = Vec::new();
-    for (direction, _) in test.corpus.directions() {
-        let pairs = test.corpus.pairs(direction).take(test.sentences);
-        let (sources, references): (Vec<String>, Vec<String>) =
-            pairs.map(|(s, t)| (s.to_owned(), t.to_owned())).unzip();
-        let hypotheses: Vec<String> = texts.by_ref().take(sources.len()).collect();
-        let score = metric
-            .corpus_score(&hypotheses, &[&references])
-            .map_err(Failure::internal)?;
-        directions.push(DirectionScore {
-            direction: direction.clone(),
-            chrf: score.value(),
-            sources,
-            references,
-            hypotheses,
-        });
-    }
-    Ok(Evaluation {
-        directions,
-        signature: metric.signature(1).to_string(),
-    })
 }

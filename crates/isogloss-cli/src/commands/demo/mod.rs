@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use isogloss::config::{self, TrainConfig};
 use isogloss::language::{Direction, Language, Resource};
 use isogloss::train;
-use measure::{Evaluation, Measure};
+use measure::{Measure, Scores};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// One epoch and part of the test: a look within two minutes
+    /// One epoch instead of all: a look, not a result
     #[arg(long)]
     quick: bool,
     /// Start over, also where an earlier demo is finished
@@ -57,11 +57,11 @@ struct Row {
     trainable: usize,
     /// Of training.
     seconds: f64,
-    adapted: Evaluation,
+    adapted: Scores,
     /// Directions that nobody adapted. Of LSLo, as it is served: those directions run on the base.
-    others: Evaluation,
+    others: Scores,
     /// LSLo alone: English with its update, although the other language has none.
-    combined: Option<Evaluation>,
+    combined: Option<Scores>,
 }
 
 /// Everything that the demo found.
@@ -95,7 +95,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     }
     let mut progress = Progress::start(quiet);
     let measure = Measure::new(args, &plans[0], quiet)?;
-    let mut rows = vec![measure.base()?];
+    let (base_parameters, base) = measure.base()?;
+    let mut rows = vec![base];
     for plan in &plans {
         progress.restart(plan.method);
         let adapted = train::adapt(&plan.config, &plan.dir, &mut show_cleaning, &mut progress)
@@ -108,14 +109,14 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         rows.push(measure.method(plan.method, &adapted)?);
     }
     let report = Report {
-        base_parameters: measure.base_parameters(),
+        base_parameters,
         classes: plans[0].classes(),
         rows,
         seconds: started.elapsed().as_secs_f64(),
     };
     match args.json {
         true => show::json(&report),
-        false => show::tables(&report, &runs),
+        false => show::tables(&report, measure.adapted(), &runs),
     }
 }
 

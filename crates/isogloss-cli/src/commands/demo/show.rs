@@ -5,6 +5,7 @@ use crate::commands::training::duration;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
+use isogloss::corpus::Corpus;
 use isogloss::language::{Direction, Language, Resource};
 use isogloss::train::Trained;
 use std::fmt::Write as _;
@@ -79,11 +80,11 @@ fn all(row: &Row) -> f64 {
 }
 
 /// Everything, for a person.
-pub(super) fn tables(report: &Report, runs: &Path) -> Outcome {
+pub(super) fn tables(report: &Report, text: &Corpus, runs: &Path) -> Outcome {
     let text = [
         methods(report),
         harm(report),
-        examples(report),
+        examples(report, text),
         closing(report, runs),
     ];
     output::print(&text.join("\n"))
@@ -139,7 +140,7 @@ fn harm(report: &Report) -> String {
         let _ = write!(text, "{:>10}", row.method);
     }
     let _ = writeln!(text, "{:>16}", "lslo, combined");
-    let mut line = |name: &str, pick: &dyn Fn(&super::Evaluation) -> f64| {
+    let mut line = |name: &str, pick: &dyn Fn(&super::Scores) -> f64| {
         let base = pick(&report.base().others);
         let _ = write!(text, "{name:<22}{base:>8.2}");
         for row in methods {
@@ -163,29 +164,28 @@ fn harm(report: &Report) -> String {
 }
 
 /// Three test sentences that LSLo changed most for the better, from three directions.
-fn examples(report: &Report) -> String {
+fn examples(report: &Report, corpus: &Corpus) -> String {
     let mut text = "Before and after (LSLo)\n".to_owned();
     let Some(lslo) = report.rows.iter().find(|row| row.method == "lslo") else {
         return text;
     };
-    for (direction, at) in best_changes(report, lslo).into_iter().take(3) {
+    for (direction, at) in best_changes(report, lslo, corpus).into_iter().take(3) {
         let before = &report.base().adapted.directions[direction];
         let after = &lslo.adapted.directions[direction];
+        let Some((source, reference)) = corpus.pair(&before.direction, at) else {
+            continue;
+        };
         let _ = write!(
             text,
             "\n  {}\n    source     {}\n    reference  {}\n    before     {}\n    after      {}\n",
-            before.direction,
-            before.sources[at],
-            before.references[at],
-            before.hypotheses[at],
-            after.hypotheses[at],
+            before.direction, source, reference, before.hypotheses[at], after.hypotheses[at],
         );
     }
     text
 }
 
 /// The sentence of each direction into a widely read language that gained most, best first.
-fn best_changes(report: &Report, lslo: &Row) -> Vec<(usize, usize)> {
+fn best_changes(report: &Report, lslo: &Row, corpus: &Corpus) -> Vec<(usize, usize)> {
     let Ok(metric) = isogloss::evaluate::Metric::parse("chrf++") else {
         return Vec::new();
     };
@@ -196,13 +196,13 @@ fn best_changes(report: &Report, lslo: &Row) -> Vec<(usize, usize)> {
     let mut best = Vec::new();
     for (i, before) in report.base().adapted.directions.iter().enumerate() {
         let after = &lslo.adapted.directions[i];
-        let gains = (0..before.sources.len()).map(|at| {
-            let reference = &before.references[at];
-            (
-                score(&after.hypotheses[at], reference) - score(&before.hypotheses[at], reference),
-                at,
-            )
-        });
+        let gains = corpus
+            .pairs(&before.direction)
+            .enumerate()
+            .map(|(at, (_, reference))| {
+                let [before, after] = [before, after].map(|d| score(&d.hypotheses[at], reference));
+                (after - before, at)
+            });
         if let Some((gain, at)) = gains.max_by(|a, b| a.0.total_cmp(&b.0)) {
             best.push((gain, i, at));
         }
@@ -222,14 +222,14 @@ fn closing(report: &Report, runs: &Path) -> String {
 
 /// Everything, for a program.
 pub(super) fn json(report: &Report) -> Outcome {
-    let directions = |evaluation: &super::Evaluation| {
+    let directions = |evaluation: &super::Scores| {
         let all = evaluation.directions.iter();
         all.map(|d| (d.direction.to_string(), d.chrf.into()))
             .collect::<serde_json::Map<_, _>>()
     };
     let mut methods = serde_json::Map::new();
     let mut harm = serde_json::Map::new();
-    let mean = |e: &super::Evaluation, keep: &dyn Fn(&Direction) -> bool| e.mean(keep);
+    let mean = |e: &super::Scores, keep: &dyn Fn(&Direction) -> bool| e.mean(keep);
     for row in &report.rows {
         let classes = CLASSES.into_iter().map(|(source, target)| {
             let name = format!("{}>{}", source.as_str(), target.as_str());
@@ -245,7 +245,7 @@ pub(super) fn json(report: &Report) -> Outcome {
         methods.insert(row.method.to_owned(), value);
         if row.method != "base" {
             let base = mean(&report.base().others, &|_| true);
-            let change = |e: &super::Evaluation| mean(e, &|_| true).zip(base).map(|(x, b)| x - b);
+            let change = |e: &super::Scores| mean(e, &|_| true).zip(base).map(|(x, b)| x - b);
             let value = serde_json::json!({
                 "mean_change": change(&row.others),
                 "directions": directions(&row.others),
