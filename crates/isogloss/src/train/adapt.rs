@@ -304,6 +304,7 @@ impl TrainConfig {
             active,
             after_compaction: trainable,
             pairs_per_epoch: sampler.pairs_per_epoch(),
+            directions: setup::shares(&corpus, &sampler),
             memory: weights
                 + 16 * trainable
                 + setup::activation_bytes(shape, &self.training)

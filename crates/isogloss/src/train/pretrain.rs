@@ -220,6 +220,7 @@ impl PretrainConfig {
             active: parameters,
             after_compaction: parameters,
             pairs_per_epoch: sampler.pairs_per_epoch(),
+            directions: setup::shares(&corpus, &sampler),
             memory: 16 * parameters + setup::activation_bytes(&model, training) + corpus.memory(),
             operations: tokens * setup::operations_per_token(&model, true),
         })

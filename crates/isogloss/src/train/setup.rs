@@ -6,8 +6,8 @@ use isogloss_kernels::{Cpu, Precision};
 use serde::Serialize;
 
 use crate::config::{Compute, ComputePrecision, Directions, TrainingConfig, ValidationConfig};
-use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport};
-use crate::language::Language;
+use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
+use crate::language::{Direction, Language};
 use crate::model::ModelConfig;
 use crate::train::TrainError;
 
@@ -55,6 +55,29 @@ pub(super) fn validation_text(
     Ok(Corpus::load(&config.data, base, &wanted)?)
 }
 
+/// A direction's part of the training text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DirectionShare {
+    /// The direction.
+    pub direction: Direction,
+    /// Its pairs, after cleaning.
+    pub pairs: usize,
+    /// How many of them an epoch takes.
+    pub pairs_per_epoch: u32,
+}
+
+/// The shares of all directions.
+pub(super) fn shares(corpus: &Corpus, sampler: &Sampler) -> Vec<DirectionShare> {
+    let all = corpus.directions().zip(sampler.quotas());
+    let share =
+        |((direction, pairs), &pairs_per_epoch): ((&Direction, usize), &u32)| DirectionShare {
+            direction: direction.clone(),
+            pairs,
+            pairs_per_epoch,
+        };
+    all.map(share).collect()
+}
+
 /// What a run will take, before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
@@ -70,6 +93,8 @@ pub struct Estimate {
     pub after_compaction: usize,
     /// Sentence pairs of an epoch.
     pub pairs_per_epoch: usize,
+    /// What each direction has, and what it gets.
+    pub directions: Vec<DirectionShare>,
     /// Peak memory in bytes: weights, optimiser, activations of a batch, text.
     pub memory: usize,
     /// Floating-point operations of the run.
