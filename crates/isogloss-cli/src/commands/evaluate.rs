@@ -1,26 +1,25 @@
 //! `isogloss evaluate`: many directions of parallel text, translated and scored.
 
+mod show;
+
+use self::show::{Shown, table};
 use super::decoding::{MissingArg, PrecisionArg, backend, failure, hint};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use anyhow::anyhow;
 use clap::ValueEnum;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isogloss::corpus::{Aligned, Corpus, DataConfig, DirectionFilter, OneOrMany, Rows, TsvRows};
 use isogloss::decode::{
     DEFAULT_BATCH_TOKENS, DecodeOptions, Loaded, LongLines, MaxLength, TextOptions,
 };
 use isogloss::evaluate::{
-    Bleu, Classes, Evaluation, EvaluationError, Mean, Metric, NamedMetric, Progress, ScoresFile,
-    Tokenizer,
+    Bleu, Classes, Evaluation, EvaluationError, Metric, NamedMetric, ScoresFile, Tokenizer,
 };
 use isogloss::files;
 use isogloss::language::{Direction, Language, LanguageError};
 use isogloss_kernels::Cpu;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -30,9 +29,6 @@ Examples:
 
 The folder holds aligned files, LANGUAGE.txt (also .txt.gz, .txt.zst), or LANGUAGE.tsv with the columns id, text and, for --split, split.
 bleu is with the tokenizer 13a for every language; where words are not set apart by spaces, spbleu and chrf++ say more.";
-
-/// Seconds between two lines of progress where there is no terminal.
-const LINE_SECONDS: u64 = 30;
 
 /// Translate and score every direction of parallel text
 #[derive(Debug, clap::Args)]
@@ -68,7 +64,7 @@ pub(crate) struct Args {
     /// SentencePiece model for spbleu
     #[arg(long, value_name = "FILE")]
     spm: Option<PathBuf>,
-    /// A class of languages, such as low=oci_Latn,ast_Latn: means by classes of source and target are added
+    /// A class of languages, such as `low=oci_Latn,ast_Latn`: means by classes of source and target are added
     #[arg(long, value_name = "NAME=LANGUAGES", value_parser = class)]
     class: Vec<(String, Vec<Language>)>,
     /// Hypotheses that are followed at a time; 1 is greedy search
@@ -202,7 +198,7 @@ fn translate(
     let mut shown = Shown::start(quiet);
     let found = backend
         .install(|| evaluation.translate(&translator, options, decoding, &mut |p| shown.update(p)));
-    shown.bar.finish_and_clear();
+    shown.finish();
     Ok((loaded.hash.to_string(), found.map_err(wrong)?))
 }
 
@@ -227,10 +223,10 @@ fn directions(args: &Args) -> Outcome<Vec<Direction>> {
             DirectionArg::All => None,
         });
         let listed: Vec<Direction> = listed.collect();
-        let outside = listed.iter().find(|d| {
-            !args.languages.is_empty()
-                && !(args.languages.contains(&d.source) && args.languages.contains(&d.target))
-        });
+        let among = |l| args.languages.is_empty() || args.languages.contains(l);
+        let outside = listed
+            .iter()
+            .find(|d| !(among(&d.source) && among(&d.target)));
         return match outside {
             Some(direction) => usage(format!("{direction} is not among the --languages")),
             None => Ok(listed),
@@ -383,94 +379,6 @@ fn write_hypotheses(dir: &Path, directions: &[Direction], texts: &[Vec<String>])
         .map_err(Failure::internal)?;
     }
     Ok(())
-}
-
-/// A line a direction, the means, and the signatures.
-fn table(file: &ScoresFile) -> String {
-    let mut rows = Vec::new();
-    let mut head = vec!["direction".to_owned(), "sentences".to_owned()];
-    head.extend(file.mean.iter().map(|m| m.metric.clone()));
-    rows.push(head);
-    for of in &file.directions {
-        let mut row = vec![of.direction.to_string(), of.sentences.to_string()];
-        row.extend(of.scores.iter().map(|s| format!("{:.2}", s.score)));
-        rows.push(row);
-    }
-    let mean = |name: String, means: &[Mean]| {
-        let mut row = vec![name, String::new()];
-        row.extend(means.iter().map(|m| format!("{:.2}", m.score)));
-        row
-    };
-    rows.push(mean("mean".into(), &file.mean));
-    for of in &file.classes {
-        let count = of.mean.first().map_or(0, |m| m.directions);
-        let name = format!("{} -> {} ({count})", of.source, of.target);
-        rows.push(mean(name, &of.mean));
-    }
-    let columns = 0..rows[0].len();
-    let widths: Vec<usize> = columns
-        .map(|c| rows.iter().map(|row| row[c].chars().count()).max())
-        .map(|width| width.unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = format!("{:<1$}", row[0], widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            line += &format!("  {cell:>width$}");
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    let signatures = file.directions.first().map_or(&[][..], |d| &d.scores);
-    for score in signatures {
-        text += &format!("{}: {}\n", score.metric, score.signature);
-    }
-    text
-}
-
-/// Progress: a bar on a terminal, a line now and then elsewhere.
-struct Shown {
-    bar: ProgressBar,
-    quiet: bool,
-    last_line: Instant,
-}
-
-impl Shown {
-    fn start(quiet: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(
-            Some(1000),
-            match std::io::stderr().is_terminal() && !quiet {
-                true => ProgressDrawTarget::stderr_with_hz(4),
-                false => ProgressDrawTarget::hidden(),
-            },
-        );
-        let style = ProgressStyle::with_template("{bar:30} {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Shown {
-            quiet: quiet || !bar.is_hidden(),
-            bar,
-            last_line: Instant::now(),
-        }
-    }
-
-    fn update(&mut self, progress: Progress) {
-        let Progress {
-            sentences,
-            of_sentences,
-            done,
-            left,
-        } = progress;
-        let line = format!(
-            "translated {sentences} of {of_sentences} sentences, {} left",
-            HumanDuration(left)
-        );
-        if !self.quiet && self.last_line.elapsed() >= Duration::from_secs(LINE_SECONDS) {
-            eprintln!("{line}");
-            self.last_line = Instant::now();
-        }
-        self.bar.set_position((1000.0 * done) as u64);
-        self.bar.set_message(line);
-    }
 }
 
 fn wrong(error: EvaluationError) -> Failure {

@@ -225,6 +225,18 @@ fn a_missing_folder_or_model_is_named() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(word), "{text}");
     }
+    // Weights of another vocabulary.
+    let path = folder.path().join("model");
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(
+            tiny::fixtures().join("m2m100/model").join(file),
+            path.join(file),
+        )
+        .unwrap();
+    }
+    let text = refusal(folder.path(), &["--languages", "eng_Latn,deu_Latn"]);
+    assert!(text.contains("in model don't belong together"), "{text}");
+
     let mut command = Command::cargo_bin("isogloss").unwrap();
     command.args([
         "evaluate", "--out", "s", "--data", "text", "--system", "model",
