@@ -5,5 +5,8 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod pretrain;
 mod score;
+mod train;
 mod translate;
+mod workshop;

@@ -256,8 +256,8 @@ pub struct ValidationConfig {
     /// Validation text.
     pub data: Vec<DataConfig>,
     /// Directions that are validated. Default: those of the run that the text holds.
-    #[serde(default)]
-    pub directions: Directions,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directions: Option<Directions>,
     /// Most sentences of a direction for the loss. Default 100.
     #[serde(default = "hundred")]
     pub sentences: usize,

@@ -115,7 +115,12 @@ pub fn adapt(
         set,
         mut store,
     } = subject(config, &opened.checkpoint, &opened.languages)?;
-    let validation = setup::validation_text(&config.validation, config_dir, &set.languages)?;
+    let validation = setup::validation_text(
+        &config.validation,
+        config_dir,
+        &config.directions,
+        &set.languages,
+    )?;
     let ids = LanguageIds::new(&set.languages);
     let training = &config.training;
     let max_tokens = training

@@ -129,7 +129,8 @@ fn prepare(
     let wanted = config.directions.filter(&languages);
     let (corpus, report) = setup::training_text(&config.data, base, &wanted, &config.filter)?;
     cleaned(&report);
-    let validation = setup::validation_text(&config.validation, base, &languages)?;
+    let validation =
+        setup::validation_text(&config.validation, base, &config.directions, &languages)?;
     // The vocabulary is part of the run: once it is written, resuming reads it.
     let tokenizer = match folder.join("sentencepiece.bpe.model").exists() {
         true => Tokenizer::open(folder)?,

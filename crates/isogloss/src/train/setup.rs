@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use isogloss_kernels::{Cpu, Precision};
 use serde::Serialize;
 
-use crate::config::{Compute, ComputePrecision, TrainingConfig, ValidationConfig};
+use crate::config::{Compute, ComputePrecision, Directions, TrainingConfig, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport};
 use crate::language::Language;
 use crate::model::ModelConfig;
@@ -40,14 +40,17 @@ pub(super) fn training_text(
     Ok((corpus, report))
 }
 
-/// Validation text of the directions that are validated.
+/// Validation text of the directions that are validated: those of the section, or what the text holds of the run's.
 pub(super) fn validation_text(
     config: &ValidationConfig,
     base: &Path,
+    run: &Directions,
     languages: &[Language],
 ) -> Result<Corpus, TrainError> {
-    let wanted = config.directions.filter(languages);
-    Ok(Corpus::load(&config.data, base, &wanted)?)
+    Ok(match &config.directions {
+        Some(directions) => Corpus::load(&config.data, base, &directions.filter(languages))?,
+        None => Corpus::load_held(&config.data, base, &run.filter(languages))?,
+    })
 }
 
 /// What a run will take, before it starts.

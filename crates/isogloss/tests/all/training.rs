@@ -326,3 +326,25 @@ fn divergence_is_an_error() {
     assert!(text.contains("training.learning_rate"), "{text}");
     assert!(!folder.path().join("run/model").exists());
 }
+
+/// By default the directions of the run are validated, as many as the text holds.
+#[test]
+fn validation_follows_the_runs_directions() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config("run", "lslo");
+    config.training.learning_rate = 1e-12;
+    config.training.epochs = 1;
+    let done = train(&config, folder.path()).unwrap();
+    let (got, expected) = (done.trained.state.best_nll.unwrap(), base_nll(&config));
+    assert!((got - expected).abs() < 1e-6, "{got}, the base {expected}");
+
+    config.run = "less".into();
+    let text = data("data", "valid", "1-60") + "languages = [\"eng_Latn\", \"deu_Latn\"]\n";
+    #[derive(serde::Deserialize)]
+    struct Sections {
+        data: Vec<isogloss::corpus::DataConfig>,
+    }
+    config.validation.data = toml::from_str::<Sections>(&text).unwrap().data;
+    let done = train(&config, folder.path()).unwrap();
+    assert_eq!(done.trained.outcome, Outcome::Finished);
+}
