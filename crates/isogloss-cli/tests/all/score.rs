@@ -183,7 +183,10 @@ fn what_cannot_be_scored_is_refused() {
 fn help_has_examples() {
     for arguments in [&["--help"][..], &["score", "--help"]] {
         let text = stdout(Command::cargo_bin("isogloss").unwrap().args(arguments));
-        assert!(text.contains("Examples:\n  isogloss score "), "{text}");
+        assert!(
+            text.contains("Examples:\n  isogloss ") && text.contains("  isogloss score --"),
+            "{text}"
+        );
     }
     Command::cargo_bin("isogloss").unwrap().assert().code(2);
 }

@@ -265,7 +265,7 @@ fn long_sentences_are_left_out_and_counted() {
     let messages = String::from_utf8(output.stderr).unwrap();
     // In both directions.
     assert!(
-        messages.contains("left out: too long") && messages.contains("pairs"),
+        messages.contains("left out: too long") && messages.contains("pairs=2 max_tokens=128"),
         "{messages}"
     );
 
@@ -374,4 +374,27 @@ fn an_endless_line_is_translated_in_parts() {
         text.contains("1 line is too long") && text.contains("`--long-lines split`"),
         "{text}"
     );
+}
+
+/// Linux has a device that is always full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_reported() {
+    let workshop = Workshop::new();
+    let _ = workshop.train();
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let output = Command::new(assert_cmd::cargo::cargo_bin!("isogloss"))
+        .current_dir(workshop.path())
+        .args(["train", "train.toml", "--dry-run"])
+        .stdout(full())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("cannot write to stdout"), "{text}");
 }

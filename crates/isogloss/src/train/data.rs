@@ -109,6 +109,12 @@ impl<'a> Examples<'a> {
         })
     }
 
+    /// Longest side of an example in tokens.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
     /// Pairs of each direction, in the corpus's order.
     #[must_use]
     pub fn counts(&self) -> Vec<usize> {
@@ -213,6 +219,12 @@ impl<'a> Epoch<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.samples.len()
+    }
+
+    /// Whether the epoch has no samples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
     }
 
     /// The next batch of at most `batch_tokens`, empty at the end of the epoch.

@@ -100,6 +100,13 @@ fn events(run: &Path) -> String {
     std::fs::read_to_string(run.join("events.jsonl")).unwrap()
 }
 
+fn append(run: &Path, text: &str) {
+    let file = OpenOptions::new()
+        .append(true)
+        .open(run.join("events.jsonl"));
+    file.unwrap().write_all(text.as_bytes()).unwrap();
+}
+
 /// What training left, time aside: arrays of the state and of the best values, and the result's weights.
 fn left(run: &Path, result: &Path) -> Vec<(String, Vec<u8>)> {
     let mut left = Vec::new();
@@ -149,16 +156,15 @@ fn resumes_exactly(method: &str) {
     let mut parts = config("parts", method);
     let run = folder.join("parts");
     interrupted(&parts, folder, 2);
-    // A process that was killed leaves events of updates that weren't saved, the last one torn.
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(run.join("events.jsonl"))
-        .unwrap();
-    let later = expected_events.lines().nth(2).unwrap();
-    write!(file, "{later}\n{}", &later[..later.len() / 2]).unwrap();
-    drop(file);
+    // A process that was killed leaves events that weren't saved: of a later update, the last line torn, …
+    let lines: Vec<&str> = expected_events.lines().collect();
+    append(&run, &format!("{}\n{}", lines[2], &lines[3][..20]));
     parts.compute.threads = 2;
     interrupted(&parts, folder, ends[0] - 2);
+    // … and of the validation after the update that was saved.
+    let validation = lines[ends[0] as usize];
+    assert!(validation.contains("validation"));
+    append(&run, &format!("{validation}\n"));
     interrupted(&parts, folder, 1);
     parts.compute.threads = 3;
     let resumed = train(&parts, folder).unwrap();
