@@ -9,6 +9,9 @@ mod evaluate;
 mod examples;
 #[cfg(unix)]
 mod flores12_script;
+mod pretrain;
 mod score;
 mod tiny;
+mod train;
 mod translate;
+mod workshop;

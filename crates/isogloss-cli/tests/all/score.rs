@@ -213,7 +213,7 @@ fn help_has_examples() {
     for arguments in [&["--help"][..], &["score", "--help"]] {
         let text = stdout(Command::cargo_bin("isogloss").unwrap().args(arguments));
         assert!(
-            text.contains("\nExamples:\n") && text.contains("\n  isogloss score "),
+            text.contains("Examples:\n  isogloss ") && text.contains("  isogloss score --"),
             "{text}"
         );
     }

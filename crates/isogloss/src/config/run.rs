@@ -255,7 +255,7 @@ impl ShapeConfig {
 pub struct ValidationConfig {
     /// Validation text.
     pub data: Vec<DataConfig>,
-    /// Directions that are validated. Default: those of the run.
+    /// Directions that are validated. Default: those of the run that the text holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directions: Option<Directions>,
     /// Most sentences of a direction for the loss. Default 100.

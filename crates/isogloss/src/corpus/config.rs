@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn row_ranges() {
-        for text in ["1-897", "7", "898-", "1-100,201-300,400-"] {
+        for text in ["1-897", "-897", "7", "898-", "1-100,201-300,400-"] {
             assert_eq!(text.parse::<Rows>().unwrap().to_string(), text);
         }
         let rows: Rows = "2-3, 5-".parse().unwrap();
@@ -342,7 +342,7 @@ mod tests {
             "0-3",
             "3-2",
             "a",
-            "-3",
+            "-0",
             "1-2-3",
             "1,,2",
             "1-99999999999999999999",

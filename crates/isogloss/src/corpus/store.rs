@@ -42,6 +42,33 @@ impl Corpus {
         base: &Path,
         wanted: &DirectionFilter,
     ) -> Result<Self, CorpusError> {
+        let corpus = Self::read(data, base, wanted)?;
+        corpus.check_complete(wanted)?;
+        Ok(corpus)
+    }
+
+    /// As [`load`](Self::load), but of what is wanted it takes what the data holds.
+    ///
+    /// # Errors
+    /// Whatever is wrong with a file or a section, and data without a single wanted pair.
+    pub fn load_held(
+        data: &[DataConfig],
+        base: &Path,
+        wanted: &DirectionFilter,
+    ) -> Result<Self, CorpusError> {
+        let mut corpus = Self::read(data, base, wanted)?;
+        corpus.drop_empty();
+        match corpus.directions.is_empty() {
+            true => Err(CorpusError::Nothing),
+            false => Ok(corpus),
+        }
+    }
+
+    fn read(
+        data: &[DataConfig],
+        base: &Path,
+        wanted: &DirectionFilter,
+    ) -> Result<Self, CorpusError> {
         let mut builder = Builder::new(wanted.clone());
         for (i, section) in data.iter().enumerate() {
             let before = builder.pairs;
@@ -54,7 +81,7 @@ impl Corpus {
                 pairs => tracing::debug!(section = i + 1, pairs, "read"),
             }
         }
-        builder.finish()
+        Ok(builder.finish())
     }
 
     /// Every direction with the number of its pairs, sorted.
@@ -305,7 +332,7 @@ impl Builder {
         list
     }
 
-    pub fn finish(self) -> Result<Corpus, CorpusError> {
+    pub fn finish(self) -> Corpus {
         let Builder {
             wanted,
             mut texts,
@@ -333,13 +360,11 @@ impl Builder {
             }
         }
         directions.sort_by(|a, b| a.0.cmp(&b.0));
-        let corpus = Corpus {
+        Corpus {
             texts,
             lists,
             directions,
-        };
-        corpus.check_complete(&wanted)?;
-        Ok(corpus)
+        }
     }
 }
 

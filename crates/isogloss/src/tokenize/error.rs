@@ -105,7 +105,9 @@ struct Allowed<'a> {
 
 impl fmt::Display for Allowed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.near.is_empty() {
+        if self.near.len() == self.all {
+            write!(f, "it has {}", self.near.join(", "))?;
+        } else if self.near.is_empty() {
             write!(f, "it has {} languages, none like it", self.all)?;
         } else {
             write!(

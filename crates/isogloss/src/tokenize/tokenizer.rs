@@ -334,16 +334,18 @@ impl Tokenizer {
     }
 }
 
-/// Up to eight codes most like `code`: the same language in another script first, then by spelling.
+/// Up to eight codes most like `code`: the same language in another script first, then by spelling. Of a model with few
+/// languages all.
 fn near(code: &str, languages: &[Language]) -> Vec<String> {
+    const FEW: usize = 8;
     let stem = |code: &str| code.split('_').next().unwrap_or_default().to_owned();
     let mut scored: Vec<(usize, &str)> = languages
         .iter()
         .map(|l| (distance(&stem(code), &stem(l.code())), l.code()))
-        .filter(|(distance, _)| *distance <= 1)
+        .filter(|(distance, _)| *distance <= 1 || languages.len() <= FEW)
         .collect();
     scored.sort_unstable();
-    scored.truncate(8);
+    scored.truncate(FEW);
     scored
         .into_iter()
         .map(|(_, code)| code.to_owned())

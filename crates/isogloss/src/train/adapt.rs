@@ -118,8 +118,8 @@ pub fn adapt(
     let validation = setup::validation_text(
         &config.validation,
         config_dir,
-        &set.languages,
         &config.directions,
+        &set.languages,
     )?;
     let ids = LanguageIds::new(&set.languages);
     let training = &config.training;

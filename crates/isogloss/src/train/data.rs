@@ -109,6 +109,12 @@ impl<'a> Examples<'a> {
         })
     }
 
+    /// Longest side of an example in tokens.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
     /// Pairs of each direction, in the corpus's order.
     #[must_use]
     pub fn counts(&self) -> Vec<usize> {

@@ -158,7 +158,7 @@ fn prepare(
     let (corpus, report) = setup::training_text(&config.data, base, &wanted, &config.filter)?;
     cleaned(&report);
     let validation =
-        setup::validation_text(&config.validation, base, &languages, &config.directions)?;
+        setup::validation_text(&config.validation, base, &config.directions, &languages)?;
     // The vocabulary is part of the run: once it is written, resuming reads it.
     let tokenizer = match folder.join("sentencepiece.bpe.model").exists() {
         true => Tokenizer::open(folder)?,

@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -37,11 +37,12 @@ impl RunDir {
         };
         let lock_path = path.join("lock");
         let lock = File::create(&lock_path).map_err(|e| read_error(&lock_path, &e))?;
-        if lock.try_lock().is_err() {
-            return Err(TrainError::Busy {
+        lock.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => TrainError::Busy {
                 path: path.to_owned(),
-            });
-        }
+            },
+            TryLockError::Error(e) => read_error(&lock_path, &e),
+        })?;
         let config_path = path.join(CONFIG);
         let table = toml::Table::try_from(config).map_err(|e| read_error(&config_path, &e))?;
         // A run that failed before it made anything, for instance over a path with a typo, doesn't bind the next try.

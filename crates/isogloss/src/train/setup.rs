@@ -40,19 +40,17 @@ pub(super) fn training_text(
     Ok((corpus, report))
 }
 
-/// Validation text of the directions that are validated.
+/// Validation text of the directions that are validated: those of the section, or what the text holds of the run's.
 pub(super) fn validation_text(
     config: &ValidationConfig,
     base: &Path,
+    run: &Directions,
     languages: &[Language],
-    directions: &Directions,
 ) -> Result<Corpus, TrainError> {
-    let wanted = config
-        .directions
-        .as_ref()
-        .unwrap_or(directions)
-        .filter(languages);
-    Ok(Corpus::load(&config.data, base, &wanted)?)
+    Ok(match &config.directions {
+        Some(directions) => Corpus::load(&config.data, base, &directions.filter(languages))?,
+        None => Corpus::load_held(&config.data, base, &run.filter(languages))?,
+    })
 }
 
 /// A direction's part of the training text.

@@ -120,13 +120,13 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             }
             if epoch.too_long == epoch.len() {
                 return Err(TrainError::AllTooLong {
-                    max_tokens: self.config.max_tokens,
+                    max_tokens: self.examples.max_tokens(),
                 });
             }
             if epoch.too_long > 0 && state.epoch == 0 {
                 tracing::warn!(
                     pairs = epoch.too_long,
-                    max_tokens = self.config.max_tokens,
+                    max_tokens = self.examples.max_tokens(),
                     "left out: too long"
                 );
             }

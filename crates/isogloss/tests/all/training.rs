@@ -100,6 +100,13 @@ fn events(run: &Path) -> String {
     std::fs::read_to_string(run.join("events.jsonl")).unwrap()
 }
 
+fn append(run: &Path, text: &str) {
+    let file = OpenOptions::new()
+        .append(true)
+        .open(run.join("events.jsonl"));
+    file.unwrap().write_all(text.as_bytes()).unwrap();
+}
+
 /// What training left, time aside: arrays of the state and of the best values, and the result's weights.
 fn left(run: &Path, result: &Path) -> Vec<(String, Vec<u8>)> {
     let mut left = Vec::new();
@@ -149,16 +156,15 @@ fn resumes_exactly(method: &str) {
     let mut parts = config("parts", method);
     let run = folder.join("parts");
     interrupted(&parts, folder, 2);
-    // A process that was killed leaves events of updates that weren't saved, the last one torn.
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(run.join("events.jsonl"))
-        .unwrap();
-    let later = expected_events.lines().nth(2).unwrap();
-    write!(file, "{later}\n{}", &later[..later.len() / 2]).unwrap();
-    drop(file);
+    // A process that was killed leaves events that weren't saved: of a later update, the last line torn, …
+    let lines: Vec<&str> = expected_events.lines().collect();
+    append(&run, &format!("{}\n{}", lines[2], &lines[3][..20]));
     parts.compute.threads = 2;
     interrupted(&parts, folder, ends[0] - 2);
+    // … and of the validation after the update that was saved.
+    let validation = lines[ends[0] as usize];
+    assert!(validation.contains("validation"));
+    append(&run, &format!("{validation}\n"));
     interrupted(&parts, folder, 1);
     parts.compute.threads = 3;
     let resumed = train(&parts, folder).unwrap();
@@ -325,4 +331,26 @@ fn divergence_is_an_error() {
     let text = train(&config, folder.path()).unwrap_err().to_string();
     assert!(text.contains("training.learning_rate"), "{text}");
     assert!(!folder.path().join("run/model").exists());
+}
+
+/// By default the directions of the run are validated, as many as the text holds.
+#[test]
+fn validation_follows_the_runs_directions() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config("run", "lslo");
+    config.training.learning_rate = 1e-12;
+    config.training.epochs = 1;
+    let done = train(&config, folder.path()).unwrap();
+    let (got, expected) = (done.trained.state.best_nll.unwrap(), base_nll(&config));
+    assert!((got - expected).abs() < 1e-6, "{got}, the base {expected}");
+
+    config.run = "less".into();
+    let text = data("data", "valid", "1-60") + "languages = [\"eng_Latn\", \"deu_Latn\"]\n";
+    #[derive(serde::Deserialize)]
+    struct Sections {
+        data: Vec<isogloss::corpus::DataConfig>,
+    }
+    config.validation.data = toml::from_str::<Sections>(&text).unwrap().data;
+    let done = train(&config, folder.path()).unwrap();
+    assert_eq!(done.trained.outcome, Outcome::Finished);
 }
