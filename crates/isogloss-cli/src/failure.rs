@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub(crate) enum Kind {
     /// Arguments or input files are wrong: 2.
     Input,
+    /// Stopped by Ctrl-C, everything saved: 130, as a shell reports it.
+    Interrupted,
     /// Anything that is not the user's to mend: 3.
     Internal,
     /// Whoever read our output has stopped reading; that is no failure: 0.
@@ -44,6 +46,15 @@ impl Failure {
         }
     }
 
+    /// Stopped on request, after saving.
+    pub(crate) fn interrupted(message: String) -> Self {
+        Self {
+            kind: Kind::Interrupted,
+            error: anyhow::Error::msg(message),
+            hint: None,
+        }
+    }
+
     /// A failed write to stdout.
     pub(crate) fn output(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
@@ -68,6 +79,7 @@ impl Failure {
             Kind::ClosedPipe => return ExitCode::SUCCESS,
             Kind::Input => 2,
             Kind::Internal => 3,
+            Kind::Interrupted => 130,
         };
         eprintln!("{self}");
         ExitCode::from(code)
@@ -76,8 +88,18 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The alternate form holds the causes too: `cannot read x: no such file`.
-        write!(f, "error: {:#}", self.error)?;
+        if self.kind == Kind::Interrupted {
+            return write!(f, "{}", self.error);
+        }
+        write!(f, "error: {}", self.error)?;
+        // The causes, too, where a message doesn't hold its cause already.
+        let mut said = self.error.to_string();
+        for cause in self.error.chain().skip(1).map(ToString::to_string) {
+            if !said.contains(&cause) {
+                write!(f, ": {cause}")?;
+                said = cause;
+            }
+        }
         match &self.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),

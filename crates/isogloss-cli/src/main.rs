@@ -20,7 +20,8 @@ Examples:
   isogloss evaluate --model m2m100_418M --data devtest --languages eng_Latn,deu_Latn --out s.json
   isogloss score --hypotheses system.txt --references reference.txt --metric bleu,chrf++
 
-Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 3 internal error.
+Exit codes: 0 done, 1 a check failed, 2 wrong usage or input, 3 internal error,
+130 stopped by Ctrl-C after saving.
 Results go to stdout, progress and messages to stderr.";
 
 /// Language-specific low-rank adaptation of multilingual translation models

@@ -1,7 +1,8 @@
 //! Progress of training: a bar on a terminal, a line now and then elsewhere; Ctrl-C stops after the update at hand.
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use isogloss::train::{Event, Observer};
+use isogloss::corpus::FilterReport;
+use isogloss::train::{Estimate, Event, Observer};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,6 +113,25 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn cleaned(&mut self, report: &FilterReport) {
+        let total = report.total();
+        self.say(&format!(
+            "{}{} pairs of training text, {} after cleaning (-v shows what was dropped)",
+            self.name, total.read, total.kept
+        ));
+        tracing::debug!("\n{report}");
+    }
+
+    fn planned(&mut self, estimate: &Estimate) {
+        self.say(&format!(
+            "{}training {} of {} parameters, memory about {:.2} GB",
+            self.name,
+            estimate.trainable,
+            estimate.base_parameters,
+            estimate.memory as f64 / 1e9
+        ));
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::Update {

@@ -91,6 +91,9 @@ impl Packed {
 }
 
 fn extend(segments: &mut Vec<Segment>, rows: Range<usize>, language: LanguageId) {
+    if rows.is_empty() {
+        return;
+    }
     match segments.last_mut() {
         Some(last) if last.language == language && last.rows.end == rows.start => {
             last.rows.end = rows.end;

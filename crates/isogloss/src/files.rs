@@ -46,6 +46,22 @@ pub fn create_dir(path: &Path) -> Result<(), FileError> {
     })
 }
 
+/// Sees to it that a file can be written later: makes its directory, and refuses a path that names a directory.
+///
+/// # Errors
+/// [`FileError`], before any work is lost.
+pub fn prepare(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(FileError::NoFileName {
+            path: path.to_owned(),
+        });
+    }
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => create_dir(dir),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file through a buffered writer, as a whole or not at all.
 ///
 /// The bytes go to a temporary file in the same directory (`.NAME.….tmp`), are flushed to the disk and renamed over

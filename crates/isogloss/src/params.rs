@@ -15,7 +15,7 @@ pub struct GroupId(u32);
 /// One trainable matrix or vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Param {
-    /// Its name, unique in the store, such as `encoder.layers.0.fc1.lora_a.deu_Latn`.
+    /// Its name, unique in the store, such as `encoder.layers.0.fc1.lora_A.deu_Latn`.
     pub name: String,
     /// Row-major shape.
     pub shape: Vec<usize>,

@@ -4,6 +4,8 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use clap::Subcommand;
 use isogloss::config::{PretrainConfig, TrainConfig};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
@@ -34,23 +36,22 @@ enum Action {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let Action::Show { config, json } = &args.action;
-    let value = resolved(config)?;
-    output::print(&match json {
-        true => format!("{value:#}\n"),
-        false => toml::to_string(&value).map_err(Failure::internal)?,
-    })
+    let any: toml::Table = isogloss::config::read(config).map_err(Failure::input)?;
+    // Only a base from scratch has a shape; everything else is for `train`, and told so where something is missing.
+    let scratch = ["shape", "vocabulary"]
+        .iter()
+        .any(|key| any.contains_key(*key));
+    match scratch {
+        true => show::<PretrainConfig>(config, *json),
+        false => show::<TrainConfig>(config, *json),
+    }
 }
 
-/// The file as a run would take it. What has a base to adapt is for `train`.
-fn resolved(path: &Path) -> Outcome<serde_json::Value> {
-    let any: toml::Table = isogloss::config::read(path).map_err(Failure::input)?;
-    let value = match any.contains_key("model") {
-        true => serde_json::to_value(
-            isogloss::config::read::<TrainConfig>(path).map_err(Failure::input)?,
-        ),
-        false => serde_json::to_value(
-            isogloss::config::read::<PretrainConfig>(path).map_err(Failure::input)?,
-        ),
+fn show<T: DeserializeOwned + Serialize>(path: &Path, json: bool) -> Outcome {
+    let config: T = isogloss::config::read(path).map_err(Failure::input)?;
+    let text = match json {
+        true => serde_json::to_string_pretty(&config).map_err(Failure::internal)? + "\n",
+        false => toml::to_string(&config).map_err(Failure::internal)?,
     };
-    value.map_err(Failure::internal)
+    output::print(&text)
 }

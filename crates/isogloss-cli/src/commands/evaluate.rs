@@ -74,15 +74,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
     /// What matrix products are computed from; bf16 is faster where the processor knows it
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "f32",
+        env = "ISOGLOSS_PRECISION"
+    )]
     precision: PrecisionArg,
     /// Source tokens translated together; more are faster and take more memory
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
     batch_tokens: usize,
     /// Threads; 0 is as many as the machine offers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, env = "ISOGLOSS_THREADS")]
     threads: usize,
-    /// A language that the adapters hold nothing for: an error, or the base alone
+    /// A language that the adapters hold nothing for: an error, the base alone for the whole direction, or the updates there are
     #[arg(long, value_name = "WHAT", default_value = "error")]
     missing: MissingArg,
     /// Write the translations here, a file a direction: SOURCE-TARGET.txt
@@ -142,9 +147,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let text = Corpus::load(&[data], &args.data, &wanted).map_err(Failure::input)?;
     let evaluation = Evaluation::new(&text, directions, metrics).map_err(wrong)?;
     // What cannot be written should show before hours of translating.
-    if let Some(dir) = args.out.parent() {
-        files::create_dir(dir).map_err(Failure::input)?;
-    }
+    files::prepare(&args.out).map_err(Failure::input)?;
     if let Some(dir) = &args.hypotheses {
         files::create_dir(dir).map_err(Failure::input)?;
     }

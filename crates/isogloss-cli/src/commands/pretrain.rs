@@ -39,8 +39,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         return args.run.print_estimate(&estimate, config.compute);
     }
     let mut progress = Progress::start(quiet);
-    let done =
-        isogloss::train::pretrain(&config, &dir, &mut training::show_cleaning, &mut progress);
+    let done = isogloss::train::pretrain(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;
     training::finish(&args.run, &done.trained, &done.model, done.trainable)

@@ -9,7 +9,7 @@ const AFTER_HELP: &str = "\
 Examples:
   isogloss train examples/factory/lslo.toml --dry-run
   isogloss train examples/factory/lslo.toml
-  isogloss translate --model models/mini --adapters runs/factory/adapters --from deu_Latn --to eng_Latn < in.txt
+  isogloss translate --model models/mini --adapters runs/factory/lslo/adapters --from deu_Latn --to eng_Latn < in.txt
 
 Stop with Ctrl-C, go on with the same command.";
 
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         return args.run.print_estimate(&estimate, config.compute);
     }
     let mut progress = Progress::start(quiet);
-    let done = isogloss::train::adapt(&config, &dir, &mut training::show_cleaning, &mut progress);
+    let done = isogloss::train::adapt(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;
     training::finish(&args.run, &done.trained, &done.result, done.trainable)

@@ -3,7 +3,6 @@
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use isogloss::config::{Compute, ComputePrecision, ConfigError};
-use isogloss::corpus::FilterReport;
 use isogloss::train::{self, Estimate, TrainError, Trained};
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
@@ -143,17 +142,6 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Says what cleaning dropped.
-pub(crate) fn show_cleaning(report: &FilterReport) {
-    let total = report.total();
-    tracing::info!(
-        read = total.read,
-        kept = total.kept,
-        "cleaned the training text"
-    );
-    tracing::debug!("\n{report}");
-}
-
 /// Says how a run ended and where its result lies.
 pub(crate) fn finish(
     args: &RunArgs,
@@ -175,7 +163,11 @@ pub(crate) fn finish(
             "trainable": trainable,
             "result": finished.then_some(result),
         });
-        return output::print(&format!("{value:#}\n"));
+        output::print(&format!("{value:#}\n"))?;
+        return match finished {
+            true => Ok(()),
+            false => Err(interrupted(trained)),
+        };
     }
     let time = duration(state.seconds);
     match finished {
@@ -185,9 +177,16 @@ pub(crate) fn finish(
             state.best_nll.unwrap_or(f64::NAN),
             result.display()
         )),
-        false => output::print(&format!(
-            "stopped after {} updates, {time}; the state is saved. To go on: the same command again\n",
-            state.update
-        )),
+        false => Err(interrupted(trained)),
     }
+}
+
+/// What an interrupted run leaves to say.
+pub(crate) fn interrupted(trained: &Trained) -> Failure {
+    let state = &trained.state;
+    Failure::interrupted(format!(
+        "stopped after {} updates, {}; the state is saved. To go on: the same command again",
+        state.update,
+        duration(state.seconds)
+    ))
 }

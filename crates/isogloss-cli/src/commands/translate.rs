@@ -63,18 +63,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     no_repeat_ngram: usize,
     /// What matrix products are computed from; bf16 is faster where the processor knows it
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "f32",
+        env = "ISOGLOSS_PRECISION"
+    )]
     precision: PrecisionArg,
     /// Source tokens translated together; more are faster and take more memory
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
     batch_tokens: usize,
     /// Threads; 0 is as many as the machine offers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, env = "ISOGLOSS_THREADS")]
     threads: usize,
     /// Lines with more tokens than the model has positions
     #[arg(long, value_name = "WHAT", default_value = "split")]
     long_lines: LongLinesArg,
-    /// A language that the adapters hold nothing for: an error, or the base alone
+    /// A language that the adapters hold nothing for: an error, the base alone for the whole direction, or the updates there are
     #[arg(long, value_name = "WHAT", default_value = "error")]
     missing: MissingArg,
     /// Write the ids of the pieces instead of text
@@ -87,7 +92,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", default_value = "-")]
     input: PathBuf,
     /// Where to write, all at once at the end, instead of stdout
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "out", value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
@@ -117,6 +122,9 @@ struct Hypothesis<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    if let Some(path) = &args.output {
+        files::prepare(path).map_err(Failure::input)?;
+    }
     let options = args.decode_options();
     options.validate().map_err(failure)?;
     let lines = input::lines(&args.input)?;

@@ -2,7 +2,7 @@
 
 use crate::workshop::{Workshop, base, isogloss, refusal, stdout};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -145,14 +145,23 @@ fn start_until(
     (child, messages)
 }
 
-/// Ctrl-C finishes the update, saves, says how to go on, and is no failure; another process is kept out meanwhile.
+/// The line with which an interrupted run ends.
+#[cfg(unix)]
+fn last_words(messages: &mut impl BufRead) -> String {
+    let mut lines = messages.lines().map(Result::unwrap);
+    lines
+        .find(|line| line.starts_with("stopped after "))
+        .unwrap()
+}
+
+/// Ctrl-C finishes the update, saves, says how to go on, and ends with 130; another process is kept out meanwhile.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_goes_on() {
     let mut workshop = Workshop::new();
     let endless = "epochs = 100000";
     workshop.more = workshop.more.replace("epochs = 2", endless);
-    let (child, _messages) = start_until(&workshop, "epoch 1, update 1");
+    let (child, mut messages) = start_until(&workshop, "epoch 1, update 1");
     workshop.refuses(&["in use by another process", "choose another `run`"]);
     let id = child.id().to_string();
     assert!(
@@ -163,16 +172,13 @@ fn an_interrupted_run_goes_on() {
             .success()
     );
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        text.starts_with("stopped after ") && text.contains("the same command again"),
-        "{text}"
-    );
+    assert_eq!(output.status.code(), Some(130));
+    let text = last_words(&mut messages);
+    assert!(text.contains("the same command again"), "{text}");
     assert!(!workshop.path().join("run/adapters").exists());
 
     // The same command goes on from there; here it is stopped once more.
-    let (child, _messages) = start_until(&workshop, "resumed");
+    let (child, mut messages) = start_until(&workshop, "resumed");
     let id = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -182,9 +188,9 @@ fn an_interrupted_run_goes_on() {
             .success()
     );
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(130));
     let updates = |text: &str| text.split(' ').nth(2).unwrap().parse::<u64>().unwrap();
-    let again = String::from_utf8(output.stdout).unwrap();
+    let again = last_words(&mut messages);
     assert!(updates(&again) > updates(&text), "{text}{again}");
     // Each update is in the log once.
     let events = std::fs::read_to_string(workshop.path().join("run/events.jsonl")).unwrap();

@@ -119,11 +119,17 @@ impl HeadMut<'_> {
 /// Checks that a span lies within the rows of queries and keys.
 pub(super) fn check(shape: AttentionShape, spans: &[Span], q: &[f32], k: &[f32], v: &[f32]) {
     let width = shape.heads * shape.head_dim;
+    assert!(width > 0, "an attention without width");
     assert_eq!(k.len(), v.len(), "lengths of keys and values");
+    // Divided, not multiplied: the unsafe code relies on it, so it must not wrap.
+    let inside = |start: usize, len: usize, values: &[f32]| {
+        start
+            .checked_add(len)
+            .is_some_and(|end| end <= values.len() / width)
+    };
     for span in spans {
         assert!(
-            (span.q_start + span.q_len) * width <= q.len()
-                && (span.k_start + span.k_len) * width <= k.len(),
+            inside(span.q_start, span.q_len, q) && inside(span.k_start, span.k_len, k),
             "{span:?} in {} queries and {} keys of width {width}",
             q.len() / width.max(1),
             k.len() / width.max(1),

@@ -30,7 +30,10 @@ pub fn add<R: Real>(x: &[R], y: &mut [R]) {
 /// See [`crate::Backend::relu`].
 pub fn relu<R: Real>(y: &mut [R]) {
     for y in y {
-        *y = y.max(R::zero());
+        // Not `max`: NaN must show.
+        if *y < R::zero() {
+            *y = R::zero();
+        }
     }
 }
 

@@ -37,7 +37,12 @@ pub fn matmul<R: Real>(
             if epilogue.accumulate {
                 y += *out;
             }
-            *out = if epilogue.relu { y.max(R::zero()) } else { y };
+            // Not `max`: NaN must show.
+            *out = if epilogue.relu && y < R::zero() {
+                R::zero()
+            } else {
+                y
+            };
         }
     }
 }

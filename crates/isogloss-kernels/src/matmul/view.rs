@@ -21,6 +21,12 @@ pub struct Mat<'a, R> {
     col_stride: usize,
 }
 
+/// Whether the last element lies inside `len` values. The kernels' unsafe code relies on it, so it must not wrap.
+fn fits(rows: usize, cols: usize, row_stride: usize, len: usize) -> bool {
+    let end = |rows: usize| (rows - 1).checked_mul(row_stride)?.checked_add(cols);
+    rows == 0 || cols == 0 || end(rows).is_some_and(|end| end <= len)
+}
+
 impl<'a, R: Real> Mat<'a, R> {
     /// A packed row-major matrix.
     ///
@@ -28,7 +34,11 @@ impl<'a, R: Real> Mat<'a, R> {
     /// If `data` doesn't hold exactly `rows * cols` values.
     #[must_use]
     pub fn new(data: &'a [R], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "matrix of {rows} x {cols}");
+        assert_eq!(
+            Some(data.len()),
+            rows.checked_mul(cols),
+            "matrix of {rows} x {cols}"
+        );
         Self::strided(MatData::Real(data), rows, cols, cols)
     }
 
@@ -38,7 +48,11 @@ impl<'a, R: Real> Mat<'a, R> {
     /// If `data` doesn't hold exactly `rows * cols` values.
     #[must_use]
     pub fn bf16(data: &'a [bf16], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "matrix of {rows} x {cols}");
+        assert_eq!(
+            Some(data.len()),
+            rows.checked_mul(cols),
+            "matrix of {rows} x {cols}"
+        );
         Self::strided(MatData::Bf16(data), rows, cols, cols)
     }
 
@@ -54,7 +68,7 @@ impl<'a, R: Real> Mat<'a, R> {
         };
         assert!(row_stride >= cols, "rows overlap");
         assert!(
-            rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= len,
+            fits(rows, cols, row_stride, len),
             "matrix of {rows} x {cols} at stride {row_stride} in {len} values"
         );
         Mat {
@@ -114,7 +128,7 @@ impl<'a, R: Real> Mat<'a, R> {
     /// If it lies outside the matrix.
     #[must_use]
     pub fn at(&self, i: usize, j: usize) -> R {
-        debug_assert!(i < self.rows && j < self.cols);
+        assert!(i < self.rows && j < self.cols, "element ({i}, {j})");
         let at = i * self.row_stride + j * self.col_stride;
         match self.data {
             MatData::Real(d) => d[at],
@@ -139,7 +153,11 @@ impl<'a, R: Real> MatMut<'a, R> {
     /// If `data` doesn't hold exactly `rows * cols` values.
     #[must_use]
     pub fn new(data: &'a mut [R], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "matrix of {rows} x {cols}");
+        assert_eq!(
+            Some(data.len()),
+            rows.checked_mul(cols),
+            "matrix of {rows} x {cols}"
+        );
         Self::strided(data, rows, cols, cols)
     }
 
@@ -151,7 +169,7 @@ impl<'a, R: Real> MatMut<'a, R> {
     pub fn strided(data: &'a mut [R], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(row_stride >= cols, "rows overlap");
         assert!(
-            rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(),
+            fits(rows, cols, row_stride, data.len()),
             "matrix of {rows} x {cols} at stride {row_stride} in {} values",
             data.len()
         );

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::set::AdapterSet;
 use crate::adapter::spec::{Half, Preset, SitePlan, UpdatePlan, lay_out};
+use crate::batch::LanguageId;
 use crate::files::{self, FileError};
 use crate::language::Language;
 use crate::model::ModelConfig;
-use crate::params::ParamStore;
+use crate::params::{ParamId, ParamStore};
 
 /// Name of the description beside the weights.
 const INDEX: &str = "adapters.json";
@@ -104,14 +105,22 @@ pub fn save(
     base: &str,
 ) -> Result<(), AdapterFileError> {
     files::create_dir(dir)?;
+    // Weights of another set must not stand beside this description, if writing breaks off.
+    let index_path = dir.join(INDEX);
+    match std::fs::remove_file(&index_path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(AdapterFileError::Read {
+                path: index_path,
+                source,
+            });
+        }
+        _ => {}
+    }
     for update in &set.updates {
         let mut tensors: Vec<(String, Vec<usize>, &[u8])> = Vec::new();
         for plan in &set.sites {
             for half in [Half::A, Half::B] {
-                let name = format!("{}.{}.{}", plan.site, half.name(), update.name);
-                let Some(id) = store.find(&name) else {
-                    unreachable!("a set's parameters lie in its store");
-                };
+                let id = parameter(set, update, plan, half);
                 let bytes = bytemuck::cast_slice(store.get(id));
                 tensors.push((
                     tensor_name(plan, half),
@@ -121,12 +130,8 @@ pub fn save(
             }
         }
         let path = weights_path(dir, &update.name);
-        let metadata = [
-            ("format".to_owned(), "pt".to_owned()),
-            ("base".to_owned(), base.to_owned()),
-            ("rank".to_owned(), update.rank.to_string()),
-            ("alpha".to_owned(), update.alpha.to_string()),
-        ];
+        // One entry only: more would be written in an order that changes from run to run.
+        let metadata = [("format".to_owned(), "pt".to_owned())];
         let bytes =
             serialize(&tensors, metadata.into()).map_err(|reason| AdapterFileError::Weights {
                 path: path.clone(),
@@ -149,6 +154,17 @@ pub fn save(
     })?;
     files::write_atomic(&path, |w| writeln!(w, "{text}"))?;
     Ok(())
+}
+
+/// Where the values of half an update lie.
+fn parameter(set: &AdapterSet, update: &UpdatePlan, plan: &SitePlan, half: Half) -> ParamId {
+    let bank = set.adapters.bank(plan.site);
+    let low_rank = bank.and_then(|bank| bank.update(LanguageId(*update.languages.first()?)));
+    match (low_rank, half) {
+        (Some(low_rank), Half::A) => low_rank.a,
+        (Some(low_rank), Half::B) => low_rank.b,
+        (None, _) => unreachable!("a set's updates stand at its sites, and each has a language"),
+    }
 }
 
 fn serialize(
@@ -241,10 +257,26 @@ fn check(index: &Index, model: &ModelConfig) -> Result<(), String> {
             return Err(format!("site {} does not fit the model", plan.site));
         }
     }
+    let (mut names, mut selected, mut sites) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    if let Some(plan) = index.sites.iter().find(|plan| !sites.insert(plan.site)) {
+        return Err(format!("site {} stands twice", plan.site));
+    }
     for update in &index.updates {
+        if !names.insert(&update.name) {
+            return Err(format!("update `{}` stands twice", update.name));
+        }
+        if update.languages.iter().any(|l| !selected.insert(l)) {
+            return Err(format!(
+                "update `{}` names a language that has an update already",
+                update.name
+            ));
+        }
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if update.name.is_empty() || !update.name.chars().all(plain) {
             return Err(format!("`{}` is no name of an update", update.name));
+        }
+        if update.languages.is_empty() {
+            return Err(format!("update `{}` names no language", update.name));
         }
         if update.rank == 0 || !update.alpha.is_finite() {
             return Err(format!(

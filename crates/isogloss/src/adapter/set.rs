@@ -155,7 +155,11 @@ impl AdapterSet {
         let by_update: Vec<usize> = self.updates.iter().map(|u| u.rank * per_rank).collect();
         let pairs = self.languages.iter().flat_map(|source| {
             let direction = |target: &Language| Direction::new(source.clone(), target.clone());
-            self.languages.iter().map(direction)
+            let others = self
+                .languages
+                .iter()
+                .filter(move |&target| target != source);
+            others.map(direction)
         });
         Counts {
             trainable: by_update.iter().sum(),

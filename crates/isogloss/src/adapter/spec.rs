@@ -92,6 +92,11 @@ pub enum AdapterError {
     /// No language gets an update: training would do nothing.
     #[error("no language has an update: every rank is 0; give at least one a rank of 1 or more")]
     NothingToTrain,
+    /// Ranks that nothing would read.
+    #[error(
+        "`ranks` and `language_ranks` don't apply to the one update that all languages share; use `rank`"
+    )]
+    RanksOfShared,
     /// No site is named.
     #[error(
         "`sites` names no projection that this model has; use \"all\", \"fc\" or a list of q, k, v, cross_q, cross_k, cross_v, fc1, fc2"
@@ -280,8 +285,11 @@ impl AdapterConfig {
     /// One update that all languages share (LoRA), of rank `rank` (default 8).
     ///
     /// # Errors
-    /// If the rank is 0.
+    /// If the rank is 0, or if ranks of classes or languages are given.
     pub fn shared(&self, languages: usize) -> Result<Vec<UpdatePlan>, AdapterError> {
+        if !self.ranks.is_empty() || !self.language_ranks.is_empty() {
+            return Err(AdapterError::RanksOfShared);
+        }
         let rank = self.rank.unwrap_or(8);
         if rank == 0 {
             return Err(AdapterError::NothingToTrain);

@@ -1,6 +1,8 @@
 //! Configuration files: TOML as typed, every key documented, unknown keys refused with their line.
 
 mod run;
+mod shape;
+mod training;
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +10,11 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use run::languages;
 pub use run::{
-    Compute, ComputePrecision, Directions, Method, Pivot, PretrainConfig, ShapeConfig,
-    SmoothingName, TrainConfig, TrainingConfig, ValidationConfig, VocabularyConfig,
+    Compute, ComputePrecision, Directions, Method, Pivot, PretrainConfig, TrainConfig,
+    ValidationConfig,
 };
+pub use shape::{ShapeConfig, VocabularyConfig};
+pub use training::{SmoothingName, TrainingConfig};
 
 /// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,11 @@ pub enum ConfigError {
         /// What is wrong, and what was expected.
         reason: String,
     },
+}
+
+/// A value that makes no sense.
+fn value<T>(key: &'static str, reason: String) -> Result<T, ConfigError> {
+    Err(ConfigError::Value { key, reason })
 }
 
 /// Reads a configuration file.

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::{CorpusError, DataConfig, DirectionFilter, clean_text, load};
 use crate::language::{Direction, Language};
 
@@ -146,6 +148,26 @@ impl Corpus {
             }
         }
         ids.into_iter().map(|id| self.texts.get(id))
+    }
+
+    /// SHA-256 of all pairs, in hexadecimal: another text, or another order, gives another value.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for (direction, place) in &self.directions {
+            hash.update(format!("{direction} {} {}\n", place.list, place.flipped));
+        }
+        for list in &self.lists {
+            for &(a, b) in &list.pairs {
+                hash.update(a.to_le_bytes());
+                hash.update(b.to_le_bytes());
+            }
+        }
+        for id in 0..self.texts.len() as u32 {
+            hash.update(self.texts.get(id));
+            hash.update([0]);
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Heap memory in bytes, near enough for a prediction.

@@ -1,6 +1,9 @@
 use crate::decode::DecodeError;
 use crate::model::ModelConfig;
 
+/// The widest beam; a wider one is a slip of the finger, and would ask for memory that no machine has.
+const MAX_BEAM: usize = 1024;
+
 /// The most pieces that a translation may have. Pieces are counted after the language tag, `</s>` included: the `max_length`
 /// of transformers, which counts the start token and the tag as well, is 2 more. Either way at most one less than the
 /// model has positions.
@@ -100,8 +103,9 @@ impl DecodeOptions {
                 expected: expected.to_owned(),
             })
         };
-        if self.beam == 0 {
-            return wrong("beam", &self.beam, "it must be 1 or more");
+        if !(1..=MAX_BEAM).contains(&self.beam) {
+            let expected = format!("it must be from 1 to {MAX_BEAM}");
+            return wrong("beam", &self.beam, &expected);
         }
         if self.n_best == 0 || self.n_best > self.beam {
             let expected = format!("it must be from 1 to the beam, {}", self.beam);

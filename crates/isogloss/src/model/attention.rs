@@ -81,7 +81,7 @@ impl<R: Real> AttentionBlock<R> {
         let mut y = self.out.forward(cx, rows, &attended, false);
         if let Some(dropout) = cx.dropout_at(self.dropout, self.place.next()) {
             cx.backend
-                .dropout(dropout, &rows.row_keys, y.len() / rows.len(), &mut y);
+                .dropout(dropout, &rows.row_keys, self.out.weight.rows(), &mut y);
         }
         let saved = AttentionSaved {
             x: x.to_vec(),
@@ -113,7 +113,7 @@ impl<R: Real> AttentionBlock<R> {
         let mut dy = dx.to_vec();
         if let Some(dropout) = cx.dropout_at(self.dropout, self.place.next()) {
             cx.backend
-                .dropout(dropout, &rows.row_keys, dy.len() / rows.len(), &mut dy);
+                .dropout(dropout, &rows.row_keys, self.out.weight.rows(), &mut dy);
         }
         let mut dattended = vec![R::zero(); saved.attended.len()];
         self.out

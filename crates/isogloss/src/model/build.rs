@@ -20,6 +20,16 @@ use crate::params::ParamStore;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// A number that no model can have.
+    #[error("configuration `{field}` is {got}; expected {expected}")]
+    Config {
+        /// Its name.
+        field: &'static str,
+        /// Its value.
+        got: usize,
+        /// What it may be.
+        expected: String,
+    },
     /// A tensor of the configuration is not there.
     #[error("tensor `{name}` is missing")]
     Missing {
@@ -36,6 +46,34 @@ pub enum ModelError {
         /// What it has.
         got: Vec<usize>,
     },
+}
+
+/// What the layers rely on; checkpoints are checked when they are read, with their paths.
+fn check(config: &ModelConfig) -> Result<(), ModelError> {
+    let heads = [
+        ("encoder_attention_heads", config.encoder_attention_heads),
+        ("decoder_attention_heads", config.decoder_attention_heads),
+    ];
+    let wrong = |field, got: usize, expected: &str| {
+        Err(ModelError::Config {
+            field,
+            got,
+            expected: expected.to_owned(),
+        })
+    };
+    if config.d_model < 4 {
+        return wrong("d_model", config.d_model, "at least 4");
+    }
+    for (field, heads) in heads {
+        if heads == 0 || !config.d_model.is_multiple_of(heads) {
+            return wrong(field, heads, &format!("a divisor of {}", config.d_model));
+        }
+    }
+    if config.pad_token_id as usize >= config.vocab_size {
+        let pad = config.pad_token_id as usize;
+        return wrong("pad_token_id", pad, &format!("below {}", config.vocab_size));
+    }
+    Ok(())
 }
 
 /// Places of dropout are numbered layer by layer, so that they stay what they are when code moves.
@@ -223,6 +261,7 @@ impl<R: Real> Model<R> {
         tensors: Vec<Tensor>,
         mut store: Option<&mut ParamStore<R>>,
     ) -> Result<Self, ModelError> {
+        check(config)?;
         if let Some(store) = &mut store {
             store.begin_group("base");
         }

@@ -9,7 +9,7 @@ use crate::model::tensor::{Storage, Tensor};
 /// that a scaled embedding and a logit of the tied head both start near unit variance) with a zero row for the pad, linear
 /// maps Xavier-uniform (query, key and value maps of attention divided by `sqrt 2`), biases zero, layer norms one and zero.
 ///
-/// The same seed gives the same weights on every machine.
+/// The same seed gives the same weights on every machine, up to the last bit of the library's `ln` and `cos`.
 #[must_use]
 pub fn initial_tensors(config: &ModelConfig, seed: u64) -> Vec<Tensor> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

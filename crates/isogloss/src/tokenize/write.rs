@@ -31,7 +31,6 @@ pub fn write_folder(
         path: dir.to_owned(),
         source,
     })?;
-    write(&model_path, model)?;
     let codes: Vec<&str> = languages.iter().map(Language::code).collect();
     let vocab = nllb_vocab(&proto);
     write_json(&dir.join("tokenizer_config.json"), &config(&vocab, &codes))?;
@@ -45,6 +44,8 @@ pub fn write_folder(
             &tokenizer_json(&proto, &vocab, &codes),
         )?;
     }
+    // Last, since a folder counts as a tokenizer once it is there.
+    write(&model_path, model)?;
     Tokenizer::open(dir)
 }
 

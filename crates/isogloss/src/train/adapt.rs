@@ -95,20 +95,20 @@ fn adapter_set(
 }
 
 /// Adapts a base, or goes on where the run stands; in the end loads what was saved and checks that it scores the same.
-/// `config_dir` is where relative paths start; `cleaned` receives the table of dropped pairs.
+/// `config_dir` is where relative paths start.
 ///
 /// # Errors
 /// [`TrainError`]: text, configuration, files, divergence.
 pub fn adapt(
     config: &TrainConfig,
     config_dir: &Path,
-    cleaned: &mut dyn FnMut(&FilterReport),
     observer: &mut dyn Observer,
 ) -> Result<Adaptation, TrainError> {
     let opened = Opened::new(config, config_dir)?;
     let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
-    cleaned(&report);
+    observer.cleaned(&report);
+    observer.planned(&config.estimate_for(&opened, &corpus)?);
     let backend = setup::backend(config.compute)?;
     let Subject {
         model,
@@ -121,6 +121,11 @@ pub fn adapt(
         &config.directions,
         &set.languages,
     )?;
+    run.bind(&[
+        ("base", opened.checkpoint.hash().to_string()),
+        ("training text", corpus.fingerprint()),
+        ("validation text", validation.fingerprint()),
+    ])?;
     let ids = LanguageIds::new(&set.languages);
     let training = &config.training;
     let max_tokens = training
@@ -275,6 +280,12 @@ impl TrainConfig {
     pub fn estimate(&self, config_dir: &Path) -> Result<Estimate, TrainError> {
         let opened = Opened::new(self, config_dir)?;
         let (corpus, _) = opened.training_text(self, config_dir)?;
+        let codes: Vec<Language> = opened.languages.iter().map(|(l, _)| l.clone()).collect();
+        setup::validation_text(&self.validation, config_dir, &self.directions, &codes)?;
+        self.estimate_for(&opened, &corpus)
+    }
+
+    fn estimate_for(&self, opened: &Opened, corpus: &Corpus) -> Result<Estimate, TrainError> {
         let shape = &opened.checkpoint.config;
         let full = self.method == Method::Full;
         let base_parameters = shape.parameters();
@@ -289,8 +300,9 @@ impl TrainConfig {
         };
         let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
         let sampler = Sampler::new(&counts, &self.training.sample, self.seed)?;
-        let tokens = tokens_per_pair(&corpus, &opened.tokenizer)?
-            * (sampler.pairs_per_epoch() as u64 * self.training.epochs) as f64;
+        let tokens = tokens_per_pair(corpus, &opened.tokenizer)?
+            * sampler.pairs_per_epoch() as f64
+            * self.training.epochs as f64;
         let weights: usize = opened
             .checkpoint
             .tensors
@@ -304,7 +316,7 @@ impl TrainConfig {
             active,
             after_compaction: trainable,
             pairs_per_epoch: sampler.pairs_per_epoch(),
-            directions: setup::shares(&corpus, &sampler),
+            directions: setup::shares(corpus, &sampler),
             memory: weights
                 + 16 * trainable
                 + setup::activation_bytes(shape, &self.training)

@@ -77,8 +77,16 @@ pub enum TrainError {
         /// The first key that differs.
         difference: String,
     },
+    /// The base or the text changed since the run was started.
+    #[error("{} was started with another {what}; choose another `run`, or remove the folder to start over", path.display())]
+    InputChanged {
+        /// The run's folder.
+        path: PathBuf,
+        /// What changed.
+        what: &'static str,
+    },
     /// The saved state belongs to something else.
-    #[error("{} does not fit this run: {reason}; remove the file to start over", path.display())]
+    #[error("{} does not fit this run: {reason}; remove the run's folder to start over", path.display())]
     State {
         /// The file.
         path: PathBuf,

@@ -1,5 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::corpus::FilterReport;
+use crate::train::Estimate;
+
 /// What a run reports, and writes to `events.jsonl`, a line each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -54,6 +57,12 @@ pub enum Event {
 
 /// Receives events as they happen.
 pub trait Observer {
+    /// The training text was cleaned.
+    fn cleaned(&mut self, _report: &FilterReport) {}
+
+    /// What the run will take, before it starts.
+    fn planned(&mut self, _estimate: &Estimate) {}
+
     /// Something happened.
     fn event(&mut self, event: &Event);
 

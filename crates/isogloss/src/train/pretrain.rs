@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use crate::adapter::Adapters;
 use crate::checkpoint;
 use crate::config::{self, PretrainConfig};
-use crate::corpus::{Corpus, FilterReport, Sampler};
+use crate::corpus::{Corpus, Sampler};
 use crate::files;
 use crate::language::Language;
 use crate::model::{Model, ModelConfig, Storage, Tensor, initial_tensors};
@@ -35,22 +35,24 @@ struct Prepared {
     languages: Vec<Language>,
 }
 
-/// Trains a base from scratch, or goes on where the run stands. `config_dir` is where relative paths start; `cleaned` receives
-/// the table of dropped pairs.
+/// Trains a base from scratch, or goes on where the run stands. `config_dir` is where relative paths start.
 ///
 /// # Errors
 /// [`TrainError`]: text, configuration, files, divergence.
 pub fn pretrain(
     config: &PretrainConfig,
     config_dir: &Path,
-    cleaned: &mut dyn FnMut(&FilterReport),
     observer: &mut dyn Observer,
 ) -> Result<Pretraining, TrainError> {
     config.training.validate()?;
     config.shape.validate()?;
     let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
     let folder = run.path().join("model");
-    let prepared = prepare(config, config_dir, &folder, cleaned)?;
+    let prepared = prepare(config, config_dir, &folder, observer)?;
+    run.bind(&[
+        ("training text", prepared.corpus.fingerprint()),
+        ("validation text", prepared.validation.fingerprint()),
+    ])?;
     let backend = setup::backend(config.compute)?;
     let mut store = ParamStore::new();
     let tensors = initial_tensors(&prepared.model, config.seed);
@@ -150,13 +152,14 @@ fn prepare(
     config: &PretrainConfig,
     base: &Path,
     folder: &Path,
-    cleaned: &mut dyn FnMut(&FilterReport),
+    observer: &mut dyn Observer,
 ) -> Result<Prepared, TrainError> {
     let classes = config::languages(&config.languages)?;
     let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
     let wanted = config.directions.filter(&languages);
     let (corpus, report) = setup::training_text(&config.data, base, &wanted, &config.filter)?;
-    cleaned(&report);
+    observer.cleaned(&report);
+    observer.planned(&config.estimate_for(&languages, &corpus)?);
     let validation =
         setup::validation_text(&config.validation, base, &config.directions, &languages)?;
     // The vocabulary is part of the run: once it is written, resuming reads it.
@@ -203,6 +206,15 @@ impl PretrainConfig {
         let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
         let wanted = self.directions.filter(&languages);
         let (corpus, _) = setup::training_text(&self.data, base, &wanted, &self.filter)?;
+        setup::validation_text(&self.validation, base, &self.directions, &languages)?;
+        self.estimate_for(&languages, &corpus)
+    }
+
+    fn estimate_for(
+        &self,
+        languages: &[Language],
+        corpus: &Corpus,
+    ) -> Result<Estimate, TrainError> {
         let training = &self.training;
         let rows = self.vocabulary.size + languages.len() + 2;
         let model = self
@@ -212,7 +224,7 @@ impl PretrainConfig {
         let sampler = Sampler::new(&counts, &training.sample, self.seed)?;
         let parameters = model.parameters();
         let tokens =
-            mean_tokens(&corpus) * sampler.pairs_per_epoch() as f64 * training.epochs as f64;
+            mean_tokens(corpus) * sampler.pairs_per_epoch() as f64 * training.epochs as f64;
         Ok(Estimate {
             base_parameters: parameters,
             by_update: Vec::new(),
@@ -220,7 +232,7 @@ impl PretrainConfig {
             active: parameters,
             after_compaction: parameters,
             pairs_per_epoch: sampler.pairs_per_epoch(),
-            directions: setup::shares(&corpus, &sampler),
+            directions: setup::shares(corpus, &sampler),
             memory: 16 * parameters + setup::activation_bytes(&model, training) + corpus.memory(),
             operations: tokens * setup::operations_per_token(&model, true),
         })
@@ -230,12 +242,11 @@ impl PretrainConfig {
 /// Tokens of a pair's average side, guessed at four characters a token, with tag and `</s>`.
 fn mean_tokens(corpus: &Corpus) -> f64 {
     let (mut characters, mut sides) = (0usize, 0usize);
-    for (direction, pairs) in corpus.directions() {
+    for (direction, _) in corpus.directions() {
         for (source, target) in corpus.pairs(direction).take(200) {
             characters += source.chars().count() + target.chars().count();
             sides += 2;
         }
-        let _ = pairs;
     }
     2.0 + characters as f64 / sides.max(1) as f64 / 4.0
 }

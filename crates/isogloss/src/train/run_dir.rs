@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,9 +21,11 @@ const CONFIG: &str = "config.toml";
 /// The best values, within a run's folder.
 pub(super) const BEST: &str = "checkpoints/best.safetensors";
 const EVENTS: &str = "events.jsonl";
+const INPUTS: &str = "inputs.json";
 
-/// The section that may change between a run and its resumption: results don't depend on it.
-const FREE: &str = "compute";
+/// What may change between a run and its resumption, because results don't depend on it: the machine's share, and the name of
+/// the folder, which may have been moved.
+const FREE: [&str; 2] = ["compute", "run"];
 
 impl RunDir {
     /// Opens a run's folder, or makes it, and writes the configuration in force to `config.toml`.
@@ -56,10 +59,9 @@ impl RunDir {
                     difference,
                 });
             }
-        } else {
-            let text = toml::to_string(&table).map_err(|e| read_error(&config_path, &e))?;
-            files::write_atomic(&config_path, |w| w.write_all(text.as_bytes()))?;
         }
+        let text = toml::to_string(&table).map_err(|e| read_error(&config_path, &e))?;
+        files::write_atomic(&config_path, |w| w.write_all(text.as_bytes()))?;
         let events_path = path.join(EVENTS);
         let events = OpenOptions::new()
             .create(true)
@@ -70,6 +72,38 @@ impl RunDir {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Holds the run to what it was started with, beside its configuration: a changed base or text under the same name is refused
+    /// once something is trained. `inputs` are names with fingerprints.
+    ///
+    /// # Errors
+    /// If an input changed, or the list can't be read or written.
+    pub fn bind(&self, inputs: &[(&'static str, String)]) -> Result<(), TrainError> {
+        let path = self.path.join(INPUTS);
+        let read_error = |e: &dyn std::fmt::Display| TrainError::Read {
+            path: path.clone(),
+            reason: e.to_string(),
+        };
+        if started(&self.path) && path.exists() {
+            let text = std::fs::read_to_string(&path).map_err(|e| read_error(&e))?;
+            let before: BTreeMap<String, String> =
+                serde_json::from_str(&text).map_err(|e| read_error(&e))?;
+            let changed = inputs
+                .iter()
+                .find(|(name, now)| before.get(*name) != Some(now));
+            return match changed {
+                None => Ok(()),
+                Some((name, _)) => Err(TrainError::InputChanged {
+                    path: self.path.clone(),
+                    what: name,
+                }),
+            };
+        }
+        let now: BTreeMap<_, _> = inputs.iter().cloned().collect();
+        let text = serde_json::to_string_pretty(&now).map_err(|e| read_error(&e))?;
+        files::write_atomic(&path, |w| writeln!(w, "{text}"))?;
+        Ok(())
     }
 
     /// The folder.
@@ -139,7 +173,7 @@ fn started(path: &Path) -> bool {
 fn difference(before: &toml::Table, now: &toml::Table, prefix: &str) -> Option<String> {
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     for key in keys {
-        if prefix.is_empty() && key == FREE {
+        if prefix.is_empty() && FREE.contains(&key.as_str()) {
             continue;
         }
         let name = format!("{prefix}{key}");

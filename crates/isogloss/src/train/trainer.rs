@@ -136,7 +136,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             self.save(run, &state, store, &adam, observer)?;
             saved_at = Instant::now();
         }
-        if run.best().exists() {
+        if state.best.is_some() {
             state::load_values(&run.best(), store)?;
         }
         Ok(Trained {

@@ -49,7 +49,7 @@ fn base() -> &'static Path {
             data("validation.data", "valid", "1-60"),
         );
         let config: PretrainConfig = toml::from_str(&text).unwrap();
-        let done = pretrain(&config, &folder, &mut |_| (), &mut Silent).unwrap();
+        let done = pretrain(&config, &folder, &mut Silent).unwrap();
         assert_eq!(done.trained.outcome, Outcome::Finished);
         done.model
     })
@@ -70,7 +70,7 @@ fn config(run: &str, method: &str) -> TrainConfig {
 }
 
 fn train(config: &TrainConfig, folder: &Path) -> Result<Adaptation, TrainError> {
-    adapt(config, folder, &mut |_| (), &mut Silent)
+    adapt(config, folder, &mut Silent)
 }
 
 /// Stops after so many updates of this process.
@@ -91,7 +91,7 @@ impl Observer for StopAfter {
 /// Trains so many updates, and is interrupted.
 fn interrupted(config: &TrainConfig, folder: &Path, updates: u64) {
     let mut observer = StopAfter(updates);
-    let stopped = adapt(config, folder, &mut |_| (), &mut observer).unwrap();
+    let stopped = adapt(config, folder, &mut observer).unwrap();
     assert_eq!(stopped.trained.outcome, Outcome::Interrupted);
     assert!(!stopped.result.exists(), "no result of half a run");
 }
@@ -353,4 +353,41 @@ fn validation_follows_the_runs_directions() {
     config.validation.data = toml::from_str::<Sections>(&text).unwrap().data;
     let done = train(&config, folder.path()).unwrap();
     assert_eq!(done.trained.outcome, Outcome::Finished);
+}
+
+/// A base or a text that changed under its old name is not what the run was started with.
+#[test]
+fn changed_inputs_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("model");
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(base()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    let text = folder.path().join("text.tsv");
+    let line = "The pump is running.\tDie Pumpe l\u{e4}uft.\n";
+    std::fs::write(&text, line.repeat(2) + "Stop.\tHalt.\n").unwrap();
+    let mut config = config("run", "lslo");
+    config.model = "model".into();
+    config.data.push(
+        toml::from_str(
+            "format = \"tsv-pair\"\npath = \"text.tsv\"\ncolumns = [\"eng_Latn\", \"deu_Latn\"]\n",
+        )
+        .unwrap(),
+    );
+    interrupted(&config, folder.path(), 1);
+
+    std::fs::write(&text, "Start.\tStart!\n".to_owned() + line).unwrap();
+    let refused = train(&config, folder.path()).unwrap_err().to_string();
+    assert!(refused.contains("another training text"), "{refused}");
+    std::fs::write(&text, line.repeat(2) + "Stop.\tHalt.\n").unwrap();
+
+    let mut checkpoint = checkpoint::open(&copy).unwrap();
+    let mut values = checkpoint.tensors[0].storage.to_f32();
+    values[0] += 1.0;
+    checkpoint.tensors[0].storage = isogloss::model::Storage::F32(values);
+    checkpoint::write(&copy, &checkpoint.config, &checkpoint.tensors).unwrap();
+    let refused = train(&config, folder.path()).unwrap_err().to_string();
+    assert!(refused.contains("another base"), "{refused}");
 }

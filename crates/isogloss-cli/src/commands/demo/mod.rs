@@ -1,14 +1,14 @@
-//! `isogloss demo`: adapts the model that ships with the project to a handbook, four ways, and compares.
+//! `isogloss demo`: adapts the model that ships with the project to a handbook, three ways, and compares.
 
 mod measure;
 mod show;
 
-use super::training::{show_cleaning, train_failure};
+use super::training::{interrupted, train_failure};
 use crate::failure::{Failure, Outcome};
 use crate::progress::Progress;
 use isogloss::config::{self, TrainConfig};
 use isogloss::language::{Direction, Language, Resource};
-use isogloss::train;
+use isogloss::train::{self, TrainError};
 use measure::{Measure, Scores};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,7 +22,7 @@ Examples:
 Needs no network. Reads `models/mini`, `examples/factory` and `examples/everyday`, writes to `runs/demo`. Stop with Ctrl-C, go
 on with the same command; `--fresh` starts over.";
 
-/// Adapt the model that ships here to a factory handbook, four ways, and compare
+/// Adapt the model that ships here to a factory handbook, three ways, and compare
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -99,11 +99,10 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let mut rows = vec![base];
     for plan in &plans {
         progress.restart(plan.method);
-        let adapted = train::adapt(&plan.config, &plan.dir, &mut show_cleaning, &mut progress)
-            .map_err(train_failure)?;
+        let adapted = train::adapt(&plan.config, &plan.dir, &mut progress).map_err(failure)?;
         if adapted.trained.outcome == train::Outcome::Interrupted {
             progress.pause();
-            return show::interrupted(&adapted.trained);
+            return Err(interrupted(&adapted.trained));
         }
         progress.pause();
         rows.push(measure.method(plan.method, &adapted)?);
@@ -117,6 +116,19 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     match args.json {
         true => show::json(&report),
         false => show::tables(&report, measure.adapted(), &runs),
+    }
+}
+
+/// An error of training, with the demo's own way out where files changed since an earlier demo.
+fn failure(error: TrainError) -> Failure {
+    let changed = matches!(
+        error,
+        TrainError::ConfigChanged { .. } | TrainError::InputChanged { .. }
+    );
+    let failure = train_failure(error);
+    match changed {
+        true => failure.hint("an earlier demo ran with other files; `--fresh` starts over"),
+        false => failure,
     }
 }
 

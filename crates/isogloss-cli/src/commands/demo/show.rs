@@ -7,7 +7,6 @@ use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use isogloss::corpus::Corpus;
 use isogloss::language::{Direction, Language, Resource};
-use isogloss::train::Trained;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -38,14 +37,6 @@ pub(super) fn translating(method: &str, sentences: usize, quiet: bool) -> Progre
         bar.set_style(style);
     }
     bar
-}
-
-/// After Ctrl-C.
-pub(super) fn interrupted(trained: &Trained) -> Outcome {
-    output::print(&format!(
-        "stopped after {} updates; the state is saved. To go on: the same command again\n",
-        trained.state.update
-    ))
 }
 
 const CLASSES: [(Resource, Resource); 3] = [
