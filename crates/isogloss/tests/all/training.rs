@@ -317,7 +317,7 @@ fn a_damaged_state_is_refused() {
     std::fs::write(&state, &bytes[..bytes.len() - 7]).unwrap();
     let text = train(&config, folder.path()).unwrap_err().to_string();
     assert!(
-        text.contains("last.safetensors") && text.contains("remove the file"),
+        text.contains("last.safetensors") && text.contains("remove the run's folder"),
         "{text}"
     );
 }
