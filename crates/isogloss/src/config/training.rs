@@ -128,7 +128,7 @@ impl TrainingConfig {
             ("training.save_minutes", self.save_minutes),
         ];
         for (key, x) in not_negative {
-            if !(x >= 0.0) {
+            if x.is_nan() || x < 0.0 {
                 return value(key, format!("is {x}; it must be 0 or more"));
             }
         }
