@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::files::FileError;
+
 use super::sentencepiece::SentencePieceError;
 
 /// Why a tokenizer cannot be opened, used, trained or written.
@@ -17,14 +19,9 @@ pub enum TokenizeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// A file or its directory cannot be written.
+    #[error(transparent)]
+    Write(#[from] FileError),
     /// A file that the layout needs is not there.
     #[error("{} lacks {what}", dir.display())]
     Missing {

@@ -1,12 +1,12 @@
 //! Writing the tokenizer of a model pre-trained here, as a folder in NLLB's layout that transformers loads too.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::sentencepiece::{Algorithm, ModelProto, PieceKind};
 use super::{TokenizeError, Tokenizer};
+use crate::files;
 use crate::language::Language;
 
 /// Writes `sentencepiece.bpe.model`, `tokenizer_config.json`, `special_tokens_map.json` and `tokenizer.json` for a trained
@@ -27,10 +27,7 @@ pub fn write_folder(
         path: model_path.clone(),
         source,
     })?;
-    std::fs::create_dir_all(dir).map_err(|source| TokenizeError::Write {
-        path: dir.to_owned(),
-        source,
-    })?;
+    files::create_dir(dir)?;
     let codes: Vec<&str> = languages.iter().map(Language::code).collect();
     let vocab = nllb_vocab(&proto);
     write_json(&dir.join("tokenizer_config.json"), &config(&vocab, &codes))?;
@@ -237,18 +234,7 @@ fn write_json(path: &Path, value: &Value) -> Result<(), TokenizeError> {
 
 /// Beside, synced, then renamed: a reader sees the old file or the new one.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TokenizeError> {
-    let wrap = |source| TokenizeError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".tmp");
-    let mut file = std::fs::File::create(&beside).map_err(wrap)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(wrap)?;
-    std::fs::rename(&beside, path).map_err(wrap)?;
-    Ok(())
+    Ok(files::write_atomic(path, |w| w.write_all(bytes))?)
 }
 
 /// Files that a tokenizer may consist of, in any family's folder.
