@@ -4,6 +4,7 @@ use crate::workshop::{self, isogloss, pretrain_config, refusal, stdout};
 use isogloss::checkpoint;
 use isogloss::tokenize::Tokenizer;
 use serde_json::Value;
+use std::path::Path;
 use tempfile::TempDir;
 
 #[test]
@@ -94,4 +95,48 @@ fn positions_limit_the_sentences() {
         .clone();
     let messages = String::from_utf8(output.stderr).unwrap();
     assert!(messages.contains("left out: too long"), "{messages}");
+}
+
+/// A run that starts from a model has its vocabulary and its shape, whatever its own sections say, and goes on where its weights are.
+#[test]
+fn starts_from_another_model() {
+    let folder = TempDir::new().unwrap();
+    let base = workshop::base();
+    let from_base = |learning_rate: &str| {
+        let config = format!("initial = {base:?}\n{}", pretrain_config());
+        config
+            .replace("d_model = 16", "d_model = 32")
+            .replace("size = 300", "size = 400")
+            .replace("learning_rate = 0.01", learning_rate)
+    };
+    std::fs::write(
+        folder.path().join("c.toml"),
+        from_base("learning_rate = 1e-12"),
+    )
+    .unwrap();
+    let command = ["pretrain", "c.toml", "--threads", "1"];
+    stdout(isogloss(folder.path()).args(command));
+    let written = folder.path().join("pretraining/model");
+    let (before, after) = (
+        checkpoint::open(base).unwrap(),
+        checkpoint::open(&written).unwrap(),
+    );
+    assert_eq!(before.config.parameters(), after.config.parameters());
+    assert_eq!(
+        before.hash(),
+        after.hash(),
+        "a step of no length changes nothing"
+    );
+    for file in ["sentencepiece.bpe.model", "tokenizer.json"] {
+        let read = |dir: &Path| std::fs::read(dir.join(file)).unwrap();
+        assert_eq!(read(base), read(&written), "{file}");
+    }
+    // What a run started from is part of it.
+    let text = from_base("learning_rate = 1e-12").replace("initial = ", "# ");
+    std::fs::write(folder.path().join("c.toml"), text).unwrap();
+    let text = refusal(isogloss(folder.path()).args(command));
+    assert!(
+        text.contains("another configuration") && text.contains("initial"),
+        "{text}"
+    );
 }

@@ -121,6 +121,10 @@ pub struct PretrainConfig {
     pub filter: FilterConfig,
     /// Validation.
     pub validation: ValidationConfig,
+    /// Folder of a model to start from: its weights, its vocabulary and its shape, so that `[vocabulary]` and `[shape]` count for
+    /// nothing. Default: none, everything is made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<PathBuf>,
     /// The vocabulary, trained on the training text.
     #[serde(default)]
     pub vocabulary: VocabularyConfig,

@@ -31,8 +31,51 @@ struct Prepared {
     corpus: Corpus,
     validation: Corpus,
     tokenizer: Tokenizer,
-    model: ModelConfig,
     languages: Vec<Language>,
+}
+
+/// The weights that a run starts with.
+#[derive(Debug)]
+struct Start {
+    model: ModelConfig,
+    tensors: Vec<Tensor>,
+    /// Hash of the weights, if they are those of another model.
+    initial: Option<String>,
+}
+
+impl Start {
+    /// Those of the folder that the configuration names, or fresh ones.
+    fn new(
+        config: &PretrainConfig,
+        base: &Path,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, TrainError> {
+        let training = &config.training;
+        let rows = tokenizer.vocab_size();
+        let Some(dir) = &config.initial else {
+            let model = config
+                .shape
+                .model(rows, training.dropout, training.attention_dropout);
+            return Ok(Start {
+                tensors: initial_tensors(&model, config.seed),
+                model,
+                initial: None,
+            });
+        };
+        let dir = setup::resolve(base, dir);
+        let checkpoint = checkpoint::open(&dir)?;
+        tokenizer.check_rows(checkpoint.config.vocab_size)?;
+        Ok(Start {
+            model: ModelConfig {
+                dropout: training.dropout,
+                attention_dropout: training.attention_dropout,
+                activation_dropout: 0.0,
+                ..checkpoint.config.clone()
+            },
+            initial: Some(checkpoint.hash().to_string()),
+            tensors: checkpoint.tensors,
+        })
+    }
 }
 
 /// Trains a base from scratch, or goes on where the run stands. `config_dir` is where relative paths start.
@@ -49,19 +92,19 @@ pub fn pretrain(
     let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
     let folder = run.path().join("model");
     let prepared = prepare(config, config_dir, &folder, observer)?;
-    run.bind(&[
+    let start = Start::new(config, config_dir, &prepared.tokenizer)?;
+    let mut inputs = vec![
         ("training text", prepared.corpus.fingerprint()),
         ("validation text", prepared.validation.fingerprint()),
-    ])?;
+    ];
+    inputs.extend(start.initial.map(|hash| ("initial model", hash)));
+    run.bind(&inputs)?;
     let backend = setup::backend(config.compute)?;
     let mut store = ParamStore::new();
-    let tensors = initial_tensors(&prepared.model, config.seed);
-    let model = Model::<f32>::new(&prepared.model, tensors, Some(&mut store))?;
+    let model = Model::<f32>::new(&start.model, start.tensors, Some(&mut store))?;
     let ids = LanguageIds::new(&prepared.languages);
     let training = &config.training;
-    let max_tokens = training
-        .max_tokens
-        .min(prepared.model.max_position_embeddings);
+    let max_tokens = training.max_tokens.min(start.model.max_position_embeddings);
     let examples = Examples::new(
         &prepared.corpus,
         &prepared.tokenizer,
@@ -92,7 +135,7 @@ pub fn pretrain(
     };
     let trained = trainer.train(&mut run, &mut store, observer)?;
     if trained.outcome == Outcome::Finished {
-        checkpoint::write(&folder, &prepared.model, &tensors_of(&store, true))?;
+        checkpoint::write(&folder, &start.model, &tensors_of(&store, true))?;
     }
     Ok(Pretraining {
         trained,
@@ -110,17 +153,10 @@ pub fn export(config: &PretrainConfig, config_dir: &Path, to: &Path) -> Result<(
     let run = setup::resolve(config_dir, &config.run);
     let tokenizer_dir = run.join("model");
     let tokenizer = Tokenizer::open(&tokenizer_dir)?;
-    let training = &config.training;
-    let rows = tokenizer.vocab_size();
-    let shape = config
-        .shape
-        .model(rows, training.dropout, training.attention_dropout);
+    let start = Start::new(config, config_dir, &tokenizer)?;
+    let shape = start.model;
     let mut store = ParamStore::new();
-    Model::<f32>::new(
-        &shape,
-        initial_tensors(&shape, config.seed),
-        Some(&mut store),
-    )?;
+    Model::<f32>::new(&shape, start.tensors, Some(&mut store))?;
     state::load_values(&run.join(BEST), &mut store)?;
     files::create_dir(to)?;
     tokenize::copy_files(&tokenizer_dir, to)?;
@@ -159,13 +195,23 @@ fn prepare(
     let wanted = config.directions.filter(&languages);
     let (corpus, report) = setup::training_text(&config.data, base, &wanted, &config.filter)?;
     observer.cleaned(&report);
-    observer.planned(&config.estimate_for(&languages, &corpus)?);
+    observer.planned(&config.estimate_for(base, &languages, &corpus)?);
     let validation =
         setup::validation_text(&config.validation, base, &config.directions, &languages)?;
     // The vocabulary is part of the run: once it is written, resuming reads it.
-    let tokenizer = match folder.join("sentencepiece.bpe.model").exists() {
-        true => Tokenizer::open(folder)?,
-        false => {
+    let tokenizer = match (
+        folder.join("sentencepiece.bpe.model").exists(),
+        &config.initial,
+    ) {
+        (true, _) => Tokenizer::open(folder)?,
+        (false, Some(initial)) => {
+            let initial = setup::resolve(base, initial);
+            let tokenizer = Tokenizer::open(&initial)?;
+            files::create_dir(folder)?;
+            tokenize::copy_files(&initial, folder)?;
+            tokenizer
+        }
+        (false, None) => {
             tracing::info!("training the vocabulary");
             let lines = languages.iter().flat_map(|language| {
                 let texts = corpus.texts(language).take(config.vocabulary.lines);
@@ -180,13 +226,7 @@ fn prepare(
             write_folder(folder, &model, &languages)?
         }
     };
-    let training = &config.training;
     Ok(Prepared {
-        model: config.shape.model(
-            tokenizer.vocab_size(),
-            training.dropout,
-            training.attention_dropout,
-        ),
         corpus,
         validation,
         tokenizer,
@@ -207,19 +247,23 @@ impl PretrainConfig {
         let wanted = self.directions.filter(&languages);
         let (corpus, _) = setup::training_text(&self.data, base, &wanted, &self.filter)?;
         setup::validation_text(&self.validation, base, &self.directions, &languages)?;
-        self.estimate_for(&languages, &corpus)
+        self.estimate_for(base, &languages, &corpus)
     }
 
     fn estimate_for(
         &self,
+        base: &Path,
         languages: &[Language],
         corpus: &Corpus,
     ) -> Result<Estimate, TrainError> {
         let training = &self.training;
         let rows = self.vocabulary.size + languages.len() + 2;
-        let model = self
-            .shape
-            .model(rows, training.dropout, training.attention_dropout);
+        let model = match &self.initial {
+            Some(initial) => checkpoint::open(&setup::resolve(base, initial))?.config,
+            None => self
+                .shape
+                .model(rows, training.dropout, training.attention_dropout),
+        };
         let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
         let sampler = Sampler::new(&counts, &training.sample, self.seed)?;
         let parameters = model.parameters();
