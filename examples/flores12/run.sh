@@ -3,15 +3,18 @@
 #   sh run.sh                what is left to do, in order
 #   sh run.sh train|choose|score|table   one step
 # Every step goes on where it was stopped. ISOGLOSS names the program, OUT the folder of the results.
+# REDUCED=1 runs the reduced protocol of README.md: less training, fewer directions, fewer sentences.
 set -eu
 cd "$(dirname "$0")"
 
 isogloss=${ISOGLOSS:-isogloss}
-out=${OUT:-../../runs/flores12}
+reduced=${REDUCED:-}
+out=${OUT:-../../runs/flores12${reduced:+-reduced}}
 base=../../models/mini
 methods="full lora-total lora-active lslo-paper lslo-isogloss"
 systems="copy base $methods"
 rates="0.0003 0.001 0.003"
+if [ "$reduced" ]; then rates="0.001 0.003"; fi
 high="eng_Latn deu_Latn fra_Latn ita_Latn"
 medium="nld_Latn ces_Latn hun_Latn tur_Latn"
 low="fur_Latn lij_Latn lmo_Latn ltg_Latn"
@@ -21,7 +24,9 @@ say() { printf '%s\n' "$*" >&2; }
 
 # A method's configuration at a learning rate. It lies beside the original: its relative paths start in this folder.
 derive() { # method rate
-    sed -e "s|^run = .*|run = \"$out/$1-$2\"|" -e "s|^learning_rate = .*|learning_rate = $2|" "$1.toml"
+    sed -e "s|^run = .*|run = \"$out/$1-$2\"|" -e "s|^learning_rate = .*|learning_rate = $2|" \
+        ${reduced:+-e "s|^epochs = .*|epochs = 3|" -e "s|pairs_per_epoch = [0-9]*|pairs_per_epoch = 6000|" \
+        -e "s|^warmup = .*|warmup = 30|" -e "s|^translate = .*|translate = 20|"} "$1.toml"
 }
 
 train() {
@@ -107,11 +112,18 @@ score() {
         exit 1
     fi
     domain_text
+    if [ "$reduced" ]; then
+        among="--directions $(commas $(cat reduced-directions.txt))"
+        rows="--rows 1-100"
+    else
+        among="--languages $(commas $high $medium $low)"
+        rows=
+    fi
     for system in $systems; do
-        evaluate "$system" flores --data data/flores200/devtest --languages "$(commas $high $medium $low)" \
+        evaluate "$system" flores --data data/flores200/devtest $among $rows \
             --class "high=$(commas $high)" --class "medium=$(commas $medium)" --class "low=$(commas $low)"
-        evaluate "$system" harm --data data/flores200/devtest --directions "$(commas $(cat harm-directions.txt))"
-        evaluate "$system" domain --data "$out/domain" --directions "$(commas $(cat domain-directions.txt))"
+        evaluate "$system" harm --data data/flores200/devtest --directions "$(commas $(cat harm-directions.txt))" $rows
+        evaluate "$system" domain --data "$out/domain" --directions "$(commas $(cat domain-directions.txt))" $rows
     done
 }
 

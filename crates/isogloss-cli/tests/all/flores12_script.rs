@@ -62,7 +62,12 @@ fn script_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
     let configs = METHODS.map(|name| format!("{name}.toml"));
-    let others = ["run.sh", "harm-directions.txt", "domain-directions.txt"];
+    let others = [
+        "run.sh",
+        "harm-directions.txt",
+        "domain-directions.txt",
+        "reduced-directions.txt",
+    ];
     for name in configs.iter().map(String::as_str).chain(others) {
         std::fs::copy(flores12().join(name), at(name)).unwrap();
     }
@@ -92,12 +97,20 @@ fn script_folder() -> TempDir {
 }
 
 fn script(folder: &Path, step: &str) -> String {
+    run(command(folder).env("OUT", "out").arg(step))
+}
+
+fn command(folder: &Path) -> Command {
     let mut command = Command::new("sh");
     command
         .current_dir(folder)
         .env("ISOGLOSS", "./isogloss")
-        .env("OUT", "out")
-        .args(["run.sh", step]);
+        .env_remove("OUT")
+        .arg("run.sh");
+    command
+}
+
+fn run(command: &mut Command) -> String {
     let output = command.assert().success().get_output().stdout.clone();
     String::from_utf8(output).unwrap()
 }
@@ -157,4 +170,44 @@ fn it_trains_the_grid_once_chooses_on_validation_and_scores_what_was_chosen() {
     assert_eq!(table.matches(" 33.4 |").count(), 7, "{table}");
     assert_eq!(table.matches(" 41.2 |").count(), 2 * 7, "{table}");
     assert!(table.contains("| high to low | 33.4 |"), "{table}");
+}
+
+/// The reduced protocol changes what the README says, and nothing else; its results lie apart.
+#[test]
+fn reduced_it_trains_less_and_scores_less() {
+    let folder = script_folder();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("a/b")).unwrap();
+    let inner = at("a/b");
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "a" {
+            std::fs::rename(entry.path(), inner.join(entry.file_name())).unwrap();
+        }
+    }
+    run(command(&inner).env("REDUCED", "1"));
+    assert!(at("runs/flores12-reduced/scores/lslo-paper/harm.json").is_file());
+    for method in METHODS {
+        let full: TrainConfig = config::read(&inner.join(format!("{method}.toml"))).unwrap();
+        for rate in [0.001, 0.003] {
+            let name = format!("grid.{method}-{rate}.toml");
+            let mut config: TrainConfig = config::read(&inner.join(name)).unwrap();
+            let training = &mut config.training;
+            assert_eq!(training.learning_rate.to_string(), rate.to_string());
+            assert_eq!((training.epochs, training.warmup), (3, 30));
+            assert_eq!(training.sample.pairs_per_epoch, Some(6000));
+            assert_eq!(config.validation.translate, 20);
+            config.training = full.training.clone();
+            config.validation.translate = full.validation.translate;
+            config.run = full.run.clone();
+            assert_eq!(config, full);
+        }
+    }
+    let calls = std::fs::read_to_string(inner.join("calls")).unwrap();
+    assert_eq!(calls.lines().count(), 5 * 2 + 3 * 7);
+    let text = std::fs::read_to_string(flores12().join("reduced-directions.txt")).unwrap();
+    let directions: Vec<&str> = text.lines().collect();
+    assert_eq!(directions.len(), 36);
+    let flores = format!("--directions {} --rows 1-100", directions.join(","));
+    assert_eq!(calls.matches(&flores).count(), 7);
 }
