@@ -12,6 +12,7 @@
 
 pub mod files;
 pub mod language;
+pub mod memory;
 
 pub mod corpus;
 pub mod tokenize;
@@ -35,3 +36,5 @@ pub mod evaluate;
 pub mod config;
 
 pub mod train;
+
+pub mod bench;

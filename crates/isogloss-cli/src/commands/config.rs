@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let Action::Show { config, json } = &args.action;
     let any: toml::Table = isogloss::config::read(config).map_err(Failure::input)?;
     // Only a base from scratch has a shape; everything else is for `train`, and told so where something is missing.
-    let scratch = ["shape", "vocabulary"]
+    let scratch = ["shape", "vocabulary", "initial"]
         .iter()
         .any(|key| any.contains_key(*key));
     match scratch {

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod bench;
 mod config;
 mod decoding;
 mod demo;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Score(score::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -35,6 +37,7 @@ impl Command {
             Self::Score(args) => score::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
+            Self::Bench(args) => bench::run(args, quiet),
         }
     }
 }

@@ -10,9 +10,6 @@ use crate::model::{Context, Model};
 /// of 5.
 pub const DEFAULT_BATCH_TOKENS: usize = 512;
 
-/// A shorter sentence counts as this many tokens of a batch: its hypotheses take room whatever its length.
-const SHORTEST: usize = 16;
-
 /// A sentence to translate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -65,6 +62,9 @@ impl<B: Backend> Clone for Translator<'_, B> {
 }
 
 impl<'a, B: Backend> Translator<'a, B> {
+    /// A shorter sentence counts as this many tokens of a batch: its hypotheses take room whatever its length.
+    pub const SHORTEST: usize = 16;
+
     /// A translator with the default size of batches. Dropout of the context is ignored.
     #[must_use]
     pub fn new(model: &'a Model<B::Real>, cx: Context<'a, B>) -> Self {
@@ -170,7 +170,7 @@ impl<'a, B: Backend> Translator<'a, B> {
         order.sort_by_key(|&i| std::cmp::Reverse(length(i)));
         let (mut batches, mut tokens) = (Vec::<Vec<usize>>::new(), 0);
         for i in order {
-            let cost = length(i).max(SHORTEST);
+            let cost = length(i).max(Self::SHORTEST);
             match batches.last_mut() {
                 Some(batch) if tokens + cost <= self.batch_tokens => {
                     batch.push(i);
