@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod compute;
 mod config;
 mod decoding;
 mod demo;
