@@ -11,6 +11,7 @@
 pub mod adam;
 pub mod attention;
 mod backend;
+mod check;
 mod cpu;
 pub mod dropout;
 pub mod embedding;

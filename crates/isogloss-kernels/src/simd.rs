@@ -1,12 +1,12 @@
 //! Loops compiled once for each kernel path, and the few functions that they share.
 
 /// Declares a function whose body is compiled for the instructions of each [`KernelPath`](crate::KernelPath). The function takes
-/// the path before its own arguments. Loops in the body are written so that the compiler vectorises them; sums run over
+/// a [`Supported`](crate::cpu::Supported) path before its own arguments. Loops in the body are written so that the compiler vectorises them; sums run over
 /// [`LANES`] partial sums, so that the order is the same on every path.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
-        $vis fn $name(path: $crate::cpu::KernelPath, $($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name(path: $crate::cpu::Supported, $($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             fn generic($($arg: $ty),*) $(-> $ret)? $body
 
@@ -22,8 +22,8 @@ macro_rules! multiversion {
                 generic($($arg),*)
             }
 
-            match path {
-                // SAFETY: a `Cpu` exists only with a path whose instructions the machine has.
+            match path.path() {
+                // SAFETY: `Supported` is made only of a path whose instructions the machine has.
                 #[cfg(target_arch = "x86_64")]
                 $crate::cpu::KernelPath::Avx512 | $crate::cpu::KernelPath::Avx512Bf16 => unsafe {
                     avx512($($arg),*)

@@ -6,6 +6,10 @@
 //!
 //! and from a checkpoint: decode -> evaluate -> report -> serve.
 //!
+//! [`graph`] says what a model consists of, so that [`adapter`] and [`model`] need not know each other's insides: the model
+//! reads the updates, never the other way round. [`config`] describes runs, [`train`] puts them together from all of the above.
+//! A module imports only what is declared above it here; a test sees to it.
+//!
 //! # Shapes
 //! `N` tokens in a packed batch, `B` sentences, `S`/`T` source/target length, `D` model width, `F` feed-forward width,
 //! `H` heads, `R` rank, `V` vocabulary, `L` layers, `K` languages. A linear weight is `(out, in)`, row-major.
@@ -20,6 +24,8 @@ pub mod tokenize;
 pub mod batch;
 
 pub mod params;
+
+pub mod graph;
 
 pub mod adapter;
 

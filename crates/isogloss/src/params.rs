@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use isogloss_kernels::Real;
+use rand::distr::Distribution;
+use rand_chacha::ChaCha8Rng;
 
 /// Names a parameter of a [`ParamStore`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -214,4 +216,14 @@ impl<R: Real> Gradients<R> {
     pub fn used(&self) -> &[bool] {
         &self.used
     }
+}
+
+/// Uniform values in `[-bound, bound)`.
+pub(crate) fn uniform(len: usize, bound: f32, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let unit = rand::distr::StandardUniform;
+    let draw = |_| {
+        let u: f32 = unit.sample(rng);
+        bound * (2.0 * u - 1.0)
+    };
+    (0..len).map(draw).collect()
 }

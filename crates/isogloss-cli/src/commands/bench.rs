@@ -1,6 +1,6 @@
 //! `isogloss bench`: how fast this machine does this work, and how fast it could.
 
-use super::decoding::{PrecisionArg, backend};
+use super::compute::{PrecisionArg, backend};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
 use clap::{Subcommand, ValueEnum};

@@ -1,15 +1,8 @@
 //! What the commands that translate have in common.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Failure;
 use clap::ValueEnum;
 use isogloss::decode::{DecodeError, MissingUpdates};
-use isogloss_kernels::{Cpu, Precision};
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum PrecisionArg {
-    F32,
-    Bf16,
-}
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum MissingArg {
@@ -28,16 +21,6 @@ impl From<MissingArg> for MissingUpdates {
             MissingArg::Combine => MissingUpdates::Combine,
         }
     }
-}
-
-/// The backend; 0 threads are as many as the machine offers.
-pub(crate) fn backend(threads: usize, precision: PrecisionArg) -> Outcome<Cpu> {
-    let precision = match precision {
-        PrecisionArg::F32 => Precision::F32,
-        PrecisionArg::Bf16 => Precision::Bf16,
-    };
-    let backend = Cpu::new(threads).map_err(Failure::input)?;
-    Ok(backend.with_precision(precision))
 }
 
 /// What to do about an error, where an option helps.

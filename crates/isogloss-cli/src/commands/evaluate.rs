@@ -3,7 +3,8 @@
 mod show;
 
 use self::show::{Shown, table};
-use super::decoding::{MissingArg, PrecisionArg, backend, failure, hint};
+use super::compute::{PrecisionArg, backend};
+use super::decoding::{MissingArg, failure, hint};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use anyhow::anyhow;

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod bench;
+mod compute;
 mod config;
 mod decoding;
 mod demo;

@@ -1,9 +1,11 @@
 //! What `train` and `pretrain` share: options, dry runs, the end of a run.
 
+use super::compute::PrecisionArg;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use isogloss::config::{Compute, ComputePrecision, ConfigError};
+use isogloss::config::{Compute, ConfigError};
 use isogloss::train::{self, Estimate, TrainError, Trained};
+use isogloss_kernels::{Backend, CpuError, Epilogue, Mat, MatMut};
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,17 +26,9 @@ pub(crate) struct RunArgs {
     /// Threads; 0 takes all cores [default: the configuration's]
     #[arg(long, value_name = "N", env = "ISOGLOSS_THREADS")]
     pub threads: Option<usize>,
-    /// Precision of products: f32, bf16 [default: the configuration's]
-    #[arg(long, value_name = "NAME", env = "ISOGLOSS_PRECISION", value_parser = precision)]
-    pub precision: Option<ComputePrecision>,
-}
-
-fn precision(name: &str) -> Result<ComputePrecision, String> {
-    match name {
-        "f32" => Ok(ComputePrecision::F32),
-        "bf16" => Ok(ComputePrecision::Bf16),
-        _ => Err("expected f32 or bf16".to_owned()),
-    }
+    /// What matrix products are computed from [default: the configuration's]
+    #[arg(long, value_name = "TYPE", env = "ISOGLOSS_PRECISION")]
+    pub precision: Option<PrecisionArg>,
 }
 
 impl RunArgs {
@@ -52,13 +46,13 @@ impl RunArgs {
     pub(crate) fn compute(&self, config: Compute) -> Compute {
         Compute {
             threads: self.threads.unwrap_or(config.threads),
-            precision: self.precision.unwrap_or(config.precision),
+            precision: self.precision.map_or(config.precision, Into::into),
         }
     }
 
     /// Prints what a run would take.
     pub(crate) fn print_estimate(&self, estimate: &Estimate, compute: Compute) -> Outcome {
-        let speed = speed(compute).map_err(train_failure)?;
+        let speed = speed(compute).map_err(Failure::input)?;
         let seconds = estimate.seconds(speed);
         if self.json {
             let mut value = serde_json::to_value(estimate).map_err(Failure::internal)?;
@@ -82,9 +76,8 @@ pub(crate) fn train_failure(error: TrainError) -> Failure {
 }
 
 /// Floating-point operations a second that training reaches here: half of what a product of common size does.
-fn speed(compute: Compute) -> Result<f64, TrainError> {
-    use isogloss_kernels::{Backend, Epilogue, Mat, MatMut};
-    let backend = train::backend(compute)?;
+fn speed(compute: Compute) -> Result<f64, CpuError> {
+    let backend = compute.backend()?;
     let n = 512;
     let (a, b, mut c) = (vec![0.5; n * n], vec![0.5; n * n], vec![0.0; n * n]);
     let mut best = f64::INFINITY;

@@ -1,6 +1,7 @@
 //! `isogloss translate`: lines of text through a model and its adapters.
 
-use super::decoding::{MissingArg, PrecisionArg, backend, failure};
+use super::compute::{PrecisionArg, backend};
+use super::decoding::{MissingArg, failure};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
 use clap::ValueEnum;

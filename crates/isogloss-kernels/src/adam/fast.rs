@@ -2,6 +2,7 @@
 
 use crate::adam::reference::SUM_BLOCK;
 use crate::backend::AdamStep;
+use crate::check;
 use crate::cpu::Cpu;
 use crate::scratch::SharedMut;
 use crate::simd::multiversion;
@@ -33,11 +34,7 @@ pub(crate) fn step(
     first: &mut [f32],
     second: &mut [f32],
 ) {
-    let len = values.len();
-    assert!(
-        grads.len() == len && first.len() == len && second.len() == len,
-        "lengths of {len} parameters' gradients and moments"
-    );
+    check::adam(values, grads, first, second);
     let exponent = i32::try_from(step.step).unwrap_or(i32::MAX);
     let correction = |beta: f32| 1.0 - f64::from(beta).powi(exponent);
     let factors = Factors {
@@ -59,7 +56,14 @@ pub(crate) fn step(
                 moments.1.slice(at, values.len()),
             )
         };
-        update(cpu.path(), factors, values, &grads[at..], first, second);
+        update(
+            cpu.supported(),
+            factors,
+            values,
+            &grads[at..],
+            first,
+            second,
+        );
     });
 }
 
@@ -92,7 +96,7 @@ pub(crate) fn sum_squares(cpu: &Cpu, x: &[f32]) -> f64 {
         let sums = &mut sums[..group.len().div_ceil(SUM_BLOCK)];
         cpu.chunks(sums, 1, SUM_BLOCK, |task, sum| {
             let block = &group[task * SUM_BLOCK..];
-            sum[0] = block_squares(cpu.path(), &block[..block.len().min(SUM_BLOCK)]);
+            sum[0] = block_squares(cpu.supported(), &block[..block.len().min(SUM_BLOCK)]);
         });
         total += sums.iter().sum::<f64>();
     }

@@ -1,9 +1,13 @@
 //! Plain Adam.
 
 use crate::backend::AdamStep;
+use crate::check;
 use crate::real::Real;
 
 /// See [`crate::Backend::adam`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn adam<R: Real>(
     step: AdamStep,
     values: &mut [R],
@@ -11,6 +15,7 @@ pub fn adam<R: Real>(
     first: &mut [R],
     second: &mut [R],
 ) {
+    check::adam(values, grads, first, second);
     let [beta1, beta2, eps] = [step.beta1, step.beta2, step.eps].map(R::of);
     let exponent = i32::try_from(step.step).unwrap_or(i32::MAX);
     let correction = |beta: f32| 1.0 - f64::from(beta).powi(exponent);

@@ -1,7 +1,8 @@
 //! Attention as small matrix products: a task is a head of a span, and holds the scores of a block of queries at a time.
 
-use crate::attention::task::{RowDropout, Task, check, check_disjoint, work};
+use crate::attention::task::{RowDropout, Task, work};
 use crate::backend::{AttentionShape, Dropout, Epilogue, Span};
+use crate::check;
 use crate::cpu::Cpu;
 use crate::dropout::draw;
 use crate::matmul::{Mat, MatMut};
@@ -53,15 +54,7 @@ pub(crate) fn forward(
     out: &mut [f32],
     lse: &mut [f32],
 ) {
-    check(shape, spans, q, k, v);
-    check_disjoint(
-        "queries",
-        spans.iter().map(|span| (span.q_start, span.q_len)),
-    );
-    assert!(
-        out.len() == q.len() && lse.len() * shape.head_dim == q.len(),
-        "lengths of an attention"
-    );
+    check::attention(shape, q, k, v, spans, out, lse);
     let (out, lse) = (SharedMut::new(out), SharedMut::new(lse));
     // Scores and their weighted sum, and packing for them.
     let work = 4 * work(shape, spans);
@@ -71,7 +64,7 @@ pub(crate) fn forward(
             return;
         };
         let task = Task {
-            path: cpu.path(),
+            path: cpu.supported(),
             shape,
             span,
             head,
@@ -166,26 +159,12 @@ pub(crate) fn backward(
     dk: &mut [f32],
     dv: &mut [f32],
 ) {
-    check(shape, spans, q, k, v);
-    check_disjoint(
-        "queries",
-        spans.iter().map(|span| (span.q_start, span.q_len)),
-    );
-    check_disjoint("keys", spans.iter().map(|span| (span.k_start, span.k_len)));
-    assert!(
-        out.len() == q.len()
-            && dout.len() == q.len()
-            && dq.len() == q.len()
-            && dk.len() == k.len()
-            && dv.len() == k.len()
-            && lse.len() * shape.head_dim == q.len(),
-        "lengths of an attention's backward"
-    );
+    check::attention_backward(shape, q, k, v, out, lse, dout, spans, [dq, dk, dv]);
     let gradients = [dq, dk, dv].map(SharedMut::new);
     let work = 8 * work(shape, spans);
     cpu.run(spans.len() * shape.heads, work, |task| {
         let task = Task {
-            path: cpu.path(),
+            path: cpu.supported(),
             shape,
             span: spans[task / shape.heads],
             head: task % shape.heads,

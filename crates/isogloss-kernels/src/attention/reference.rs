@@ -1,6 +1,7 @@
 //! Plain attention: one span, one head, one query at a time.
 
 use crate::backend::{AttentionShape, Dropout, Span};
+use crate::check;
 use crate::dropout::{draw, mix, threshold};
 use crate::real::Real;
 
@@ -68,6 +69,9 @@ fn keep<R: Real>(
 }
 
 /// See [`crate::Backend::attention`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn attention<R: Real>(
     shape: AttentionShape,
     q: &[R],
@@ -78,6 +82,7 @@ pub fn attention<R: Real>(
     out: &mut [R],
     lse: &mut [R],
 ) {
+    check::attention(shape, q, k, v, spans, out, lse);
     let scale = R::of(shape.scale);
     for span in spans {
         for (h, head) in heads(shape) {
@@ -101,6 +106,9 @@ pub fn attention<R: Real>(
 }
 
 /// See [`crate::Backend::attention_backward`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn attention_backward<R: Real>(
     shape: AttentionShape,
     q: &[R],
@@ -115,6 +123,7 @@ pub fn attention_backward<R: Real>(
     dk: &mut [R],
     dv: &mut [R],
 ) {
+    check::attention_backward(shape, q, k, v, out, lse, dout, spans, [dq, dk, dv]);
     let scale = R::of(shape.scale);
     for span in spans {
         for (h, head) in heads(shape) {

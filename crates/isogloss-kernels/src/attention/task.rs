@@ -1,7 +1,7 @@
 //! A head of a span, and where it reads and writes.
 
 use crate::backend::{AttentionShape, Dropout, Epilogue, Span};
-use crate::cpu::{KernelPath, Precision};
+use crate::cpu::{Precision, Supported};
 use crate::dropout::{mix, threshold};
 use crate::matmul::{Mat, MatData, MatMut, serial};
 use crate::scratch::SharedMut;
@@ -9,7 +9,7 @@ use crate::scratch::SharedMut;
 /// A head of a span.
 #[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
-    pub(super) path: KernelPath,
+    pub(super) path: Supported,
     pub(super) shape: AttentionShape,
     pub(super) span: Span,
     pub(super) head: usize,
@@ -113,45 +113,6 @@ impl HeadMut<'_> {
             };
             to.copy_from_slice(row);
         }
-    }
-}
-
-/// Checks that a span lies within the rows of queries and keys.
-pub(super) fn check(shape: AttentionShape, spans: &[Span], q: &[f32], k: &[f32], v: &[f32]) {
-    let width = shape.heads * shape.head_dim;
-    assert!(width > 0, "an attention without width");
-    assert_eq!(k.len(), v.len(), "lengths of keys and values");
-    // Divided, not multiplied: the unsafe code relies on it, so it must not wrap.
-    let inside = |start: usize, len: usize, values: &[f32]| {
-        start
-            .checked_add(len)
-            .is_some_and(|end| end <= values.len() / width)
-    };
-    for span in spans {
-        assert!(
-            inside(span.q_start, span.q_len, q) && inside(span.k_start, span.k_len, k),
-            "{span:?} in {} queries and {} keys of width {width}",
-            q.len() / width.max(1),
-            k.len() / width.max(1),
-        );
-    }
-}
-
-/// Checks that no row belongs to two ranges `(start, length)`: tasks write to them at the same time.
-pub(super) fn check_disjoint(what: &str, ranges: impl Iterator<Item = (usize, usize)> + Clone) {
-    let ascending = |ranges: &mut dyn Iterator<Item = (usize, usize)>| {
-        let mut end = 0;
-        ranges.filter(|range| range.1 > 0).all(|(start, len)| {
-            let after = start >= end;
-            end = start + len;
-            after
-        })
-    };
-    // As they nearly always are; otherwise they are sorted.
-    if !ascending(&mut ranges.clone()) {
-        let mut sorted: Vec<_> = ranges.collect();
-        sorted.sort_unstable();
-        assert!(ascending(&mut sorted.into_iter()), "spans share {what}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::matmul::{Mat, MatMut};
 use crate::{adam, attention, dropout, embedding, head_loss, layer_norm, matmul};
 
 use path::PATH_VARIABLE;
+pub(crate) use path::Supported;
 pub use path::{CpuError, KernelPath, Precision};
 
 /// Below this many multiply-adds (or values, times the operations on each) threads cost more than they give: waking the
@@ -23,8 +24,7 @@ const MIN_PARALLEL_WORK: usize = 500_000;
 pub struct Cpu {
     /// None with a single thread: the caller's does the work.
     pool: Option<rayon::ThreadPool>,
-    /// Private, and set only after [`KernelPath::is_available`] was checked: calls of kernels rely on it.
-    path: KernelPath,
+    path: Supported,
     precision: Precision,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Debug for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cpu")
             .field("threads", &self.threads())
-            .field("path", &self.path)
+            .field("path", &self.path())
             .field("precision", &self.precision)
             .finish()
     }
@@ -57,9 +57,7 @@ impl Cpu {
     /// # Errors
     /// If this machine lacks the path, or if no threads can be started.
     pub fn with_path(threads: usize, path: KernelPath) -> Result<Self, CpuError> {
-        if !path.is_available() {
-            return Err(CpuError::UnavailablePath { path });
-        }
+        let path = Supported::new(path).ok_or(CpuError::UnavailablePath { path })?;
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             n => n,
@@ -99,6 +97,11 @@ impl Cpu {
     /// The instructions in use.
     #[must_use]
     pub fn path(&self) -> KernelPath {
+        self.path.path()
+    }
+
+    /// The same, with the proof that this machine has them.
+    pub(crate) fn supported(&self) -> Supported {
         self.path
     }
 

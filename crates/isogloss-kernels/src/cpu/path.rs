@@ -76,6 +76,21 @@ impl KernelPath {
     }
 }
 
+/// A path whose instructions this machine has: calls of kernels rely on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Supported(KernelPath);
+
+impl Supported {
+    /// The path, if this machine can run it.
+    pub(crate) fn new(path: KernelPath) -> Option<Self> {
+        path.is_available().then_some(Supported(path))
+    }
+
+    pub(crate) fn path(self) -> KernelPath {
+        self.0
+    }
+}
+
 impl fmt::Display for KernelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -1,6 +1,7 @@
 //! Dropout and the other operations of one element at a time.
 
 use crate::backend::Dropout;
+use crate::check;
 use crate::cpu::Cpu;
 use crate::dropout::{draw, mix, threshold};
 use crate::simd::multiversion;
@@ -10,12 +11,12 @@ const CHUNK: usize = 16_384;
 
 /// [`crate::Backend::dropout`] for [`Cpu`].
 pub(crate) fn apply(cpu: &Cpu, dropout: Dropout, row_keys: &[u64], width: usize, y: &mut [f32]) {
-    assert_eq!(y.len(), row_keys.len() * width, "rows of {width}");
+    check::dropout(row_keys, width, y);
     let rows = (CHUNK / width.max(1)).max(1);
     let (limit, scale) = (threshold(dropout.rate), 1.0 / (1.0 - dropout.rate));
     cpu.chunks(y, rows * width, 8, |task, y| {
         for (y, &key) in y.chunks_exact_mut(width).zip(&row_keys[task * rows..]) {
-            drop_row(cpu.path(), mix(dropout.key, key), limit, scale, y);
+            drop_row(cpu.supported(), mix(dropout.key, key), limit, scale, y);
         }
     });
 }
@@ -30,9 +31,9 @@ multiversion! {
 
 /// [`crate::Backend::add`] for [`Cpu`].
 pub(crate) fn add(cpu: &Cpu, x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len(), "lengths of a sum");
+    check::add(x, y);
     cpu.chunks(y, CHUNK, 2, |task, y| {
-        add_chunk(cpu.path(), &x[task * CHUNK..], y);
+        add_chunk(cpu.supported(), &x[task * CHUNK..], y);
     });
 }
 
@@ -46,7 +47,7 @@ multiversion! {
 
 /// [`crate::Backend::relu`] for [`Cpu`].
 pub(crate) fn relu(cpu: &Cpu, y: &mut [f32]) {
-    cpu.chunks(y, CHUNK, 2, |_, y| relu_chunk(cpu.path(), y));
+    cpu.chunks(y, CHUNK, 2, |_, y| relu_chunk(cpu.supported(), y));
 }
 
 multiversion! {
@@ -59,9 +60,9 @@ multiversion! {
 
 /// [`crate::Backend::relu_backward`] for [`Cpu`].
 pub(crate) fn relu_backward(cpu: &Cpu, y: &[f32], dy: &mut [f32]) {
-    assert_eq!(y.len(), dy.len(), "lengths of a rectifier and its gradient");
+    check::relu_backward(y, dy);
     cpu.chunks(dy, CHUNK, 2, |task, dy| {
-        relu_backward_chunk(cpu.path(), &y[task * CHUNK..], dy);
+        relu_backward_chunk(cpu.supported(), &y[task * CHUNK..], dy);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Embedding by blocks of rows, its backward by blocks of columns.
 
+use crate::check;
 use crate::cpu::Cpu;
 use crate::matmul::{Mat, MatData};
 use crate::scratch::SharedMut;
@@ -21,19 +22,14 @@ pub(crate) fn forward(
     y: &mut [f32],
 ) {
     let width = table.cols();
-    assert!(
-        ids.len() == position_ids.len() && y.len() == ids.len() * width,
-        "lengths of an embedding"
-    );
-    assert_eq!(table.col_stride(), 1, "an embedding's rows are contiguous");
+    check::embed(ids, &table, position_ids, positions, y);
     let stride = table.row_stride();
     cpu.chunks(y, ROWS * width, 2, |task, y| {
         let at = task * ROWS;
         let rows = ids[at..].iter().zip(&position_ids[at..]);
         for (y, (&id, &position)) in y.chunks_exact_mut(width).zip(rows) {
             let position = &positions[position as usize * width..][..width];
-            let (id, path) = (id as usize, cpu.path());
-            assert!(id < table.rows(), "token {id} of {}", table.rows());
+            let (id, path) = (id as usize, cpu.supported());
             match table.data() {
                 MatData::Real(d) => embed_row(path, &d[id * stride..], scale, position, y),
                 MatData::Bf16(d) => {
@@ -70,13 +66,9 @@ pub(crate) fn backward(
     dy: &[f32],
     dtable: &mut [f32],
 ) {
-    assert_eq!(dy.len(), ids.len() * width, "rows of {width}");
+    check::embed_backward(ids, width, dy, dtable);
     if width == 0 {
         return;
-    }
-    let rows = dtable.len() / width;
-    if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
-        panic!("token {id} of {rows}");
     }
     let table = SharedMut::new(dtable);
     cpu.run(width.div_ceil(COLS), 2 * dy.len(), |task| {
@@ -85,7 +77,7 @@ pub(crate) fn backward(
         for (&id, dy) in ids.iter().zip(dy.chunks_exact(width)) {
             // SAFETY: the row was checked to exist, the columns are within it and no other task's, and the last reference is gone.
             let row = unsafe { table.slice(id as usize * width + col, cols) };
-            add_scaled(cpu.path(), scale, &dy[col..], row);
+            add_scaled(cpu.supported(), scale, &dy[col..], row);
         }
     });
 }

@@ -1,9 +1,13 @@
 //! Plain embedding.
 
+use crate::check;
 use crate::matmul::Mat;
 use crate::real::Real;
 
 /// See [`crate::Backend::embed`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn embed<R: Real>(
     ids: &[u32],
     table: Mat<'_, R>,
@@ -13,7 +17,10 @@ pub fn embed<R: Real>(
     y: &mut [R],
 ) {
     let width = table.cols();
-    let rows = y.chunks_exact_mut(width).zip(ids.iter().zip(position_ids));
+    check::embed(ids, &table, position_ids, positions, y);
+    let rows = y
+        .chunks_exact_mut(width.max(1))
+        .zip(ids.iter().zip(position_ids));
     for (y, (&id, &position)) in rows {
         let position = &positions[position as usize * width..][..width];
         for (j, y) in y.iter_mut().enumerate() {
@@ -23,8 +30,12 @@ pub fn embed<R: Real>(
 }
 
 /// See [`crate::Backend::embed_backward`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn embed_backward<R: Real>(ids: &[u32], scale: f32, width: usize, dy: &[R], dtable: &mut [R]) {
-    for (&id, dy) in ids.iter().zip(dy.chunks_exact(width)) {
+    check::embed_backward(ids, width, dy, dtable);
+    for (&id, dy) in ids.iter().zip(dy.chunks_exact(width.max(1))) {
         let row = &mut dtable[id as usize * width..][..width];
         for (d, &dy) in row.iter_mut().zip(dy) {
             *d += R::of(scale) * dy;

@@ -5,6 +5,7 @@
 //! 2022) gives loss and gradient together. Only the gradient of `E` itself needs the logits a second time.
 
 use crate::backend::{Epilogue, LabelSmoothing};
+use crate::check;
 use crate::cpu::Cpu;
 use crate::head_loss::smoothing_weights;
 use crate::matmul::{Mat, MatData, MatMut, fast};
@@ -80,21 +81,15 @@ pub(crate) fn head_loss(
     mut dtable: Option<&mut [f32]>,
 ) {
     let (classes, width, n) = (table.rows(), table.cols(), targets.len());
-    assert!(
-        h.len() == n * width && loss.len() == n && nll.len() == n,
-        "lengths of {n} rows of {width}"
+    check::head_loss(
+        h,
+        &table,
+        targets,
+        loss,
+        nll,
+        dh.as_deref(),
+        dtable.as_deref(),
     );
-    assert!(
-        dh.as_ref().is_none_or(|dh| dh.len() == h.len()),
-        "length of dh"
-    );
-    assert!(
-        dtable.as_ref().is_none_or(|d| d.len() == classes * width),
-        "length of dtable"
-    );
-    if let Some(target) = targets.iter().find(|&&t| t as usize >= classes) {
-        panic!("target {target} of {classes} classes");
-    }
     let (on_target, on_all) = smoothing_weights(smoothing, classes);
     let head = Head {
         cpu,
@@ -204,7 +199,7 @@ impl<'a> Head<'a> {
                     let rows = logits.chunks_exact_mut(classes).zip(states).zip(factors);
                     for (((logits, state), factor), &target) in rows.zip(&targets[at..]) {
                         let target = (target as usize).wrapping_sub(first);
-                        *factor = absorb(cpu.path(), logits, target, state);
+                        *factor = absorb(cpu.supported(), logits, target, state);
                     }
                 },
             );
@@ -212,7 +207,7 @@ impl<'a> Head<'a> {
                 cpu.chunks(dh, TASK_ROWS * width, 2, |task, dh| {
                     let factors = &factors[task * TASK_ROWS..];
                     for (dh, &factor) in dh.chunks_exact_mut(width).zip(factors) {
-                        scale(cpu.path(), factor, dh);
+                        scale(cpu.supported(), factor, dh);
                     }
                 });
                 let c = MatMut::new(dh, rows, width);
@@ -240,7 +235,7 @@ impl<'a> Head<'a> {
                 let row = Row::read(state);
                 let p = (row.target - row.lse()).exp();
                 let weights = [1.0 / row.total, p - self.on_target, self.on_all];
-                let path = self.cpu.path();
+                let path = self.cpu.supported();
                 match self.block(target as usize, 1).data() {
                     MatData::Real(e) => finish_row(path, weights, &e[..width], sums, dh),
                     MatData::Bf16(e) => {
@@ -277,7 +272,7 @@ impl<'a> Head<'a> {
                 let rows = targets[at..].iter().zip(&states[at..]);
                 for (logits, (&target, state)) in logits.chunks_exact_mut(classes).zip(rows) {
                     let lse = Row::read(state).lse();
-                    gradient(cpu.path(), lse, self.on_all, logits);
+                    gradient(cpu.supported(), lse, self.on_all, logits);
                     if let Some(x) = logits.get_mut((target as usize).wrapping_sub(first)) {
                         *x -= self.on_target;
                     }
@@ -351,11 +346,10 @@ multiversion! {
 
 /// [`crate::Backend::log_softmax`] for [`Cpu`].
 pub(crate) fn log_softmax(cpu: &Cpu, width: usize, logits: &mut [f32]) {
-    assert!(
-        logits.is_empty() || logits.len().is_multiple_of(width.max(1)),
-        "rows of {width}"
-    );
-    cpu.chunks(logits, width, 16, |_, row| log_softmax_row(cpu.path(), row));
+    check::log_softmax(width, logits);
+    cpu.chunks(logits, width, 16, |_, row| {
+        log_softmax_row(cpu.supported(), row);
+    });
 }
 
 multiversion! {

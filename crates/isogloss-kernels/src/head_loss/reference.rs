@@ -1,6 +1,7 @@
 //! Plain head and loss, a row of logits at a time.
 
 use crate::backend::LabelSmoothing;
+use crate::check;
 use crate::head_loss::smoothing_weights;
 use crate::matmul::Mat;
 use crate::real::Real;
@@ -8,7 +9,7 @@ use crate::real::Real;
 /// See [`crate::Backend::head_loss`].
 ///
 /// # Panics
-/// If a target lies outside the table.
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn head_loss<R: Real>(
     h: &[R],
     table: Mat<'_, R>,
@@ -19,6 +20,15 @@ pub fn head_loss<R: Real>(
     mut dh: Option<&mut [R]>,
     mut dtable: Option<&mut [R]>,
 ) {
+    check::head_loss(
+        h,
+        &table,
+        targets,
+        loss,
+        nll,
+        dh.as_deref(),
+        dtable.as_deref(),
+    );
     let (classes, width) = (table.rows(), table.cols());
     let (on_target, on_all) = smoothing_weights(smoothing, classes);
     let real = |x: f64| R::from_f64(x).unwrap_or_else(R::zero);
@@ -54,8 +64,12 @@ pub fn head_loss<R: Real>(
 }
 
 /// See [`crate::Backend::log_softmax`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn log_softmax<R: Real>(width: usize, logits: &mut [R]) {
-    for row in logits.chunks_exact_mut(width) {
+    check::log_softmax(width, logits);
+    for row in logits.chunks_exact_mut(width.max(1)) {
         let max = row.iter().copied().fold(R::neg_infinity(), R::max);
         let total = row.iter().map(|&x| (x - max).exp()).sum::<R>();
         let log_total = max + total.ln();

@@ -1,6 +1,7 @@
 //! Layer norm by blocks of rows; gradients of the parameters by blocks of columns, in order of the rows.
 
 use crate::backend::NormGradients;
+use crate::check;
 use crate::cpu::Cpu;
 use crate::simd::{multiversion, sum, sum2};
 
@@ -22,15 +23,12 @@ pub(crate) fn forward(
     stats: &mut [f32],
 ) {
     let width = gamma.len();
-    assert!(
-        beta.len() == width && x.len() == y.len() && y.len() * 2 == stats.len() * width,
-        "lengths of a layer norm"
-    );
+    check::layer_norm(x, gamma, beta, y, stats);
     cpu.chunks2((y, ROWS * width), (stats, 2 * ROWS), 6, |task, y, stats| {
         let x = &x[task * ROWS * width..];
         let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
         for ((x, y), stats) in rows.zip(stats.as_chunks_mut::<2>().0) {
-            forward_row(cpu.path(), x, gamma, beta, eps, y, stats);
+            forward_row(cpu.supported(), x, gamma, beta, eps, y, stats);
         }
     });
 }
@@ -66,10 +64,7 @@ pub(crate) fn backward(
     parameters: NormGradients<'_, f32>,
 ) {
     let width = gamma.len();
-    assert!(
-        x.len() == dy.len() && x.len() == dx.len() && x.len() * 2 == stats.len() * width,
-        "lengths of a layer norm's backward"
-    );
+    check::layer_norm_backward(dy, x, stats, gamma, dx, &parameters);
     cpu.chunks(dx, ROWS * width, 8, |task, dx| {
         let (row, at) = (task * ROWS, task * ROWS * width);
         let rows = x[at..]
@@ -77,21 +72,26 @@ pub(crate) fn backward(
             .zip(dy[at..].chunks_exact(width));
         let stats = &stats.as_chunks::<2>().0[row..];
         for ((dx, (x, dy)), stats) in dx.chunks_exact_mut(width).zip(rows).zip(stats) {
-            backward_row(cpu.path(), dy, x, stats, gamma, dx);
+            backward_row(cpu.supported(), dy, x, stats, gamma, dx);
         }
     });
     if let Some((dgamma, dbeta)) = parameters {
-        assert!(
-            dgamma.len() == width && dbeta.len() == width,
-            "lengths of a layer norm's gradients"
-        );
         let rows = stats.len() / 2;
         cpu.chunks2(
             (dgamma, COLS),
             (dbeta, COLS),
             4 * rows,
             |task, dgamma, dbeta| {
-                parameter_gradients(cpu.path(), dy, x, stats, width, task * COLS, dgamma, dbeta);
+                parameter_gradients(
+                    cpu.supported(),
+                    dy,
+                    x,
+                    stats,
+                    width,
+                    task * COLS,
+                    dgamma,
+                    dbeta,
+                );
             },
         );
     }

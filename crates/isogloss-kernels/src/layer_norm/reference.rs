@@ -1,9 +1,13 @@
 //! Plain layer norm.
 
 use crate::backend::NormGradients;
+use crate::check;
 use crate::real::Real;
 
 /// See [`crate::Backend::layer_norm`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn layer_norm<R: Real>(
     x: &[R],
     gamma: &[R],
@@ -12,9 +16,11 @@ pub fn layer_norm<R: Real>(
     y: &mut [R],
     stats: &mut [R],
 ) {
+    check::layer_norm(x, gamma, beta, y, stats);
     let width = gamma.len();
     let inverse = R::one() / R::of(width as f32);
-    let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
+    let chunk = width.max(1);
+    let rows = x.chunks_exact(chunk).zip(y.chunks_exact_mut(chunk));
     for ((x, y), stats) in rows.zip(stats.chunks_exact_mut(2)) {
         let mean = x.iter().copied().sum::<R>() * inverse;
         let variance = x.iter().map(|&x| (x - mean) * (x - mean)).sum::<R>() * inverse;
@@ -27,6 +33,9 @@ pub fn layer_norm<R: Real>(
 }
 
 /// See [`crate::Backend::layer_norm_backward`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn layer_norm_backward<R: Real>(
     dy: &[R],
     x: &[R],
@@ -35,9 +44,10 @@ pub fn layer_norm_backward<R: Real>(
     dx: &mut [R],
     mut parameters: NormGradients<'_, R>,
 ) {
+    check::layer_norm_backward(dy, x, stats, gamma, dx, &parameters);
     let width = gamma.len();
     let inverse = R::one() / R::of(width as f32);
-    for i in 0..x.len() / width {
+    for i in 0..stats.len() / 2 {
         let row = i * width..(i + 1) * width;
         let (dy, x, dx) = (&dy[row.clone()], &x[row.clone()], &mut dx[row]);
         let (mean, rstd) = (stats[2 * i], stats[2 * i + 1]);

@@ -4,7 +4,8 @@
 //! within. Which tile an element falls into, how many rows there are and how many threads run changes nothing.
 
 use crate::backend::Epilogue;
-use crate::cpu::{Cpu, KernelPath, Precision};
+use crate::check;
+use crate::cpu::{Cpu, Precision, Supported};
 use crate::matmul::kernel::{MicroKernel, Tile, select};
 use crate::matmul::pack::{Operand, Part};
 use crate::matmul::{Mat, MatMut};
@@ -17,7 +18,7 @@ const TASK_COLS: usize = 768;
 /// Tasks are not cut below this many multiply-adds.
 const MIN_TASK: usize = 1 << 17;
 
-/// A rectangle of `c`.
+/// A rectangle of the product, with at least one element; only [`Product::area`] makes one, and sees that it lies within.
 #[derive(Debug, Clone, Copy)]
 struct Area {
     row: usize,
@@ -30,8 +31,9 @@ struct Area {
 /// Down-projections to a rank and their gradients are such products.
 const NARROW: usize = 8;
 
-/// A product that is about to be computed.
+/// A product that is about to be computed: shapes are checked, and `c` is borrowed as long as it lives.
 struct Product<'a> {
+    /// Its instructions are this machine's, see [`select`].
     kernel: &'static MicroKernel,
     a: Operand<'a>,
     b: Operand<'a>,
@@ -54,7 +56,7 @@ pub(crate) fn fast(
     epilogue: Epilogue<'_, f32>,
     c: MatMut<'_, f32>,
 ) {
-    let product = Product::new(select(cpu.path(), cpu.precision()), a, b, epilogue, c);
+    let product = Product::new(select(cpu.supported(), cpu.precision()), a, b, epilogue, c);
     let (m, n) = (product.rows, product.cols);
     if m == 0 || n == 0 {
         return;
@@ -63,13 +65,15 @@ pub(crate) fn fast(
     let (rows, cols) = task_size(product.kernel, m, n, work, cpu.threads_for(work));
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     cpu.run(down * across, work, |task| {
-        product.compute(task % down * rows, task / down * cols, rows, cols);
+        let area = product.area(task % down * rows, task / down * cols, rows, cols);
+        // SAFETY: the tasks' areas are the cells of a grid, of which no two overlap, and `c` is borrowed for all of them.
+        unsafe { product.compute(area) }
     });
 }
 
 /// The same on the calling thread, for products inside a task.
 pub(crate) fn serial(
-    path: KernelPath,
+    path: Supported,
     precision: Precision,
     a: Mat<'_, f32>,
     b: Mat<'_, f32>,
@@ -79,7 +83,9 @@ pub(crate) fn serial(
     let product = Product::new(select(path, precision), a, b, epilogue, c);
     for col in (0..product.cols).step_by(TASK_COLS) {
         for row in (0..product.rows).step_by(TASK_ROWS) {
-            product.compute(row, col, TASK_ROWS, TASK_COLS);
+            let area = product.area(row, col, TASK_ROWS, TASK_COLS);
+            // SAFETY: this thread alone knows the product, and `c` is borrowed for it.
+            unsafe { product.compute(area) }
         }
     }
 }
@@ -125,19 +131,7 @@ impl<'a> Product<'a> {
         epilogue: Epilogue<'a, f32>,
         mut c: MatMut<'a, f32>,
     ) -> Self {
-        assert!(
-            a.cols() == b.rows() && a.rows() == c.rows() && b.cols() == c.cols(),
-            "product of {} x {} and {} x {} into {} x {}",
-            a.rows(),
-            a.cols(),
-            b.rows(),
-            b.cols(),
-            c.rows(),
-            c.cols()
-        );
-        if let Some(bias) = epilogue.bias {
-            assert_eq!(bias.len(), c.cols(), "bias of a product");
-        }
+        check::matmul(&a, &b, &epilogue, &c);
         // The rule knows nothing of the rows: a row must not depend on how many there are.
         let transposed = c.cols() <= NARROW;
         let (mut rows, mut cols) = (c.rows(), c.cols());
@@ -169,19 +163,34 @@ impl<'a> Product<'a> {
         })
     }
 
-    /// Computes `rows x cols` of the product from `(row, col)` on, as far as they exist. No other thread may touch them meanwhile.
-    fn compute(&self, row: usize, col: usize, rows: usize, cols: usize) {
-        let area = Area {
+    /// `rows x cols` of the product from `(row, col)` on, as far as they exist.
+    ///
+    /// # Panics
+    /// If there are none.
+    fn area(&self, row: usize, col: usize, rows: usize, cols: usize) -> Area {
+        assert!(
+            row < self.rows && col < self.cols && rows > 0 && cols > 0,
+            "area of a product"
+        );
+        Area {
             row,
             rows: rows.min(self.rows - row),
             col,
             cols: cols.min(self.cols - col),
-        };
+        }
+    }
+
+    /// Computes an area into `c`.
+    ///
+    /// # Safety
+    /// Nothing else reads or writes the area's elements of `c` meanwhile, and the borrow that the product was made of is alive.
+    unsafe fn compute(&self, area: Area) {
         if !self.transposed {
             let at = area.row * self.c_stride + area.col;
-            // SAFETY: the area isn't empty and lies within `c`.
+            // SAFETY: the area isn't empty and lies within the product, which is `c`.
             let c = unsafe { self.c.at(at) };
-            self.blocks(area, &self.epilogue, c, self.c_stride, || ());
+            // SAFETY: the area's rows lie `c_stride` apart in `c`, from `c` on; the caller promised that they are ours.
+            unsafe { self.blocks(area, &self.epilogue, c, self.c_stride, || ()) }
             return;
         }
         let mut product = Scratch::take(area.rows * area.cols);
@@ -192,30 +201,37 @@ impl<'a> Product<'a> {
         };
         // SAFETY: the start of the buffer.
         let first = unsafe { to.at(0) };
-        self.blocks(area, &plain, first, area.cols, || {
+        let after_first = || {
             // SAFETY: the whole buffer, which only this thread knows; no kernel runs meanwhile.
             let product = unsafe { to.slice(0, area.rows * area.cols) };
-            self.add_to_transposed(area, product);
-        });
-        self.store_transposed(area, &product);
+            // SAFETY: the caller's promise.
+            unsafe { self.add_to_transposed(area, product) }
+        };
+        // SAFETY: the buffer holds the area row by row, and only this thread knows it.
+        unsafe { self.blocks(area, &plain, first, area.cols, after_first) }
+        // SAFETY: the caller's promise.
+        unsafe { self.store_transposed(area, &product) }
     }
 
     /// Where in `c` an element of the transposed product belongs.
     fn element(&self, area: Area, i: usize, j: usize) -> *mut f32 {
         assert!(i < area.rows && j < area.cols, "element of an area");
-        // SAFETY: the area lies within the transpose of `c`.
+        // SAFETY: the area lies within the product, which is the transpose of `c`.
         unsafe { self.c.at((area.col + j) * self.c_stride + area.row + i) }
     }
 
     /// Adds what the epilogue adds to the product, at the moment when a micro-kernel would: after the first block.
-    fn add_to_transposed(&self, area: Area, product: &mut [f32]) {
+    ///
+    /// # Safety
+    /// As [`compute`](Self::compute).
+    unsafe fn add_to_transposed(&self, area: Area, product: &mut [f32]) {
         for (i, row) in product.chunks_exact_mut(area.cols).enumerate() {
             if let Some(bias) = self.epilogue.bias {
                 row.iter_mut().for_each(|x| *x += bias[area.row + i]);
             }
             if self.epilogue.accumulate {
                 for (j, x) in row.iter_mut().enumerate() {
-                    // SAFETY: the element exists, and no other thread touches the area.
+                    // SAFETY: the element exists, and the caller promised that nothing else touches it.
                     *x += unsafe { self.element(area, i, j).read() };
                 }
             }
@@ -223,12 +239,15 @@ impl<'a> Product<'a> {
     }
 
     /// Rectifies the product and writes its transpose to `c`.
-    fn store_transposed(&self, area: Area, product: &[f32]) {
+    ///
+    /// # Safety
+    /// As [`compute`](Self::compute).
+    unsafe fn store_transposed(&self, area: Area, product: &[f32]) {
         let relu = self.epilogue.relu;
         for j in 0..area.cols {
             for i in 0..area.rows {
                 let x = product[i * area.cols + j];
-                // SAFETY: the element exists, and no other thread touches the area.
+                // SAFETY: the element exists, and the caller promised that nothing else touches it.
                 unsafe {
                     self.element(area, i, j)
                         .write(if relu && x < 0.0 { 0.0 } else { x });
@@ -238,7 +257,10 @@ impl<'a> Product<'a> {
     }
 
     /// Computes an area into `c`, the area's first element, block by block of the inner dimension.
-    fn blocks(
+    ///
+    /// # Safety
+    /// The area's rows, `c_stride` apart from `c` on, may be read and written, and nothing but `after_first` does so meanwhile.
+    unsafe fn blocks(
         &self,
         area: Area,
         epilogue: &Epilogue<'_, f32>,
@@ -264,7 +286,8 @@ impl<'a> Product<'a> {
                 c_stride,
                 ..Tile::epilogue(epilogue, block, blocks)
             };
-            self.multiply(area, tile, a_words, b_words);
+            // SAFETY: the caller's promise.
+            unsafe { self.multiply(area, tile, a_words, b_words) }
             if block == 0 {
                 after_first();
             }
@@ -291,7 +314,7 @@ impl<'a> Product<'a> {
             };
             let panel = operand.panel(part, word, width);
             assert!(out.len() >= words * width, "space for a panel");
-            // SAFETY: `select` gave a kernel whose instructions the machine has; `panel` checked that the part lies within the
+            // SAFETY: the machine has the kernel's instructions; `panel` checked that the part lies within the
             // operand, whose view checked that its elements lie within its slice; the panel has space.
             unsafe { (self.kernel.pack)(&panel, out.as_mut_ptr()) }
         };
@@ -316,7 +339,11 @@ impl<'a> Product<'a> {
     }
 
     /// Multiplies the packed blocks of an area, whose first element is `tile.c`.
-    fn multiply(&self, area: Area, tile: Tile, a_words: &[u32], b_words: &[u32]) {
+    ///
+    /// # Safety
+    /// The area's rows, `tile.c_stride` apart from `tile.c` on, may be read and written, and nothing else does so meanwhile.
+    /// `tile.bias` is null or the product's.
+    unsafe fn multiply(&self, area: Area, tile: Tile, a_words: &[u32], b_words: &[u32]) {
         let rows_of = even_panels(area.rows, self.kernel.rows);
         for (col, cols, width) in self.col_panels(area.cols) {
             let b = b_words[tile.words * col..][..tile.words * width].as_ptr();
@@ -327,9 +354,8 @@ impl<'a> Product<'a> {
                 } else {
                     tile.bias.wrapping_add(area.col + col)
                 };
-                // SAFETY: `select` gave a kernel whose instructions the machine has; the panels were just sliced to their size;
-                // the tile lies within the area, which lies within `c` or the buffer made for it, and which no other thread
-                // touches; the bias was checked to be as long as a row.
+                // SAFETY: the machine has the kernel's instructions; the panels were just sliced to their size; the tile lies
+                // within the area, for which the caller answers; the bias was checked to be as long as a row.
                 unsafe {
                     (self.kernel.run)(&Tile {
                         rows,

@@ -2,7 +2,7 @@
 //! [`MicroKernel`] and a line in [`select`].
 
 use crate::backend::Epilogue;
-use crate::cpu::{KernelPath, Precision};
+use crate::cpu::{KernelPath, Precision, Supported};
 use crate::matmul::portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -104,9 +104,9 @@ impl Tile {
     }
 }
 
-/// The kernel of a path and a precision.
-pub(super) fn select(path: KernelPath, precision: Precision) -> &'static MicroKernel {
-    match (path, precision) {
+/// The kernel of a path and a precision. The machine has its instructions.
+pub(super) fn select(path: Supported, precision: Precision) -> &'static MicroKernel {
+    match (path.path(), precision) {
         #[cfg(target_arch = "x86_64")]
         (KernelPath::Avx512Bf16, Precision::Bf16) => &avx512::PAIR,
         #[cfg(target_arch = "x86_64")]

@@ -1,25 +1,21 @@
 //! The plain matrix product.
 
 use crate::backend::Epilogue;
+use crate::check;
 use crate::matmul::{Mat, MatMut};
 use crate::real::Real;
 
 /// See [`crate::Backend::matmul`].
 ///
 /// # Panics
-/// If the shapes don't agree.
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn matmul<R: Real>(
     a: Mat<'_, R>,
     b: Mat<'_, R>,
     epilogue: Epilogue<'_, R>,
     mut c: MatMut<'_, R>,
 ) {
-    assert_eq!(a.cols(), b.rows(), "inner dimensions of a product");
-    assert_eq!(
-        (a.rows(), b.cols()),
-        (c.rows(), c.cols()),
-        "shape of a product"
-    );
+    check::matmul(&a, &b, &epilogue, &c);
     let mut sums = vec![R::zero(); c.cols()];
     for i in 0..c.rows() {
         sums.fill(R::zero());
@@ -48,8 +44,12 @@ pub fn matmul<R: Real>(
 }
 
 /// See [`crate::Backend::add_column_sums`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
 pub fn add_column_sums<R: Real>(x: &[R], sums: &mut [R]) {
-    for row in x.chunks_exact(sums.len()) {
+    check::add_column_sums(x, sums);
+    for row in x.chunks_exact(sums.len().max(1)) {
         for (sum, &x) in sums.iter_mut().zip(row) {
             *sum += x;
         }

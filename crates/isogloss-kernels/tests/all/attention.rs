@@ -149,7 +149,7 @@ fn beams_of_a_sentence_share_its_keys() {
 }
 
 #[test]
-#[should_panic(expected = "spans share keys")]
+#[should_panic(expected = "`spans` share keys")]
 fn a_backward_pass_refuses_shared_keys() {
     let shape = AttentionShape {
         heads: 1,

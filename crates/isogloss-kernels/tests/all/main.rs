@@ -7,6 +7,7 @@ mod bits;
 mod elementwise;
 mod gradients;
 mod head_loss;
+mod lengths;
 mod matmul;
 
 use isogloss_kernels::{Cpu, KernelPath, Precision, bf16};

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::adapter::Site;
 use crate::batch::{LanguageId, Packed, Segment};
+use crate::graph::Site;
 use crate::language::LanguageSide;
 use crate::params::ParamId;
 

@@ -8,8 +8,8 @@ use crate::adapter::set::AdapterSet;
 use crate::adapter::spec::{Half, Preset, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
 use crate::files::{self, FileError};
+use crate::graph::ModelConfig;
 use crate::language::Language;
-use crate::model::ModelConfig;
 use crate::params::{ParamId, ParamStore};
 
 /// Name of the description beside the weights.

@@ -3,13 +3,12 @@
 mod bank;
 mod file;
 mod set;
-mod site;
 mod spec;
 #[cfg(test)]
 mod tests;
 
+pub use crate::graph::{Projection, Site, SiteError, Stack, all_sites};
 pub use bank::{Adapters, Bank, LowRank};
 pub use file::{AdapterFileError, load, save};
 pub use set::{AdapterSet, Counts};
-pub use site::{Projection, Site, SiteError, Stack, all_sites};
 pub use spec::{AdapterConfig, AdapterError, Half, Preset, SitePlan, Sites, Slice, UpdatePlan};

@@ -5,8 +5,7 @@ use crate::adapter::bank::Adapters;
 use crate::adapter::spec::{AdapterError, Half, Preset, SHARED, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
 use crate::language::{Direction, Language, LanguageSide};
-use crate::model::uniform;
-use crate::params::ParamStore;
+use crate::params::{ParamStore, uniform};
 
 /// Updates with everything that describes them; their values lie in a [`ParamStore`], a group for each update.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,9 +4,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::bank::{Adapters, Bank, LowRank};
-use crate::adapter::{Projection, Site, Stack, all_sites};
+use crate::graph::{ModelConfig, Projection, Site, Stack, all_sites};
 use crate::language::{Language, LanguageSide, Resource};
-use crate::model::ModelConfig;
 use crate::params::{ParamId, ParamStore};
 
 /// Where a set of defaults comes from. Every row of results names its preset.
@@ -160,7 +159,7 @@ pub enum AdapterError {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SitePlan {
     /// The site, by the name of its linear map.
-    #[serde(with = "super::site::as_name")]
+    #[serde(with = "crate::graph::as_name")]
     pub site: Site,
     /// Which language selects.
     pub side: LanguageSide,

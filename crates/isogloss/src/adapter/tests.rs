@@ -1,6 +1,6 @@
 use super::*;
+use crate::graph::ModelConfig;
 use crate::language::{Direction, Language, LanguageSide, Resource};
-use crate::model::ModelConfig;
 use crate::params::ParamStore;
 
 fn config(layers: usize, d_model: usize, ffn: usize) -> ModelConfig {

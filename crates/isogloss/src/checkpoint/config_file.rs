@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<ModelConfig, CheckpointError> {
         encoder_ffn_dim: fields.size("encoder_ffn_dim")?,
         decoder_ffn_dim: fields.size("decoder_ffn_dim")?,
         vocab_size: fields.size("vocab_size")?,
-        max_position_embeddings: fields.size_or("max_position_embeddings", 1024)?,
+        max_position_embeddings: fields.positions_or("max_position_embeddings", 1024)?,
         scale_embedding: fields.flag_or("scale_embedding", true)?,
         dropout: fields.dropout_or("dropout", 0.1)?,
         attention_dropout: fields.dropout_or("attention_dropout", 0.1)?,
@@ -74,7 +74,7 @@ pub(super) fn from_fairseq(
     fields.demand("no_token_positional_embeddings", false)?;
     let d_model = fields.size("encoder_embed_dim")?;
     fields.demand_equal("encoder_embed_dim", "decoder_embed_dim", d_model)?;
-    let source = fields.size_or("max_source_positions", 1024)?;
+    let source = fields.positions_or("max_source_positions", 1024)?;
     let relu_dropout = fields.dropout_or("relu_dropout", 0.0)?;
     let config = ModelConfig {
         d_model,
@@ -85,7 +85,9 @@ pub(super) fn from_fairseq(
         encoder_ffn_dim: fields.size("encoder_ffn_embed_dim")?,
         decoder_ffn_dim: fields.size("decoder_ffn_embed_dim")?,
         vocab_size: rows,
-        max_position_embeddings: fields.size_or("max_target_positions", source)?.min(source),
+        max_position_embeddings: fields
+            .positions_or("max_target_positions", source)?
+            .min(source),
         scale_embedding: !fields.flag_or("no_scale_embedding", false)?,
         dropout: fields.dropout_or("dropout", 0.1)?,
         attention_dropout: fields.dropout_or("attention_dropout", 0.0)?,

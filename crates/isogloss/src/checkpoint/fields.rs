@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::CheckpointError;
+use crate::graph::MAX_POSITIONS;
 
 /// The settings of one file.
 pub(super) struct Fields<'a> {
@@ -50,6 +51,15 @@ impl Fields<'_> {
         let layers = self.size(field)?;
         let wrong = || self.wrong(field, "at most 1000 layers");
         (layers <= 1000).then_some(layers).ok_or_else(wrong)
+    }
+
+    /// The number of positions.
+    pub fn positions_or(&self, field: &str, default: usize) -> Found<usize> {
+        let positions = self.size_or(field, default)?;
+        let wrong = || self.wrong(field, format!("at most {MAX_POSITIONS} positions"));
+        (positions <= MAX_POSITIONS)
+            .then_some(positions)
+            .ok_or_else(wrong)
     }
 
     /// A count, or what it is by default.

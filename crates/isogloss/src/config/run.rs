@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use isogloss_kernels::{Cpu, CpuError, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::AdapterConfig;
@@ -200,6 +201,20 @@ pub struct Compute {
     pub threads: usize,
     /// `"f32"` (default), or `"bf16"`: products of bfloat16 with sums in `f32`, faster where the machine has it.
     pub precision: ComputePrecision,
+}
+
+impl Compute {
+    /// The backend that the configuration asks for.
+    ///
+    /// # Errors
+    /// If `ISOGLOSS_KERNEL_PATH` names no path of this machine, or if no threads can be started.
+    pub fn backend(self) -> Result<Cpu, CpuError> {
+        let precision = match self.precision {
+            ComputePrecision::F32 => Precision::F32,
+            ComputePrecision::Bf16 => Precision::Bf16,
+        };
+        Ok(Cpu::new(self.threads)?.with_precision(precision))
+    }
 }
 
 /// Precision of products.

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, value};
-use crate::model::ModelConfig;
+use crate::graph::{MAX_POSITIONS, ModelConfig};
 
 /// `[vocabulary]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct ShapeConfig {
     pub attention_heads: usize,
     /// `F`. Default 1024.
     pub ffn_dim: usize,
-    /// Longest sentence in tokens. Default 512.
+    /// Longest sentence in tokens, at most 16384. Default 512.
     pub max_position_embeddings: usize,
 }
 
@@ -77,6 +77,13 @@ impl ShapeConfig {
             if count == 0 {
                 return value(key, "is 0; it must be at least 1".to_owned());
             }
+        }
+        let positions = self.max_position_embeddings;
+        if positions > MAX_POSITIONS {
+            return value(
+                "shape.max_position_embeddings",
+                format!("is {positions}; it must be at most {MAX_POSITIONS}"),
+            );
         }
         if !self.d_model.is_multiple_of(2 * self.attention_heads) {
             let (d, heads) = (self.d_model, self.attention_heads);

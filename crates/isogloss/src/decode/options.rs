@@ -1,5 +1,5 @@
 use crate::decode::DecodeError;
-use crate::model::ModelConfig;
+use crate::graph::ModelConfig;
 
 /// The widest beam; a wider one is a slip of the finger, and would ask for memory that no machine has.
 const MAX_BEAM: usize = 1024;
@@ -61,7 +61,9 @@ pub struct DecodeOptions {
     pub max_length: MaxLength,
     /// Hypotheses returned for a sentence, best first, from 1 to `beam`. Default 1.
     pub n_best: usize,
-    /// The least pieces of a translation, counted as `max_length` is; `</s>` is ruled out before. Default 0: no minimum.
+    /// The least pieces of a translation, counted as `max_length` is; `</s>` is ruled out before. Where it exceeds the most that
+    /// a sentence may have (a relative `max_length` of a short source, or the model's positions), the most wins: the translation
+    /// is cut off there and lacks `</s>`. More than a fixed `max_length` is an error. Default 0: no minimum.
     pub min_length: usize,
     /// Rules out a piece that would repeat a run of this many tokens of the same hypothesis, as `no_repeat_ngram_size` in
     /// transformers; helps with models that loop. Default 0: off.

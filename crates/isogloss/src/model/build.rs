@@ -2,9 +2,8 @@ use std::collections::HashMap;
 
 use isogloss_kernels::{AttentionShape, Real};
 
-use crate::adapter::{Projection, Site, Stack};
+use crate::graph::{MAX_POSITIONS, ModelConfig, Projection, Site, Stack};
 use crate::model::attention::AttentionBlock;
-use crate::model::config::ModelConfig;
 use crate::model::context::DropoutPlace;
 use crate::model::decoder::{Decoder, DecoderLayer};
 use crate::model::encoder::{Encoder, EncoderLayer};
@@ -46,6 +45,16 @@ pub enum ModelError {
         /// What it has.
         got: Vec<usize>,
     },
+    /// A tensor doesn't hold as many values as its shape says.
+    #[error("tensor `{name}` of shape {shape:?} holds {got} values")]
+    Values {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many values there are.
+        got: usize,
+    },
 }
 
 /// What the layers rely on; checkpoints are checked when they are read, with their paths.
@@ -68,6 +77,11 @@ fn check(config: &ModelConfig) -> Result<(), ModelError> {
         if heads == 0 || !config.d_model.is_multiple_of(heads) {
             return wrong(field, heads, &format!("a divisor of {}", config.d_model));
         }
+    }
+    if config.max_position_embeddings > MAX_POSITIONS {
+        let positions = config.max_position_embeddings;
+        let expected = format!("at most {MAX_POSITIONS}");
+        return wrong("max_position_embeddings", positions, &expected);
     }
     if config.pad_token_id as usize >= config.vocab_size {
         let pad = config.pad_token_id as usize;
@@ -111,6 +125,14 @@ impl<R: Real> Builder<'_, R> {
                 name: tensor.name,
                 expected: shape.to_vec(),
                 got: tensor.shape,
+            });
+        }
+        let count = shape.iter().try_fold(1, |n: usize, &d| n.checked_mul(d));
+        if count != Some(tensor.storage.len()) {
+            return Err(ModelError::Values {
+                name: tensor.name,
+                shape: tensor.shape,
+                got: tensor.storage.len(),
             });
         }
         Ok(tensor)
@@ -234,28 +256,12 @@ fn layer_name(stack: Stack, layer: usize) -> String {
     }
 }
 
-impl ModelConfig {
-    /// `(out, in)` of the linear map at a site.
-    #[must_use]
-    pub fn site_shape(&self, site: Site) -> (usize, usize) {
-        let ffn = match site.stack {
-            Stack::Encoder => self.encoder_ffn_dim,
-            Stack::Decoder => self.decoder_ffn_dim,
-        };
-        match site.projection {
-            Projection::Fc1 => (ffn, self.d_model),
-            Projection::Fc2 => (self.d_model, ffn),
-            _ => (self.d_model, self.d_model),
-        }
-    }
-}
-
 impl<R: Real> Model<R> {
     /// A model from its tensors, see [`ModelConfig::tensor_shapes`]. Without a `store` the base is frozen where it lies; with
     /// one, every tensor becomes a parameter of a new group `base`.
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape.
+    /// If the configuration is no model's, or if a tensor is missing, of another shape, or without the values of its shape.
     pub fn new(
         config: &ModelConfig,
         tensors: Vec<Tensor>,

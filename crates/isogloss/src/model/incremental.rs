@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use isogloss_kernels::{Backend, Real, Span};
 
-use crate::adapter::Stack;
 use crate::batch::{LanguageId, Packed};
+use crate::graph::Stack;
 use crate::model::Model;
 use crate::model::attention::AttentionBlock;
 use crate::model::context::Context;

@@ -2,14 +2,18 @@ use rand::SeedableRng;
 use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::config::ModelConfig;
+use crate::graph::ModelConfig;
 use crate::model::tensor::{Storage, Tensor};
+use crate::params::uniform;
 
 /// Fresh weights for training from scratch, as fairseq starts a transformer: the embedding normal with deviation `D^-0.5` (so
 /// that a scaled embedding and a logit of the tied head both start near unit variance) with a zero row for the pad, linear
 /// maps Xavier-uniform (query, key and value maps of attention divided by `sqrt 2`), biases zero, layer norms one and zero.
 ///
 /// The same seed gives the same weights on every machine, up to the last bit of the library's `ln` and `cos`.
+///
+/// # Panics
+/// If the vocabulary has no row for the pad.
 #[must_use]
 pub fn initial_tensors(config: &ModelConfig, seed: u64) -> Vec<Tensor> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -53,16 +57,6 @@ fn initial_values(
         _ if name.contains("layer_norm.weight") => vec![1.0; len],
         _ => vec![0.0; len],
     }
-}
-
-/// Uniform values in `[-bound, bound)`.
-pub(crate) fn uniform(len: usize, bound: f32, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    let unit = rand::distr::StandardUniform;
-    let draw = |_| {
-        let u: f32 = unit.sample(rng);
-        bound * (2.0 * u - 1.0)
-    };
-    (0..len).map(draw).collect()
 }
 
 /// Normal values by the Box-Muller transform (exact, and the same on every machine up to the library's `ln` and `cos`).

@@ -1,7 +1,8 @@
 use isogloss_kernels::{Backend, Epilogue, Mat, MatData, MatMut, Real};
 
-use crate::adapter::{LowRank, Site};
+use crate::adapter::LowRank;
 use crate::batch::Packed;
+use crate::graph::Site;
 use crate::model::context::{Context, Grads};
 use crate::model::weight::{Vector, Weight};
 

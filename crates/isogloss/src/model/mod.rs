@@ -6,7 +6,6 @@
 
 mod attention;
 mod build;
-mod config;
 mod context;
 mod decoder;
 mod encoder;
@@ -21,19 +20,18 @@ mod weight;
 
 use isogloss_kernels::{Backend, Epilogue, LabelSmoothing, Mat, MatMut, Real};
 
-use crate::adapter::Stack;
 use crate::batch::{Batch, Layout, Packed};
+use crate::graph::Stack;
 use crate::model::decoder::Decoder;
 use crate::model::encoder::Encoder;
 use crate::model::weight::Weight;
 
+pub use crate::graph::ModelConfig;
 pub use build::ModelError;
-pub use config::{LAYER_NORM_EPS, ModelConfig};
 pub use context::{Context, Grads};
 pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
 pub use init::initial_tensors;
-pub(crate) use init::uniform;
-pub use tensor::{DType, Storage, Tensor};
+pub use tensor::{DType, Storage, Tensor, tensors_of};
 
 /// A model; immutable, and shared freely between threads.
 #[derive(Debug, Clone)]
@@ -76,6 +74,9 @@ impl<R: Real> Model<R> {
     }
 
     /// Encoder states `(N, D)`, in packed order.
+    ///
+    /// # Panics
+    /// If an id lies outside the vocabulary or a position outside the table, or if the context's store or updates are another model's.
     #[must_use]
     pub fn encode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, rows: &Packed) -> Vec<R> {
         let x = self.embed(cx, rows, Stack::Encoder);
@@ -83,6 +84,9 @@ impl<R: Real> Model<R> {
     }
 
     /// Decoder states `(N, D)` under the batch's own targets, in packed order.
+    ///
+    /// # Panics
+    /// If an id lies outside the vocabulary or a position outside the table, or if the context's store or updates are another model's.
     #[must_use]
     pub fn decode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, batch: &Batch) -> Vec<R> {
         let memory = self.encode(cx, &batch.encoder);
@@ -91,6 +95,9 @@ impl<R: Real> Model<R> {
     }
 
     /// Logits `(N, V)` of decoder states `(N, D)`.
+    ///
+    /// # Panics
+    /// If `states` are no whole rows, or if the store is another model's.
     #[must_use]
     pub fn logits<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, states: &[R]) -> Vec<R> {
         let (d, v) = (self.config.d_model, self.config.vocab_size);
@@ -106,6 +113,9 @@ impl<R: Real> Model<R> {
     }
 
     /// Loss of a batch.
+    ///
+    /// # Panics
+    /// If an id lies outside the vocabulary or a position outside the table, or if the context's store or updates are another model's.
     #[must_use]
     pub fn loss<B: Backend<Real = R>>(
         &self,
@@ -118,6 +128,9 @@ impl<R: Real> Model<R> {
     }
 
     /// Loss of a batch; adds the gradient of its sum to `grads`.
+    ///
+    /// # Panics
+    /// If an id lies outside the vocabulary or a position outside the table, or if the context's store, its updates or `grads` are another model's.
     #[must_use]
     pub fn loss_and_gradients<B: Backend<Real = R>>(
         &self,

@@ -1,6 +1,6 @@
 use isogloss_kernels::{Backend, Real};
 
-use crate::model::config::LAYER_NORM_EPS;
+use crate::graph::LAYER_NORM_EPS;
 use crate::model::context::{Context, Grads};
 use crate::model::weight::Vector;
 

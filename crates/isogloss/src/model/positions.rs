@@ -1,10 +1,11 @@
 use isogloss_kernels::Real;
 
-use crate::model::config::ModelConfig;
+use crate::graph::ModelConfig;
 
 /// Sinusoidal positions, `(max_position_embeddings + pad + 1, D)`: row `p` holds `sin(p f_i)` for all `i`, then `cos(p f_i)`, with
 /// `f_i = exp(-i ln(10000) / (D / 2 - 1))`, and zero in the last column of an odd width. A sentence's first token has row
 /// `pad_token_id + 1`; the row of the pad is never used (as `M2M100SinusoidalPositionalEmbedding` in transformers).
+/// [`MAX_POSITIONS`](crate::graph::MAX_POSITIONS) bounds it.
 pub(super) fn table<R: Real>(config: &ModelConfig) -> Vec<R> {
     let (d, half) = (config.d_model, config.d_model / 2);
     let rows = config.max_position_embeddings + config.pad_token_id as usize + 1;

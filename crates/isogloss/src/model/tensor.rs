@@ -4,6 +4,8 @@ use std::sync::Arc;
 use half::bf16;
 use memmap2::Mmap;
 
+use crate::params::ParamStore;
+
 /// A named tensor of a base model.
 #[derive(Debug, Clone)]
 pub struct Tensor {
@@ -22,9 +24,9 @@ pub enum Storage {
     F32(Vec<f32>),
     /// Owned bfloat16 values.
     Bf16(Vec<bf16>),
-    /// `f32` values in a mapped file; the range is in bytes, aligned to 4.
+    /// `f32` values in a mapped file; the range is in bytes, lies within the file, starts at a multiple of 4 and is one long.
     MappedF32(Arc<Mmap>, Range<usize>),
-    /// bfloat16 values in a mapped file; the range is in bytes, aligned to 2.
+    /// bfloat16 values in a mapped file; the range is in bytes, lies within the file, starts at a multiple of 2 and is one long.
     MappedBf16(Arc<Mmap>, Range<usize>),
 }
 
@@ -48,6 +50,22 @@ impl DType {
     }
 }
 
+/// The parameters of a store that holds a whole model, see [`Model::new`](crate::model::Model::new), as tensors to be written;
+/// as bfloat16 they are rounded to nearest even.
+#[must_use]
+pub fn tensors_of(store: &ParamStore<f32>, dtype: DType) -> Vec<Tensor> {
+    let storage = |values: &[f32]| match dtype {
+        DType::F32 => Storage::F32(values.to_vec()),
+        DType::Bf16 => Storage::Bf16(values.iter().map(|&x| bf16::from_f32(x)).collect()),
+    };
+    let tensor = |param: &crate::params::Param| Tensor {
+        name: param.name.clone(),
+        shape: param.shape.clone(),
+        storage: storage(&store.values()[param.range.clone()]),
+    };
+    store.params().iter().map(tensor).collect()
+}
+
 impl Storage {
     /// The type of the values.
     #[must_use]
@@ -59,6 +77,9 @@ impl Storage {
     }
 
     /// The bytes of the values, in the order of the machine (files are little-endian, and so must be the machine).
+    ///
+    /// # Panics
+    /// If the range of a mapped storage isn't as its variant says.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -69,6 +90,9 @@ impl Storage {
     }
 
     /// One value, widened; none beyond the end.
+    ///
+    /// # Panics
+    /// If the range of a mapped storage isn't as its variant says.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<f32> {
         match (self.as_f32(), self.as_bf16()) {
@@ -79,6 +103,9 @@ impl Storage {
     }
 
     /// The values, if they are stored as `f32`.
+    ///
+    /// # Panics
+    /// If the range of a mapped storage isn't as its variant says.
     #[must_use]
     pub fn as_f32(&self) -> Option<&[f32]> {
         match self {
@@ -89,6 +116,9 @@ impl Storage {
     }
 
     /// The values, if they are stored as bfloat16.
+    ///
+    /// # Panics
+    /// If the range of a mapped storage isn't as its variant says.
     #[must_use]
     pub fn as_bf16(&self) -> Option<&[bf16]> {
         match self {
@@ -99,6 +129,9 @@ impl Storage {
     }
 
     /// The values as `f32`, copied and widened if need be.
+    ///
+    /// # Panics
+    /// If the range of a mapped storage isn't as its variant says.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
         match (self.as_f32(), self.as_bf16()) {

@@ -6,14 +6,14 @@ use crate::adapter::{self, AdapterSet};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Method, TrainConfig};
 use crate::corpus::{Corpus, FilterReport, Sampler};
+use crate::decode::Loaded;
 use crate::language::{Language, Resource};
-use crate::model::{Context, Model, ModelConfig};
+use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
 use crate::params::ParamStore;
 use crate::tokenize::{self, Tokenizer};
-use crate::train::data::{Examples, LanguageIds};
-use crate::train::pretrain::tensors_of;
+use crate::train::material::Material;
 use crate::train::setup::{self, Estimate};
-use crate::train::{HeldOut, Observer, Outcome, RunDir, TrainError, Trained, Trainer, Validate};
+use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, Validate};
 
 /// What `isogloss train` leaves.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ pub fn adapt(
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
     observer.planned(&config.estimate_for(&opened, &corpus)?);
-    let backend = setup::backend(config.compute)?;
+    let backend = config.compute.backend()?;
     let Subject {
         model,
         set,
@@ -126,34 +126,15 @@ pub fn adapt(
         ("training text", corpus.fingerprint()),
         ("validation text", validation.fingerprint()),
     ])?;
-    let ids = LanguageIds::new(&set.languages);
-    let training = &config.training;
-    let max_tokens = training
-        .max_tokens
-        .min(model.config().max_position_embeddings);
-    let tokenizer = &opened.tokenizer;
-    let examples = Examples::new(&corpus, tokenizer, &ids, max_tokens, training.concatenate)?;
-    let validator = HeldOut::new(
+    let material = Material::new(
+        config.into(),
+        &corpus,
         &validation,
-        tokenizer,
-        &ids,
-        config.validation.sentences,
-        config.validation.translate,
-        max_tokens,
-        training.batch_tokens,
+        &opened.tokenizer,
+        &set.languages,
+        model.config().max_position_embeddings,
     )?;
-    let trainer = Trainer {
-        backend: &backend,
-        model: &model,
-        adapters: &set.adapters,
-        config: training,
-        seed: config.seed,
-        examples: &examples,
-        sampler: &Sampler::new(&examples.counts(), &training.sample, config.seed)?,
-        validator: &validator,
-        every_epochs: config.validation.every_epochs,
-        patience: config.validation.patience,
-    };
+    let trainer = material.trainer(&backend, &model, &set.adapters);
     let trained = trainer.train(&mut run, &mut store, observer)?;
     let result = run.path().join(match config.method {
         Method::Full => "model",
@@ -166,26 +147,16 @@ pub fn adapt(
     };
     if adaptation.trained.outcome == Outcome::Finished {
         opened.save(&adaptation.result, &set, &store)?;
-        let trained = trainer_nll(&backend, &model, &set, &store, &validator)?;
-        opened.check(&adaptation.result, config, &backend, trained, &validator)?;
+        let cx = Context {
+            backend: &backend,
+            store: &store,
+            adapters: &set.adapters,
+            dropout: None,
+        };
+        let trained = material.held_out().validate(&cx, &model)?.nll;
+        opened.check(&adaptation.result, config, &backend, trained, &material)?;
     }
     Ok(adaptation)
-}
-
-fn trainer_nll(
-    backend: &Cpu,
-    model: &Model<f32>,
-    set: &AdapterSet,
-    store: &ParamStore<f32>,
-    validator: &HeldOut<'_>,
-) -> Result<f64, TrainError> {
-    let cx = Context {
-        backend,
-        store,
-        adapters: &set.adapters,
-        dropout: None,
-    };
-    Ok(validator.validate(&cx, model)?.nll)
 }
 
 /// The base with its tokenizer.
@@ -229,7 +200,8 @@ impl Opened {
         store: &ParamStore<f32>,
     ) -> Result<(), TrainError> {
         if set.updates.is_empty() {
-            checkpoint::write(dir, &self.checkpoint.config, &tensors_of(store, false))?;
+            let tensors = tensors_of(store, DType::F32);
+            checkpoint::write(dir, &self.checkpoint.config, &tensors)?;
             return Ok(tokenize::copy_files(&self.dir, dir)?);
         }
         Ok(adapter::save(
@@ -247,20 +219,14 @@ impl Opened {
         config: &TrainConfig,
         backend: &Cpu,
         trained: f64,
-        validator: &HeldOut<'_>,
+        material: &Material<'_>,
     ) -> Result<(), TrainError> {
-        let mut store = ParamStore::new();
-        let (model, set) = if config.method == Method::Full {
-            let saved = checkpoint::open(dir)?;
-            let model = Model::new(&saved.config, saved.tensors, None)?;
-            (model, AdapterSet::none(Vec::new()))
-        } else {
-            let base = self.checkpoint.hash().to_string();
-            let set = adapter::load(dir, &self.checkpoint.config, &base, &mut store)?;
-            let tensors = self.checkpoint.tensors.clone();
-            (Model::new(&self.checkpoint.config, tensors, None)?, set)
+        let loaded = match config.method {
+            Method::Full => Loaded::open(dir, None)?,
+            _ => Loaded::open(&self.dir, Some(dir))?,
         };
-        let reloaded = trainer_nll(backend, &model, &set, &store, validator)?;
+        let cx = loaded.context(backend);
+        let reloaded = material.held_out().validate(&cx, &loaded.model)?.nll;
         if (reloaded - trained).abs() > RELOAD_TOLERANCE {
             return Err(TrainError::Reload {
                 path: dir.to_owned(),

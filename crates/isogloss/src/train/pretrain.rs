@@ -6,13 +6,13 @@ use crate::config::{self, PretrainConfig};
 use crate::corpus::{Corpus, Sampler};
 use crate::files;
 use crate::language::Language;
-use crate::model::{Model, ModelConfig, Storage, Tensor, initial_tensors};
+use crate::model::{DType, Model, ModelConfig, Tensor, initial_tensors, tensors_of};
 use crate::params::ParamStore;
 use crate::tokenize::{self, Tokenizer, VocabularyOptions, train_vocabulary, write_folder};
-use crate::train::data::{Examples, LanguageIds};
+use crate::train::material::Material;
 use crate::train::run_dir::BEST;
 use crate::train::setup::{self, Estimate};
-use crate::train::{HeldOut, Observer, Outcome, RunDir, TrainError, Trained, Trainer, state};
+use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, state};
 
 /// What `isogloss pretrain` leaves.
 #[derive(Debug)]
@@ -99,43 +99,22 @@ pub fn pretrain(
     ];
     inputs.extend(start.initial.map(|hash| ("initial model", hash)));
     run.bind(&inputs)?;
-    let backend = setup::backend(config.compute)?;
+    let backend = config.compute.backend()?;
     let mut store = ParamStore::new();
     let model = Model::<f32>::new(&start.model, start.tensors, Some(&mut store))?;
-    let ids = LanguageIds::new(&prepared.languages);
-    let training = &config.training;
-    let max_tokens = training.max_tokens.min(start.model.max_position_embeddings);
-    let examples = Examples::new(
+    let material = Material::new(
+        config.into(),
         &prepared.corpus,
-        &prepared.tokenizer,
-        &ids,
-        max_tokens,
-        training.concatenate,
-    )?;
-    let validator = HeldOut::new(
         &prepared.validation,
         &prepared.tokenizer,
-        &ids,
-        config.validation.sentences,
-        config.validation.translate,
-        max_tokens,
-        training.batch_tokens,
+        &prepared.languages,
+        start.model.max_position_embeddings,
     )?;
-    let trainer = Trainer {
-        backend: &backend,
-        model: &model,
-        adapters: &Adapters::default(),
-        config: training,
-        seed: config.seed,
-        examples: &examples,
-        sampler: &Sampler::new(&examples.counts(), &training.sample, config.seed)?,
-        validator: &validator,
-        every_epochs: config.validation.every_epochs,
-        patience: config.validation.patience,
-    };
+    let none = Adapters::default();
+    let trainer = material.trainer(&backend, &model, &none);
     let trained = trainer.train(&mut run, &mut store, observer)?;
     if trained.outcome == Outcome::Finished {
-        checkpoint::write(&folder, &start.model, &tensors_of(&store, true))?;
+        checkpoint::write(&folder, &start.model, &tensors_of(&store, DType::Bf16))?;
     }
     Ok(Pretraining {
         trained,
@@ -160,28 +139,11 @@ pub fn export(config: &PretrainConfig, config_dir: &Path, to: &Path) -> Result<(
     state::load_values(&run.join(BEST), &mut store)?;
     files::create_dir(to)?;
     tokenize::copy_files(&tokenizer_dir, to)?;
-    Ok(checkpoint::write(to, &shape, &tensors_of(&store, true))?)
-}
-
-/// The store's base as tensors, in half the space with `bf16`.
-pub(super) fn tensors_of(store: &ParamStore<f32>, bf16: bool) -> Vec<Tensor> {
-    let tensor = |param: &crate::params::Param| {
-        let values = &store.values()[param.range.clone()];
-        Tensor {
-            name: param.name.clone(),
-            shape: param.shape.clone(),
-            storage: match bf16 {
-                true => Storage::Bf16(
-                    values
-                        .iter()
-                        .map(|&x| isogloss_kernels::bf16::from_f32(x))
-                        .collect(),
-                ),
-                false => Storage::F32(values.to_vec()),
-            },
-        }
-    };
-    store.params().iter().map(tensor).collect()
+    Ok(checkpoint::write(
+        to,
+        &shape,
+        &tensors_of(&store, DType::Bf16),
+    )?)
 }
 
 fn prepare(

@@ -2,26 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use isogloss_kernels::{Cpu, Precision};
 use serde::Serialize;
 
-use crate::config::{Compute, ComputePrecision, Directions, TrainingConfig, ValidationConfig};
+use crate::config::{Directions, TrainingConfig, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
 use crate::language::{Direction, Language};
 use crate::model::ModelConfig;
 use crate::train::TrainError;
-
-/// The backend that a configuration asks for.
-///
-/// # Errors
-/// If `ISOGLOSS_KERNEL_PATH` names no path of this machine.
-pub fn backend(compute: Compute) -> Result<Cpu, TrainError> {
-    let precision = match compute.precision {
-        ComputePrecision::F32 => Precision::F32,
-        ComputePrecision::Bf16 => Precision::Bf16,
-    };
-    Ok(Cpu::new(compute.threads)?.with_precision(precision))
-}
 
 /// A path of a configuration file: relative ones start at the file's folder.
 pub(super) fn resolve(base: &Path, path: &Path) -> PathBuf {

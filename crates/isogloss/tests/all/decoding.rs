@@ -328,6 +328,39 @@ fn the_longest_source_and_translation_fit() {
 }
 
 #[test]
+fn the_longest_length_wins_over_the_least() {
+    let setup = Setup::new(Reference::<f32>::new(), false);
+    let request = requests().remove(0);
+    let tokens = request.source_ids.len();
+    let lengths = |max_length| {
+        let options = DecodeOptions {
+            beam: 3,
+            n_best: 3,
+            min_length: tokens + 5,
+            max_length,
+            ..DecodeOptions::default()
+        };
+        let found = setup.translate(std::slice::from_ref(&request), &options);
+        let all = found[0].iter().map(|h| (h.ids.len(), h.ended));
+        all.collect::<Vec<_>>()
+    };
+    let relative = |extra| MaxLength::Relative { factor: 1.0, extra };
+    assert_eq!(lengths(relative(2)), [(tokens + 2, false); 3]);
+    // Where both can hold, both do; `</s>` counts.
+    for (pieces, ended) in lengths(relative(9)) {
+        let pieces = pieces + usize::from(ended);
+        assert!((tokens + 5..=tokens + 9).contains(&pieces), "{pieces}");
+    }
+    let fixed = DecodeOptions {
+        min_length: 9,
+        max_length: MaxLength::Pieces(8),
+        ..DecodeOptions::default()
+    };
+    let error = fixed.validate().unwrap_err().to_string();
+    assert!(error.contains("max length is 8: it must be 9"), "{error}");
+}
+
+#[test]
 fn wrong_input_is_an_error() {
     let setup = Setup::new(Reference::<f32>::new(), false);
     let fails = |change: &dyn Fn(&mut Vec<Request>, &mut DecodeOptions)| {

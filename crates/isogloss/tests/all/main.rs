@@ -8,6 +8,7 @@ mod determinism;
 mod factory;
 mod golden;
 mod gradients;
+mod modules;
 mod parity;
 mod scores;
 mod tiny;

@@ -6,7 +6,7 @@ use isogloss::corpus::{Corpus, DataConfig, DirectionFilter};
 use isogloss::decode::{DecodeOptions, Loaded, MissingUpdates, TextOptions};
 use isogloss::evaluate::{Evaluation, Metric, NamedMetric};
 use isogloss::language::{Direction, Language};
-use isogloss::train::{self, Adaptation};
+use isogloss::train::Adaptation;
 use isogloss_kernels::Cpu;
 use std::path::PathBuf;
 
@@ -67,7 +67,7 @@ impl Measure {
             others.extend([out.reversed(), out]);
         }
         Ok(Measure {
-            backend: train::backend(plan.config.compute).map_err(Failure::input)?,
+            backend: plan.config.compute.backend().map_err(Failure::input)?,
             base: plan.dir.join(&plan.config.model),
             adapted: text(args, "factory", plan.directions())?,
             others: text(args, "everyday", others)?,

@@ -73,6 +73,11 @@ fn a_wrong_setting_is_named() {
             "`encoder_layers` should be at most 1000 layers, got 1001",
         ),
         (
+            "max_position_embeddings",
+            json!(16_777_216),
+            "`max_position_embeddings` should be at most 16384 positions, got 16777216",
+        ),
+        (
             "dropout",
             json!(1.0),
             "`dropout` should be a rate of at least 0 and below 1, got 1.0",

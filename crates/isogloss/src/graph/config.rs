@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::graph::{Projection, Site, Stack};
+
 /// Hyper-parameters of a model of the M2M-100 family, as in the `config.json` of a Hugging Face folder
 /// (`model_type: m2m_100`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub struct ModelConfig {
     pub decoder_ffn_dim: usize,
     /// `V`: rows of the embedding.
     pub vocab_size: usize,
-    /// Longest sequence that positions exist for.
+    /// Longest sequence that positions exist for, at most [`MAX_POSITIONS`].
     pub max_position_embeddings: usize,
     /// Multiply embeddings by `sqrt(D)`.
     pub scale_embedding: bool,
@@ -45,14 +47,24 @@ pub struct ModelConfig {
 /// Epsilon of every layer norm of the family.
 pub const LAYER_NORM_EPS: f32 = 1e-5;
 
+/// The most positions that a model may have: 16 times those of the published models. Positions are computed, so no file holds a
+/// tensor that a damaged number would contradict before a table of that many rows is made.
+pub const MAX_POSITIONS: usize = 1 << 14;
+
 impl ModelConfig {
     /// Width of one head of the encoder.
+    ///
+    /// # Panics
+    /// If there are no heads.
     #[must_use]
     pub fn encoder_head_dim(&self) -> usize {
         self.d_model / self.encoder_attention_heads
     }
 
     /// Width of one head of the decoder.
+    ///
+    /// # Panics
+    /// If there are no heads.
     #[must_use]
     pub fn decoder_head_dim(&self) -> usize {
         self.d_model / self.decoder_attention_heads
@@ -101,6 +113,20 @@ impl ModelConfig {
             all.push((format!("{stack}.layer_norm.bias"), vec![d]));
         }
         all
+    }
+
+    /// `(out, in)` of the linear map at a site.
+    #[must_use]
+    pub fn site_shape(&self, site: Site) -> (usize, usize) {
+        let ffn = match site.stack {
+            Stack::Encoder => self.encoder_ffn_dim,
+            Stack::Decoder => self.decoder_ffn_dim,
+        };
+        match site.projection {
+            Projection::Fc1 => (ffn, self.d_model),
+            Projection::Fc2 => (self.d_model, ffn),
+            _ => (self.d_model, self.d_model),
+        }
     }
 }
 

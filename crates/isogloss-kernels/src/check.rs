@@ -1,0 +1,267 @@
+//! What each operation asks of its arguments, for every backend alike. The fast kernels' unsafe code relies on it, so nothing
+//! here may wrap.
+
+use crate::backend::{AttentionShape, Epilogue, NormGradients, Span};
+use crate::matmul::{Mat, MatMut};
+
+/// An argument that must hold exactly so many values.
+#[track_caller]
+fn length<T>(name: &str, values: &[T], expected: usize) {
+    let len = values.len();
+    assert!(
+        len == expected,
+        "`{name}` holds {len} values, expected {expected}"
+    );
+}
+
+/// An argument of `rows` rows of `width` values.
+#[track_caller]
+fn matrix<T>(name: &str, values: &[T], rows: usize, width: usize) {
+    let len = values.len();
+    assert!(
+        rows.checked_mul(width) == Some(len),
+        "`{name}` holds {len} values, expected {rows} rows of {width}"
+    );
+}
+
+/// Rows of an argument that must consist of whole ones. Without a width there is nothing to hold.
+#[track_caller]
+fn whole_rows<T>(name: &str, values: &[T], width: usize) -> usize {
+    let len = values.len();
+    assert!(
+        len == 0 || (width > 0 && len.is_multiple_of(width)),
+        "`{name}` holds {len} values, expected whole rows of {width}"
+    );
+    len / width.max(1)
+}
+
+/// Indices of rows that must exist.
+#[track_caller]
+fn indices(name: &str, values: &[u32], rows: usize) {
+    if let Some(index) = values.iter().find(|&&index| index as usize >= rows) {
+        panic!("`{name}` asks for row {index} of {rows}");
+    }
+}
+
+#[track_caller]
+pub(crate) fn matmul<R: crate::Real>(
+    a: &Mat<'_, R>,
+    b: &Mat<'_, R>,
+    epilogue: &Epilogue<'_, R>,
+    c: &MatMut<'_, R>,
+) {
+    let (k, n) = (b.rows(), b.cols());
+    assert!(
+        k == a.cols(),
+        "`b` has {k} rows, expected the {} columns of `a`",
+        a.cols()
+    );
+    assert!(
+        (c.rows(), c.cols()) == (a.rows(), n),
+        "`c` is {} x {}, expected {} x {n}",
+        c.rows(),
+        c.cols(),
+        a.rows()
+    );
+    if let Some(bias) = epilogue.bias {
+        length("bias", bias, n);
+    }
+}
+
+#[track_caller]
+pub(crate) fn add_column_sums<R>(x: &[R], sums: &[R]) {
+    whole_rows("x", x, sums.len());
+}
+
+#[track_caller]
+pub(crate) fn layer_norm<R>(x: &[R], gamma: &[R], beta: &[R], y: &[R], stats: &[R]) {
+    let width = gamma.len();
+    let rows = whole_rows("x", x, width);
+    length("beta", beta, width);
+    length("y", y, x.len());
+    matrix("stats", stats, rows, 2);
+}
+
+#[track_caller]
+pub(crate) fn layer_norm_backward<R>(
+    dy: &[R],
+    x: &[R],
+    stats: &[R],
+    gamma: &[R],
+    dx: &[R],
+    parameters: &NormGradients<'_, R>,
+) {
+    let width = gamma.len();
+    let rows = whole_rows("x", x, width);
+    length("dy", dy, x.len());
+    matrix("stats", stats, rows, 2);
+    length("dx", dx, x.len());
+    if let Some((dgamma, dbeta)) = parameters {
+        length("dgamma", dgamma, width);
+        length("dbeta", dbeta, width);
+    }
+}
+
+#[track_caller]
+pub(crate) fn attention<R>(
+    shape: AttentionShape,
+    q: &[R],
+    k: &[R],
+    v: &[R],
+    spans: &[Span],
+    out: &[R],
+    lse: &[R],
+) {
+    let AttentionShape {
+        heads, head_dim, ..
+    } = shape;
+    let width = heads.checked_mul(head_dim).filter(|&width| width > 0);
+    let Some(width) = width else {
+        panic!("`shape` has {heads} heads of {head_dim}");
+    };
+    let queries = whole_rows("q", q, width);
+    let keys = whole_rows("k", k, width);
+    length("v", v, k.len());
+    length("out", out, q.len());
+    matrix("lse", lse, queries, heads);
+    let inside = |start: usize, len, rows| start.checked_add(len).is_some_and(|end| end <= rows);
+    for span in spans {
+        assert!(
+            inside(span.q_start, span.q_len, queries) && inside(span.k_start, span.k_len, keys),
+            "`spans` has {span:?} in {queries} queries and {keys} keys"
+        );
+        let least = if shape.causal { span.q_len } else { 1 };
+        assert!(
+            span.q_len == 0 || span.k_len >= least,
+            "`spans` has {span:?}, in which a query sees no key"
+        );
+    }
+    disjoint("queries", spans.iter().map(|s| (s.q_start, s.q_len)));
+}
+
+#[track_caller]
+pub(crate) fn attention_backward<R>(
+    shape: AttentionShape,
+    q: &[R],
+    k: &[R],
+    v: &[R],
+    out: &[R],
+    lse: &[R],
+    dout: &[R],
+    spans: &[Span],
+    [dq, dk, dv]: [&[R]; 3],
+) {
+    attention(shape, q, k, v, spans, out, lse);
+    length("dout", dout, q.len());
+    length("dq", dq, q.len());
+    length("dk", dk, k.len());
+    length("dv", dv, k.len());
+    disjoint("keys", spans.iter().map(|s| (s.k_start, s.k_len)));
+}
+
+/// No row may belong to two ranges `(start, length)`: tasks write to them at the same time.
+#[track_caller]
+fn disjoint(what: &str, ranges: impl Iterator<Item = (usize, usize)> + Clone) {
+    let ascending = |ranges: &mut dyn Iterator<Item = (usize, usize)>| {
+        let mut end = 0;
+        ranges.filter(|range| range.1 > 0).all(|(start, len)| {
+            let after = start >= end;
+            end = start + len;
+            after
+        })
+    };
+    // As they nearly always are; otherwise they are sorted.
+    if !ascending(&mut ranges.clone()) {
+        let mut sorted: Vec<_> = ranges.collect();
+        sorted.sort_unstable();
+        assert!(ascending(&mut sorted.into_iter()), "`spans` share {what}");
+    }
+}
+
+#[track_caller]
+pub(crate) fn embed<R: crate::Real>(
+    ids: &[u32],
+    table: &Mat<'_, R>,
+    position_ids: &[u32],
+    positions: &[R],
+    y: &[R],
+) {
+    let width = table.cols();
+    contiguous(table);
+    indices("ids", ids, table.rows());
+    length("position_ids", position_ids, ids.len());
+    let places = whole_rows("positions", positions, width);
+    if width > 0 {
+        indices("position_ids", position_ids, places);
+    }
+    matrix("y", y, ids.len(), width);
+}
+
+/// Rows of a table are read as slices.
+#[track_caller]
+fn contiguous<R: crate::Real>(table: &Mat<'_, R>) {
+    assert!(
+        table.col_stride() == 1,
+        "`table` is transposed, but its rows must be contiguous"
+    );
+}
+
+#[track_caller]
+pub(crate) fn embed_backward<R>(ids: &[u32], width: usize, dy: &[R], dtable: &[R]) {
+    matrix("dy", dy, ids.len(), width);
+    let rows = whole_rows("dtable", dtable, width);
+    if width > 0 {
+        indices("ids", ids, rows);
+    }
+}
+
+#[track_caller]
+pub(crate) fn dropout<R>(row_keys: &[u64], width: usize, y: &[R]) {
+    matrix("y", y, row_keys.len(), width);
+}
+
+#[track_caller]
+pub(crate) fn add<R>(x: &[R], y: &[R]) {
+    length("y", y, x.len());
+}
+
+#[track_caller]
+pub(crate) fn relu_backward<R>(y: &[R], dy: &[R]) {
+    length("dy", dy, y.len());
+}
+
+#[track_caller]
+pub(crate) fn head_loss<R: crate::Real>(
+    h: &[R],
+    table: &Mat<'_, R>,
+    targets: &[u32],
+    loss: &[R],
+    nll: &[R],
+    dh: Option<&[R]>,
+    dtable: Option<&[R]>,
+) {
+    let (classes, width, rows) = (table.rows(), table.cols(), targets.len());
+    contiguous(table);
+    matrix("h", h, rows, width);
+    indices("targets", targets, classes);
+    length("loss", loss, rows);
+    length("nll", nll, rows);
+    if let Some(dh) = dh {
+        length("dh", dh, h.len());
+    }
+    if let Some(dtable) = dtable {
+        matrix("dtable", dtable, classes, width);
+    }
+}
+
+#[track_caller]
+pub(crate) fn log_softmax<R>(width: usize, logits: &[R]) {
+    whole_rows("logits", logits, width);
+}
+
+#[track_caller]
+pub(crate) fn adam<R>(values: &[R], grads: &[R], first: &[R], second: &[R]) {
+    length("grads", grads, values.len());
+    length("first", first, values.len());
+    length("second", second, values.len());
+}
