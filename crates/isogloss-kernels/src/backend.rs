@@ -1,4 +1,4 @@
-use crate::matmul::{Mat, MatMut};
+use crate::matmul::{Mat, MatMut, PackedWeight};
 use crate::real::Real;
 
 /// What happens to a product before it is stored: `c = act(alpha * a b + bias + (accumulate ? c : 0))`.
@@ -132,6 +132,15 @@ pub trait Backend: Send + Sync {
         epilogue: Epilogue<'_, Self::Real>,
         c: MatMut<'_, Self::Real>,
     );
+
+    /// Packs a frozen weight `(out, in)` ahead for [`matmul`](Self::matmul), where it is the right operand of `x W^T`, and with
+    /// `backward` also of `dy W`; give it to the matrix by [`Mat::with_packed`]. It takes as many bytes again as the weight in the
+    /// precision of products (twice as many with `backward`), and results have the same bits as without. `None`: this backend has
+    /// no use for it.
+    fn pack_weight(&self, weight: Mat<'_, Self::Real>, backward: bool) -> Option<PackedWeight> {
+        let _ = (weight, backward);
+        None
+    }
 
     /// `sums[j] += sum over rows i of x[i][j]`: the gradient of a bias. `x` is `(N, sums.len())`.
     fn add_column_sums(&self, x: &[Self::Real], sums: &mut [Self::Real]);

@@ -11,6 +11,7 @@
 pub mod adam;
 pub mod attention;
 mod backend;
+mod buffer;
 mod check;
 mod cpu;
 pub mod dropout;
@@ -27,8 +28,9 @@ pub use backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients,
     SmoothingKind, Span,
 };
+pub use buffer::Buffer;
 pub use cpu::{Cpu, CpuError, KernelPath, Precision};
 pub use half::bf16;
-pub use matmul::{Mat, MatData, MatMut};
+pub use matmul::{Mat, MatData, MatMut, PackedWeight};
 pub use real::Real;
 pub use reference::Reference;

@@ -1,6 +1,10 @@
 use std::fmt::Debug;
 
+use std::cell::RefCell;
+
 use num_traits::{Float, FromPrimitive};
+
+use crate::buffer::{FreeBuffers, FreeList};
 
 /// A scalar that the operations are generic over: `f32` in production, `f64` for finite differences.
 pub trait Real:
@@ -20,6 +24,14 @@ pub trait Real:
     fn f64(self) -> f64;
     /// The same values, where the type is `f32` itself; otherwise they must be converted.
     fn reuse(x: &[f32]) -> Option<&[Self]>;
+    /// Where buffers of this thread go when they are dropped.
+    #[doc(hidden)]
+    fn free_buffers() -> &'static FreeList<Self>;
+}
+
+thread_local! {
+    static FREE_F32: RefCell<FreeBuffers<f32>> = RefCell::default();
+    static FREE_F64: RefCell<FreeBuffers<f64>> = RefCell::default();
 }
 
 impl Real for f32 {
@@ -32,6 +44,9 @@ impl Real for f32 {
     fn reuse(x: &[f32]) -> Option<&[Self]> {
         Some(x)
     }
+    fn free_buffers() -> &'static FreeList<Self> {
+        &FREE_F32
+    }
 }
 
 impl Real for f64 {
@@ -43,5 +58,8 @@ impl Real for f64 {
     }
     fn reuse(_: &[f32]) -> Option<&[Self]> {
         None
+    }
+    fn free_buffers() -> &'static FreeList<Self> {
+        &FREE_F64
     }
 }

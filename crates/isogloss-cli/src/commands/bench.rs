@@ -268,6 +268,7 @@ fn decode(args: &Decode, quiet: bool) -> Outcome {
     }
     let loaded = Loaded::open(&args.model, args.adapters.as_deref()).map_err(Failure::input)?;
     let cpu = backend(args.common.threads, args.common.precision)?;
+    let loaded = loaded.packed(&cpu);
     let bench = DecodeBench {
         direction: Direction::new(args.from.clone(), args.to.clone()),
         beam: usize::from(args.beam),

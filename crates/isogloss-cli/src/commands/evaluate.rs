@@ -192,6 +192,7 @@ fn translate(
         return Err(Failure::input(anyhow!("name the model with --model DIR")));
     };
     let loaded = Loaded::open(model, args.adapters.as_deref()).map_err(Failure::input)?;
+    let loaded = loaded.packed(backend);
     let translator = loaded
         .translator(backend, args.batch_tokens)
         .map_err(failure)?;

@@ -131,6 +131,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let lines = input::lines(&args.input)?;
     let loaded = Loaded::open(&args.model, args.adapters.as_deref()).map_err(Failure::input)?;
     let backend = backend(args.threads, args.precision)?;
+    let loaded = loaded.packed(&backend);
     let translator = loaded
         .translator(&backend, args.batch_tokens)
         .map_err(failure)?;

@@ -75,7 +75,14 @@ pub(crate) fn forward(
         };
         // SAFETY: the checks saw that the span's rows exist and that spans don't share queries, so each task has its own rows
         // and columns of `out` and its own elements of `lse`.
-        unsafe { forward_head(&task, out, lse) }
+        unsafe {
+            // Cached decoding: a product would pack the keys for the sake of one row. The span's own length decides, not what it is
+            // joined with.
+            match spans[first].q_len {
+                1 => forward_singly(&task, out, lse),
+                _ => forward_head(&task, out, lse),
+            }
+        }
     });
 }
 
@@ -117,6 +124,62 @@ unsafe fn forward_head(task: &Task<'_>, out: SharedMut<f32>, lse: SharedMut<f32>
         );
         // SAFETY: the caller's promise.
         unsafe { task.head_of_mut(out, span.q_start + first, rows) }.store(sums);
+    }
+}
+
+/// [`forward_head`] query by query, without products. Every query sees all keys.
+///
+/// # Safety
+/// As [`forward_head`].
+unsafe fn forward_singly(task: &Task<'_>, out: SharedMut<f32>, lse: SharedMut<f32>) {
+    let (span, dim) = (task.span, task.shape.head_dim);
+    let mut scores = Scratch::take(span.k_len);
+    let mut sums = Scratch::take(dim);
+    let (keys, values) = (
+        &task.k[task.at(span.k_start)..],
+        &task.v[task.at(span.k_start)..],
+    );
+    for i in 0..span.q_len {
+        let row = span.q_start + i;
+        let query = &task.q[task.at(row)..][..dim];
+        scores_of_one(
+            task.path,
+            query,
+            keys,
+            task.width(),
+            task.shape.scale,
+            &mut scores,
+        );
+        let total = softmax(task.path, &mut scores, task.row_dropout(i));
+        weighted_sum(task.path, &scores, values, task.width(), &mut sums);
+        // SAFETY: the caller's promise.
+        unsafe {
+            lse.at(row * task.shape.heads + task.head).write(total);
+            task.head_of_mut(out, row, 1).store(&sums);
+        }
+    }
+}
+
+multiversion! {
+    /// Scaled scores of a query against keys `stride` values apart.
+    fn scores_of_one(query: &[f32], keys: &[f32], stride: usize, scale: f32, scores: &mut [f32]) {
+        for (j, score) in scores.iter_mut().enumerate() {
+            let key = &keys[j * stride..][..query.len()];
+            *score = scale * sum2(query, key, |q, k| q * k);
+        }
+    }
+}
+
+multiversion! {
+    /// The sum of values `stride` apart, by weight.
+    fn weighted_sum(weights: &[f32], values: &[f32], stride: usize, sums: &mut [f32]) {
+        sums.fill(0.0);
+        for (j, &weight) in weights.iter().enumerate() {
+            let value = &values[j * stride..][..sums.len()];
+            for (sum, &v) in sums.iter_mut().zip(value) {
+                *sum += weight * v;
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients, Span,
 };
-use crate::matmul::{Mat, MatMut};
+use crate::matmul::{Mat, MatMut, PackedWeight};
 use crate::{adam, attention, dropout, embedding, head_loss, layer_norm, matmul};
 
 use path::PATH_VARIABLE;
@@ -194,6 +194,10 @@ impl Backend for Cpu {
         c: MatMut<'_, f32>,
     ) {
         matmul::fast(self, a, b, epilogue, c);
+    }
+
+    fn pack_weight(&self, weight: Mat<'_, f32>, backward: bool) -> Option<PackedWeight> {
+        Some(PackedWeight::new(self, weight, backward))
     }
 
     fn add_column_sums(&self, x: &[f32], sums: &mut [f32]) {

@@ -125,28 +125,42 @@ tile_kernel!(tile_of_pairs, "avx512f,avx512bf16", |sum, a, b| {
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
 unsafe fn store(tile: &Tile, product: &[__m512]) {
-    let vectors = tile.width / LANES;
-    for v in 0..vectors {
+    match tile.width / LANES {
+        // SAFETY: the caller's promise.
+        1 => unsafe { store_rows::<1>(tile, product) },
+        // SAFETY: as above.
+        _ => unsafe { store_rows::<2>(tile, product) },
+    }
+}
+
+/// # Safety
+/// As [`store`]; the tile is `V` vectors wide.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store_rows<const V: usize>(tile: &Tile, product: &[__m512]) {
+    let (mut masks, mut bias) = ([0; V], [_mm512_setzero_ps(); V]);
+    for v in 0..V {
         let cols = tile.cols.saturating_sub(v * LANES).min(LANES);
-        let mask = ((1u32 << cols) - 1) as __mmask16;
-        // SAFETY: the mask keeps to the tile's columns; the bias, if any, is as long.
-        unsafe {
-            let bias = if tile.bias.is_null() {
-                _mm512_setzero_ps()
-            } else {
-                _mm512_maskz_loadu_ps(mask, tile.bias.wrapping_add(v * LANES))
-            };
-            for (i, row) in product.chunks_exact(vectors).enumerate() {
-                let c = tile.c.wrapping_add(i * tile.c_stride + v * LANES);
-                let mut x = _mm512_add_ps(row[v], bias);
+        masks[v] = ((1u32 << cols) - 1) as __mmask16;
+        if !tile.bias.is_null() {
+            // SAFETY: the mask keeps to the tile's columns, and the bias is as long.
+            bias[v] = unsafe { _mm512_maskz_loadu_ps(masks[v], tile.bias.wrapping_add(v * LANES)) };
+        }
+    }
+    for (i, row) in product.chunks_exact(V).enumerate() {
+        for v in 0..V {
+            let c = tile.c.wrapping_add(i * tile.c_stride + v * LANES);
+            let mut x = _mm512_add_ps(row[v], bias[v]);
+            // SAFETY: the mask keeps to the tile's columns.
+            unsafe {
                 if tile.accumulate {
-                    x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, c));
+                    x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(masks[v], c));
                 }
                 if tile.relu {
                     // The second operand is what NaN gives.
                     x = _mm512_max_ps(_mm512_setzero_ps(), x);
                 }
-                _mm512_mask_storeu_ps(c, mask, x);
+                _mm512_mask_storeu_ps(c, masks[v], x);
             }
         }
     }

@@ -3,11 +3,14 @@
 //! Every element of `c` is a sum over the inner dimension in one fixed order: blocks of [`MicroKernel::depth`], one after the other
 //! within. Which tile an element falls into, how many rows there are and how many threads run changes nothing.
 
+use std::ops::Range;
+
 use crate::backend::Epilogue;
 use crate::check;
 use crate::cpu::{Cpu, Precision, Supported};
 use crate::matmul::kernel::{MicroKernel, Tile, select};
-use crate::matmul::pack::{Operand, Part};
+use crate::matmul::pack::Operand;
+use crate::matmul::panels::{Blocks, Panels, pack_panels, pack_whole};
 use crate::matmul::{Mat, MatMut};
 use crate::scratch::{Scratch, SharedMut};
 
@@ -15,12 +18,19 @@ use crate::scratch::{Scratch, SharedMut};
 const TASK_ROWS: usize = 336;
 const TASK_COLS: usize = 768;
 
+/// Most words of an operand that is packed ahead for all tasks: 64 MB.
+const MAX_AHEAD: usize = 1 << 24;
+
 /// Tasks are not cut below this many multiply-adds.
 const MIN_TASK: usize = 1 << 17;
 
 /// A rectangle of the product, with at least one element; only [`Product::area`] makes one, and sees that it lies within.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Area {
+    /// Panels of rows.
+    down: Range<usize>,
+    /// Panels of columns.
+    across: Range<usize>,
     row: usize,
     rows: usize,
     col: usize,
@@ -37,6 +47,12 @@ struct Product<'a> {
     kernel: &'static MicroKernel,
     a: Operand<'a>,
     b: Operand<'a>,
+    /// All of `a`, or of `b`, if it is packed ahead; else each task packs its part.
+    a_words: Option<&'a [u32]>,
+    b_words: Option<&'a [u32]>,
+    blocks: Blocks,
+    row_panels: Panels,
+    col_panels: Panels,
     depth: usize,
     epilogue: Epilogue<'a, f32>,
     c: SharedMut<f32>,
@@ -56,16 +72,41 @@ pub(crate) fn fast(
     epilogue: Epilogue<'_, f32>,
     c: MatMut<'_, f32>,
 ) {
-    let product = Product::new(select(cpu.supported(), cpu.precision()), a, b, epilogue, c);
+    let kernel = select(cpu.supported(), cpu.precision());
+    let mut product = Product::new(kernel, a, b, epilogue, c);
     let (m, n) = (product.rows, product.cols);
     if m == 0 || n == 0 {
         return;
     }
     let work = m * n * product.depth.max(1);
-    let (rows, cols) = task_size(product.kernel, m, n, work, cpu.threads_for(work));
-    let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
+    let (down, across) = tasks(&product, work, cpu.threads_for(work));
+    // What several tasks need is packed once, for all of them.
+    let ahead = |operand: &Operand<'_>, panels: Panels, wanted: bool| {
+        let words = product.blocks.all_words() * panels.padded();
+        (wanted && words <= MAX_AHEAD).then(|| {
+            let mut space = Scratch::take(words);
+            let to = bytemuck::cast_slice_mut(&mut space);
+            pack_whole(kernel, operand, product.blocks, panels, cpu, to);
+            space
+        })
+    };
+    let a_space = ahead(&product.a, product.row_panels, across > 1);
+    let b_space = ahead(
+        &product.b,
+        product.col_panels,
+        down > 1 && product.b_words.is_none(),
+    );
+    product.a_words = a_space.as_deref().map(bytemuck::cast_slice);
+    product.b_words = product
+        .b_words
+        .or(b_space.as_deref().map(bytemuck::cast_slice));
+    let (rows, cols) = (product.row_panels.len(), product.col_panels.len());
     cpu.run(down * across, work, |task| {
-        let area = product.area(task % down * rows, task / down * cols, rows, cols);
+        let (i, j) = (task % down, task / down);
+        let area = product.area(
+            rows * i / down..rows * (i + 1) / down,
+            cols * j / across..cols * (j + 1) / across,
+        );
         // SAFETY: the tasks' areas are the cells of a grid, of which no two overlap, and `c` is borrowed for all of them.
         unsafe { product.compute(area) }
     });
@@ -81,46 +122,37 @@ pub(crate) fn serial(
     c: MatMut<'_, f32>,
 ) {
     let product = Product::new(select(path, precision), a, b, epilogue, c);
-    for col in (0..product.cols).step_by(TASK_COLS) {
-        for row in (0..product.rows).step_by(TASK_ROWS) {
-            let area = product.area(row, col, TASK_ROWS, TASK_COLS);
+    if product.rows == 0 || product.cols == 0 {
+        return;
+    }
+    let (rows, cols) = (product.row_panels.len(), product.col_panels.len());
+    let kernel = product.kernel;
+    let (down, across) = (TASK_ROWS / kernel.rows, TASK_COLS / (2 * kernel.lanes));
+    for j in (0..cols).step_by(across) {
+        for i in (0..rows).step_by(down) {
+            let area = product.area(i..rows.min(i + down), j..cols.min(j + across));
             // SAFETY: this thread alone knows the product, and `c` is borrowed for it.
             unsafe { product.compute(area) }
         }
     }
 }
 
-/// Rows and columns of a task: as even as can be, whole tiles, several for each thread where there is enough to do.
-fn task_size(
-    kernel: &MicroKernel,
-    m: usize,
-    n: usize,
-    work: usize,
-    threads: usize,
-) -> (usize, usize) {
+/// Into how many tasks a product is cut, down and across: several for each thread where there is enough to do.
+fn tasks(product: &Product<'_>, work: usize, threads: usize) -> (usize, usize) {
+    let (m, n, kernel) = (product.rows, product.cols, product.kernel);
+    let (rows, cols) = (product.row_panels.len(), product.col_panels.len());
     let (mut down, mut across) = (m.div_ceil(TASK_ROWS), n.div_ceil(TASK_COLS));
     let want = if threads == 1 { 1 } else { 3 * threads };
     while down * across < want && work / (down * across) >= 2 * MIN_TASK {
-        // Columns first: the rows are packed again for each, and there are rarely more of them.
-        if n / across >= (m / down).min(4 * kernel.lanes) && n / across > 2 * kernel.lanes {
+        if n / across >= (m / down).min(4 * kernel.lanes) && across < cols {
             across += 1;
-        } else if m / down > kernel.rows {
+        } else if down < rows {
             down += 1;
         } else {
             break;
         }
     }
-    (
-        m.div_ceil(down).next_multiple_of(kernel.rows),
-        n.div_ceil(across).next_multiple_of(2 * kernel.lanes),
-    )
-}
-
-/// `count` cut into panels of at most `most`, as even as can be: the first of each, and its size.
-fn even_panels(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-    let panels = count.div_ceil(most).max(1);
-    let (size, larger) = (count / panels, count % panels);
-    (0..panels).map(move |p| (p * size + p.min(larger), size + usize::from(p < larger)))
+    (down.min(rows), across.min(cols))
 }
 
 impl<'a> Product<'a> {
@@ -140,10 +172,16 @@ impl<'a> Product<'a> {
             (rows, cols) = (cols, rows);
             (outer_a, outer_b) = (outer_b, outer_a);
         }
+        let packed = b.packed().filter(|_| !transposed);
         Product {
             kernel,
             a: outer_a,
             b: outer_b,
+            a_words: None,
+            b_words: packed.and_then(|weight| weight.columns_of(kernel, &b)),
+            blocks: Blocks::new(kernel, a.cols()),
+            row_panels: Panels::rows(kernel, rows),
+            col_panels: Panels::cols(kernel, cols),
             depth: a.cols(),
             epilogue,
             c_stride: c.row_stride(),
@@ -154,29 +192,29 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// The columns of a task cut into panels: the first of each, how many exist, and how many the panel has.
-    fn col_panels(&self, count: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let lanes = self.kernel.lanes;
-        (0..count).step_by(2 * lanes).map(move |col| {
-            let cols = (count - col).min(2 * lanes);
-            (col, cols, if cols <= lanes { lanes } else { 2 * lanes })
-        })
-    }
-
-    /// `rows x cols` of the product from `(row, col)` on, as far as they exist.
+    /// The rectangle of some panels.
     ///
     /// # Panics
     /// If there are none.
-    fn area(&self, row: usize, col: usize, rows: usize, cols: usize) -> Area {
+    fn area(&self, down: Range<usize>, across: Range<usize>) -> Area {
         assert!(
-            row < self.rows && col < self.cols && rows > 0 && cols > 0,
+            !down.is_empty()
+                && !across.is_empty()
+                && down.end <= self.row_panels.len()
+                && across.end <= self.col_panels.len(),
             "area of a product"
+        );
+        let (row, col) = (
+            self.row_panels.start(down.start),
+            self.col_panels.start(across.start),
         );
         Area {
             row,
-            rows: rows.min(self.rows - row),
+            rows: self.row_panels.start(down.end) - row,
             col,
-            cols: cols.min(self.cols - col),
+            cols: self.col_panels.start(across.end) - col,
+            down,
+            across,
         }
     }
 
@@ -190,7 +228,7 @@ impl<'a> Product<'a> {
             // SAFETY: the area isn't empty and lies within the product, which is `c`.
             let c = unsafe { self.c.at(at) };
             // SAFETY: the area's rows lie `c_stride` apart in `c`, from `c` on; the caller promised that they are ours.
-            unsafe { self.blocks(area, &self.epilogue, c, self.c_stride, || ()) }
+            unsafe { self.blocks(&area, &self.epilogue, c, self.c_stride, || ()) }
             return;
         }
         let mut product = Scratch::take(area.rows * area.cols);
@@ -205,16 +243,16 @@ impl<'a> Product<'a> {
             // SAFETY: the whole buffer, which only this thread knows; no kernel runs meanwhile.
             let product = unsafe { to.slice(0, area.rows * area.cols) };
             // SAFETY: the caller's promise.
-            unsafe { self.add_to_transposed(area, product) }
+            unsafe { self.add_to_transposed(&area, product) }
         };
         // SAFETY: the buffer holds the area row by row, and only this thread knows it.
-        unsafe { self.blocks(area, &plain, first, area.cols, after_first) }
+        unsafe { self.blocks(&area, &plain, first, area.cols, after_first) }
         // SAFETY: the caller's promise.
-        unsafe { self.store_transposed(area, &product) }
+        unsafe { self.store_transposed(&area, &product) }
     }
 
     /// Where in `c` an element of the transposed product belongs.
-    fn element(&self, area: Area, i: usize, j: usize) -> *mut f32 {
+    fn element(&self, area: &Area, i: usize, j: usize) -> *mut f32 {
         assert!(i < area.rows && j < area.cols, "element of an area");
         // SAFETY: the area lies within the product, which is the transpose of `c`.
         unsafe { self.c.at((area.col + j) * self.c_stride + area.row + i) }
@@ -224,7 +262,7 @@ impl<'a> Product<'a> {
     ///
     /// # Safety
     /// As [`compute`](Self::compute).
-    unsafe fn add_to_transposed(&self, area: Area, product: &mut [f32]) {
+    unsafe fn add_to_transposed(&self, area: &Area, product: &mut [f32]) {
         for (i, row) in product.chunks_exact_mut(area.cols).enumerate() {
             if let Some(bias) = self.epilogue.bias {
                 row.iter_mut().for_each(|x| *x += bias[area.row + i]);
@@ -242,7 +280,7 @@ impl<'a> Product<'a> {
     ///
     /// # Safety
     /// As [`compute`](Self::compute).
-    unsafe fn store_transposed(&self, area: Area, product: &[f32]) {
+    unsafe fn store_transposed(&self, area: &Area, product: &[f32]) {
         let relu = self.epilogue.relu;
         for j in 0..area.cols {
             for i in 0..area.rows {
@@ -262,79 +300,64 @@ impl<'a> Product<'a> {
     /// The area's rows, `c_stride` apart from `c` on, may be read and written, and nothing but `after_first` does so meanwhile.
     unsafe fn blocks(
         &self,
-        area: Area,
+        area: &Area,
         epilogue: &Epilogue<'_, f32>,
         c: *mut f32,
         c_stride: usize,
         after_first: impl Fn(),
     ) {
-        let word = self.kernel.word;
-        let block_words = self.depth.min(self.kernel.depth).div_ceil(word.depth());
-        let width = area.cols.next_multiple_of(2 * self.kernel.lanes);
-        let mut a_words = Scratch::take(block_words * area.rows);
-        let mut b_words = Scratch::take(block_words * width);
-        let a_words: &mut [u32] = bytemuck::cast_slice_mut(&mut a_words);
-        let b_words: &mut [u32] = bytemuck::cast_slice_mut(&mut b_words);
-        let blocks = self.depth.div_ceil(self.kernel.depth).max(1);
-        for block in 0..blocks {
-            let inner = block * self.kernel.depth;
-            let depth = (self.depth - inner).min(self.kernel.depth);
-            self.pack(area, inner, depth, a_words, b_words);
+        let (blocks, most) = (self.blocks, self.blocks.most_words());
+        let space = |ahead: bool, width: usize| Scratch::take(if ahead { 0 } else { most * width });
+        let mut a_space = space(self.a_words.is_some(), area.rows);
+        let width = self.col_panels.padded_of(&area.across);
+        let mut b_space = space(self.b_words.is_some(), width);
+        for block in 0..blocks.len() {
+            let a = self.side(
+                (&self.a, self.a_words),
+                (self.row_panels, &area.down),
+                block,
+                bytemuck::cast_slice_mut(&mut a_space),
+            );
+            let b = self.side(
+                (&self.b, self.b_words),
+                (self.col_panels, &area.across),
+                block,
+                bytemuck::cast_slice_mut(&mut b_space),
+            );
             let tile = Tile {
-                words: depth.div_ceil(word.depth()),
+                words: blocks.words(block),
                 c,
                 c_stride,
-                ..Tile::epilogue(epilogue, block, blocks)
+                ..Tile::epilogue(epilogue, block, blocks.len())
             };
             // SAFETY: the caller's promise.
-            unsafe { self.multiply(area, tile, a_words, b_words) }
+            unsafe { self.multiply(area, tile, a, b) }
             if block == 0 {
                 after_first();
             }
         }
     }
 
-    /// Packs a block of both operands.
-    fn pack(
+    /// A block of an area's panels of one operand, from its first panel on: cut out of what was packed ahead, or packed here.
+    fn side<'s>(
         &self,
-        area: Area,
-        inner: usize,
-        depth: usize,
-        a_words: &mut [u32],
-        b_words: &mut [u32],
-    ) {
-        let word = self.kernel.word;
-        let words = depth.div_ceil(word.depth());
-        let pack = |operand: &Operand<'_>, outer, count, width, out: &mut [u32]| {
-            let part = Part {
-                outer,
-                count,
-                inner,
-                depth,
-            };
-            let panel = operand.panel(part, word, width);
-            assert!(out.len() >= words * width, "space for a panel");
-            // SAFETY: the machine has the kernel's instructions; `panel` checked that the part lies within the
-            // operand, whose view checked that its elements lie within its slice; the panel has space.
-            unsafe { (self.kernel.pack)(&panel, out.as_mut_ptr()) }
-        };
-        for (row, rows) in even_panels(area.rows, self.kernel.rows) {
-            pack(
-                &self.a,
-                area.row + row,
-                rows,
-                rows,
-                &mut a_words[words * row..],
-            );
-        }
-        for (col, cols, width) in self.col_panels(area.cols) {
-            pack(
-                &self.b,
-                area.col + col,
-                cols,
-                width,
-                &mut b_words[words * col..],
-            );
+        (operand, ahead): (&Operand<'_>, Option<&'s [u32]>),
+        (panels, range): (Panels, &Range<usize>),
+        block: usize,
+        space: &'s mut [u32],
+    ) -> &'s [u32] {
+        let blocks = self.blocks;
+        let words = blocks.words(block);
+        match ahead {
+            Some(all) => {
+                let first = blocks.words_before(block) * panels.padded();
+                &all[first + words * panels.start(range.start)..][..words * panels.padded_of(range)]
+            }
+            None => {
+                let to = (panels, range.clone());
+                pack_panels(self.kernel, operand, (blocks, block), to, space);
+                space
+            }
         }
     }
 
@@ -343,11 +366,16 @@ impl<'a> Product<'a> {
     /// # Safety
     /// The area's rows, `tile.c_stride` apart from `tile.c` on, may be read and written, and nothing else does so meanwhile.
     /// `tile.bias` is null or the product's.
-    unsafe fn multiply(&self, area: Area, tile: Tile, a_words: &[u32], b_words: &[u32]) {
-        let rows_of = even_panels(area.rows, self.kernel.rows);
-        for (col, cols, width) in self.col_panels(area.cols) {
+    unsafe fn multiply(&self, area: &Area, tile: Tile, a_words: &[u32], b_words: &[u32]) {
+        for q in area.across.clone() {
+            let col = self.col_panels.start(q) - area.col;
+            let (cols, width) = (self.col_panels.count(q), self.col_panels.width(q));
             let b = b_words[tile.words * col..][..tile.words * width].as_ptr();
-            for (row, rows) in rows_of.clone() {
+            for p in area.down.clone() {
+                let (row, rows) = (
+                    self.row_panels.start(p) - area.row,
+                    self.row_panels.count(p),
+                );
                 let a = a_words[tile.words * row..][..tile.words * rows].as_ptr();
                 let bias = if tile.bias.is_null() {
                     tile.bias

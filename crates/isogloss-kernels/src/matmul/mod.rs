@@ -10,10 +10,12 @@ mod kernel;
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod pack512;
+mod panels;
 mod portable;
 pub mod reference;
 mod view;
 
 pub(crate) use columns::add_column_sums;
 pub(crate) use dispatch::{fast, serial};
+pub use panels::PackedWeight;
 pub use view::{Mat, MatData, MatMut};

@@ -1,5 +1,6 @@
 use half::bf16;
 
+use crate::matmul::PackedWeight;
 use crate::real::Real;
 
 /// The values behind a [`Mat`]: the scalar of the computation, or a frozen weight stored in half the space.
@@ -19,6 +20,7 @@ pub struct Mat<'a, R> {
     cols: usize,
     row_stride: usize,
     col_stride: usize,
+    packed: Option<&'a PackedWeight>,
 }
 
 /// Whether the last element lies inside `len` values. The kernels' unsafe code relies on it, so it must not wrap.
@@ -77,7 +79,26 @@ impl<'a, R: Real> Mat<'a, R> {
             cols,
             row_stride,
             col_stride: 1,
+            packed: None,
         }
+    }
+
+    /// The same matrix, with its values packed ahead for products whose right operand it, or its transpose, is.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[must_use]
+    pub fn with_packed(self, packed: Option<&'a PackedWeight>) -> Self {
+        if let Some(packed) = packed {
+            let shape = (self.rows, self.cols);
+            assert_eq!(packed.shape(), shape, "a weight packed ahead");
+        }
+        Mat { packed, ..self }
+    }
+
+    /// What was packed ahead.
+    pub(super) fn packed(&self) -> Option<&'a PackedWeight> {
+        self.packed
     }
 
     /// The transpose, without a copy.
@@ -89,6 +110,7 @@ impl<'a, R: Real> Mat<'a, R> {
             cols: self.rows,
             row_stride: self.col_stride,
             col_stride: self.row_stride,
+            packed: self.packed,
         }
     }
 

@@ -53,6 +53,63 @@ fn a_column_of_a_product_is_the_same_alone_and_among_others() {
     }
 }
 
+/// A weight packed ahead is the same weight, forward and backward, ragged shapes included; packed for other kernels, or for the
+/// other use, it isn't looked at.
+#[test]
+fn a_weight_packed_ahead_changes_nothing() {
+    for (n, k) in [
+        (130, 600),
+        (33, 257),
+        (16, 31),
+        (9, 2),
+        (8, 40),
+        (1, 20),
+        (700, 64),
+    ] {
+        let weight = crate::to_bf16(&values(2, n * k));
+        let weight = Mat::bf16(&weight, n, k);
+        let mut others = Vec::new();
+        for precision in [Precision::F32, Precision::Bf16] {
+            for cpu in backends_of(precision) {
+                for backward in [false, true] {
+                    let packed = cpu.pack_weight(weight, backward).unwrap();
+                    assert!(packed.bytes() > 0);
+                    others.push(packed);
+                }
+            }
+        }
+        for precision in [Precision::F32, Precision::Bf16] {
+            for cpu in backends_of(precision) {
+                for m in [1, 5, 75, 700] {
+                    let (x, dy) = (values(1, m * k), values(3, m * n));
+                    let forward = product(&cpu, &x, weight.t(), m);
+                    let backward = product(&cpu, &dy, weight, m);
+                    // Those of this backend are among them.
+                    for packed in others.iter().take(if m == 75 { 99 } else { 9 }) {
+                        let weight = weight.with_packed(Some(packed));
+                        assert_same_bits(
+                            &cpu,
+                            "x W^T",
+                            &product(&cpu, &x, weight.t(), m),
+                            &forward,
+                        );
+                        assert_same_bits(&cpu, "dy W", &product(&cpu, &dy, weight, m), &backward);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a weight packed ahead")]
+fn a_weight_packed_ahead_belongs_to_its_shape() {
+    let cpu = Cpu::new(1).unwrap();
+    let values = values(1, 60);
+    let packed = cpu.pack_weight(Mat::new(&values, 6, 10), true);
+    let _ = Mat::new(&values, 10, 6).with_packed(packed.as_ref());
+}
+
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let (n, d, classes) = (260, 96, 1100);

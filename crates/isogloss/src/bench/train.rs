@@ -11,7 +11,7 @@ use crate::model::{Context, Model, ModelConfig};
 use crate::optim::{Adam, AdamOptions};
 use crate::params::{Gradients, ParamStore};
 use crate::tokenize::Tokenizer;
-use crate::train::TrainError;
+use crate::train::{TrainError, pack_for_training};
 
 /// Which linear maps are adapted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -60,7 +60,8 @@ pub fn train(
     let mut store = ParamStore::new();
     let set = adapters(&config, bench, &mut store)?;
     let trained = bench.full.then_some(&mut store);
-    let model = Model::<f32>::new(&config, checkpoint.tensors, trained)?;
+    let mut model = Model::<f32>::new(&config, checkpoint.tensors, trained)?;
+    pack_for_training(&mut model, backend);
     let batch = batch(&model, tokenizer, pairs, bench)?;
     let amount = Amount {
         sentences: pairs.len(),

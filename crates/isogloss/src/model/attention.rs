@@ -1,4 +1,4 @@
-use isogloss_kernels::{AttentionShape, Backend, Real, Span};
+use isogloss_kernels::{AttentionShape, Backend, Buffer, Real, Span};
 
 use crate::batch::Packed;
 use crate::model::context::{Context, DropoutPlace, Grads};
@@ -22,15 +22,15 @@ pub(crate) struct AttentionBlock<R> {
 
 /// What the backward pass needs.
 #[derive(Debug)]
-pub(crate) struct AttentionSaved<R> {
-    x: Vec<R>,
-    stats: Vec<R>,
-    h: Vec<R>,
-    q: Vec<R>,
-    k: Vec<R>,
-    v: Vec<R>,
-    attended: Vec<R>,
-    lse: Vec<R>,
+pub(crate) struct AttentionSaved<R: Real> {
+    x: Buffer<R>,
+    stats: Buffer<R>,
+    h: Buffer<R>,
+    q: Buffer<R>,
+    k: Buffer<R>,
+    v: Buffer<R>,
+    attended: Buffer<R>,
+    lse: Buffer<R>,
 }
 
 /// The keys' side of a cross-attention: the encoder's output and whose rows they are.
@@ -65,8 +65,8 @@ impl<R: Real> AttentionBlock<R> {
         };
         let k = self.k.forward(cx, key_rows, keys, false);
         let v = self.v.forward(cx, key_rows, keys, false);
-        let mut attended = vec![R::zero(); q.len()];
-        let mut lse = vec![R::zero(); rows.len() * self.shape.heads];
+        let mut attended = Buffer::unset(q.len());
+        let mut lse = Buffer::unset(rows.len() * self.shape.heads);
         let dropout = cx.dropout_at(self.attention_dropout, self.place);
         cx.backend.attention(
             self.shape,
@@ -84,7 +84,7 @@ impl<R: Real> AttentionBlock<R> {
                 .dropout(dropout, &rows.row_keys, self.out.weight.rows(), &mut y);
         }
         let saved = AttentionSaved {
-            x: x.to_vec(),
+            x: Buffer::copy_of(x),
             stats,
             h,
             q,
@@ -110,17 +110,17 @@ impl<R: Real> AttentionBlock<R> {
         dmemory: Option<&mut [R]>,
         grads: Grads<'_, B>,
     ) {
-        let mut dy = dx.to_vec();
+        let mut dy = Buffer::copy_of(dx);
         if let Some(dropout) = cx.dropout_at(self.dropout, self.place.next()) {
             cx.backend
                 .dropout(dropout, &rows.row_keys, self.out.weight.rows(), &mut dy);
         }
-        let mut dattended = vec![R::zero(); saved.attended.len()];
+        let mut dattended = Buffer::zeroed(saved.attended.len());
         self.out
             .backward(cx, rows, &saved.attended, &dy, Some(&mut dattended), grads);
-        let mut dq = vec![R::zero(); saved.q.len()];
-        let mut dk = vec![R::zero(); saved.k.len()];
-        let mut dv = vec![R::zero(); saved.v.len()];
+        let mut dq = Buffer::zeroed(saved.q.len());
+        let mut dk = Buffer::zeroed(saved.k.len());
+        let mut dv = Buffer::zeroed(saved.v.len());
         cx.backend.attention_backward(
             self.shape,
             &saved.q,
@@ -135,7 +135,7 @@ impl<R: Real> AttentionBlock<R> {
             &mut dk,
             &mut dv,
         );
-        let mut dh = vec![R::zero(); saved.h.len()];
+        let mut dh = Buffer::zeroed(saved.h.len());
         self.q
             .backward(cx, rows, &saved.h, &dq, Some(&mut dh), grads);
         match memory {

@@ -1,4 +1,4 @@
-use isogloss_kernels::{Backend, Real};
+use isogloss_kernels::{Backend, Buffer, Real};
 
 use crate::batch::Batch;
 use crate::model::attention::{AttentionBlock, AttentionSaved, Memory};
@@ -23,7 +23,7 @@ pub(crate) struct Decoder<R> {
 
 /// What the backward pass of a layer needs.
 #[derive(Debug)]
-struct LayerSaved<R> {
+struct LayerSaved<R: Real> {
     attention: AttentionSaved<R>,
     cross: AttentionSaved<R>,
     feed_forward: FeedForwardSaved<R>,
@@ -31,10 +31,10 @@ struct LayerSaved<R> {
 
 /// What the backward pass needs.
 #[derive(Debug)]
-pub(crate) struct DecoderSaved<R> {
+pub(crate) struct DecoderSaved<R: Real> {
     layers: Vec<LayerSaved<R>>,
-    x: Vec<R>,
-    stats: Vec<R>,
+    x: Buffer<R>,
+    stats: Buffer<R>,
 }
 
 impl<R: Real> Decoder<R> {
@@ -51,9 +51,9 @@ impl<R: Real> Decoder<R> {
         cx: &Context<'_, B>,
         batch: &Batch,
         memory: &[R],
-        mut x: Vec<R>,
+        mut x: Buffer<R>,
         save: bool,
-    ) -> (Vec<R>, Option<DecoderSaved<R>>) {
+    ) -> (Buffer<R>, Option<DecoderSaved<R>>) {
         let rows = &batch.decoder;
         let memory = Memory {
             states: memory,
@@ -90,13 +90,13 @@ impl<R: Real> Decoder<R> {
         lowest: usize,
         mut dmemory: Option<&mut [R]>,
         grads: Grads<'_, B>,
-    ) -> Vec<R> {
+    ) -> Buffer<R> {
         let rows = &batch.decoder;
         let memory = Memory {
             states: memory,
             rows: &batch.encoder,
         };
-        let mut dx = vec![R::zero(); dstates.len()];
+        let mut dx = Buffer::zeroed(dstates.len());
         self.norm
             .backward(cx, &saved.x, &saved.stats, dstates, &mut dx, grads);
         for (layer, saved) in self.layers.iter().zip(&saved.layers).skip(lowest).rev() {

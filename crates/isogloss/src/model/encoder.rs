@@ -1,4 +1,4 @@
-use isogloss_kernels::{Backend, Real};
+use isogloss_kernels::{Backend, Buffer, Real};
 
 use crate::batch::Packed;
 use crate::model::attention::{AttentionBlock, AttentionSaved};
@@ -22,10 +22,10 @@ pub(crate) struct Encoder<R> {
 
 /// What the backward pass needs.
 #[derive(Debug)]
-pub(crate) struct EncoderSaved<R> {
+pub(crate) struct EncoderSaved<R: Real> {
     layers: Vec<(AttentionSaved<R>, FeedForwardSaved<R>)>,
-    x: Vec<R>,
-    stats: Vec<R>,
+    x: Buffer<R>,
+    stats: Buffer<R>,
 }
 
 impl<R: Real> Encoder<R> {
@@ -41,9 +41,9 @@ impl<R: Real> Encoder<R> {
         &self,
         cx: &Context<'_, B>,
         rows: &Packed,
-        mut x: Vec<R>,
+        mut x: Buffer<R>,
         save: bool,
-    ) -> (Vec<R>, Option<EncoderSaved<R>>) {
+    ) -> (Buffer<R>, Option<EncoderSaved<R>>) {
         let mut layers = Vec::new();
         for layer in &self.layers {
             let attention = layer.attention.forward(cx, rows, &rows.spans, None, &mut x);
@@ -66,8 +66,8 @@ impl<R: Real> Encoder<R> {
         dstates: &[R],
         lowest: usize,
         grads: Grads<'_, B>,
-    ) -> Vec<R> {
-        let mut dx = vec![R::zero(); dstates.len()];
+    ) -> Buffer<R> {
+        let mut dx = Buffer::zeroed(dstates.len());
         self.norm
             .backward(cx, &saved.x, &saved.stats, dstates, &mut dx, grads);
         let layers = self.layers.iter().zip(&saved.layers).skip(lowest);

@@ -1,4 +1,4 @@
-use isogloss_kernels::{Backend, Real};
+use isogloss_kernels::{Backend, Buffer, Real};
 
 use crate::batch::Packed;
 use crate::model::context::{Context, DropoutPlace, Grads};
@@ -18,12 +18,12 @@ pub(crate) struct FeedForward<R> {
 
 /// What the backward pass needs.
 #[derive(Debug)]
-pub(crate) struct FeedForwardSaved<R> {
-    x: Vec<R>,
-    stats: Vec<R>,
-    h: Vec<R>,
+pub(crate) struct FeedForwardSaved<R: Real> {
+    x: Buffer<R>,
+    stats: Buffer<R>,
+    h: Buffer<R>,
     /// After the rectifier and its dropout.
-    inner: Vec<R>,
+    inner: Buffer<R>,
 }
 
 impl<R: Real> FeedForward<R> {
@@ -51,7 +51,7 @@ impl<R: Real> FeedForward<R> {
                 .dropout(dropout, &rows.row_keys, self.fc2.weight.rows(), &mut y);
         }
         let saved = FeedForwardSaved {
-            x: x.to_vec(),
+            x: Buffer::copy_of(x),
             stats,
             h,
             inner,
@@ -69,12 +69,12 @@ impl<R: Real> FeedForward<R> {
         dx: &mut [R],
         grads: Grads<'_, B>,
     ) {
-        let mut dy = dx.to_vec();
+        let mut dy = Buffer::copy_of(dx);
         if let Some(dropout) = cx.dropout_at(self.dropout, self.place.next()) {
             cx.backend
                 .dropout(dropout, &rows.row_keys, self.fc2.weight.rows(), &mut dy);
         }
-        let mut dinner = vec![R::zero(); saved.inner.len()];
+        let mut dinner = Buffer::zeroed(saved.inner.len());
         self.fc2
             .backward(cx, rows, &saved.inner, &dy, Some(&mut dinner), grads);
         if let Some(dropout) = cx.dropout_at(self.activation_dropout, self.place) {
@@ -83,7 +83,7 @@ impl<R: Real> FeedForward<R> {
         }
         // What dropout zeroed is not positive either, so one test serves both.
         cx.backend.relu_backward(&saved.inner, &mut dinner);
-        let mut dh = vec![R::zero(); saved.h.len()];
+        let mut dh = Buffer::zeroed(saved.h.len());
         self.fc1
             .backward(cx, rows, &saved.h, &dinner, Some(&mut dh), grads);
         self.norm

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use isogloss_kernels::{Backend, Real, Span};
+use isogloss_kernels::{Backend, Buffer, Real, Span};
 
 use crate::batch::{LanguageId, Packed};
 use crate::graph::Stack;
@@ -19,21 +19,21 @@ const ROWS: usize = 16;
 
 /// Keys and values of one attention.
 #[derive(Debug, Clone, Default)]
-struct KeysValues<R> {
-    keys: Vec<R>,
-    values: Vec<R>,
+struct KeysValues<R: Real> {
+    keys: Buffer<R>,
+    values: Buffer<R>,
 }
 
 /// Keys and values that the cross-attention of each decoder layer sees, for all sentences of a batch, in the encoder's packed
 /// order.
 #[derive(Debug, Clone)]
-pub(crate) struct CrossCache<R> {
+pub(crate) struct CrossCache<R: Real> {
     layers: Vec<KeysValues<R>>,
 }
 
 /// Keys and values of the target tokens so far: `slots` runs of `capacity` rows, of which the first `len` are filled.
 #[derive(Debug, Clone)]
-pub(crate) struct TargetCache<R> {
+pub(crate) struct TargetCache<R: Real> {
     layers: Vec<KeysValues<R>>,
     width: usize,
     slots: usize,
@@ -60,8 +60,8 @@ impl<R: Real> TargetCache<R> {
     /// An empty cache for `slots` hypotheses.
     pub fn new(model: &Model<R>, slots: usize) -> Self {
         let layer = KeysValues {
-            keys: Vec::new(),
-            values: Vec::new(),
+            keys: Buffer::default(),
+            values: Buffer::default(),
         };
         TargetCache {
             layers: vec![layer; model.decoder.layers.len()],
@@ -97,7 +97,7 @@ impl<R: Real> TargetCache<R> {
         let filled = self.len * self.width;
         for layer in &mut self.layers {
             for rows in [&mut layer.keys, &mut layer.values] {
-                let mut moved = vec![R::zero(); kept.len() * new];
+                let mut moved = Buffer::zeroed(kept.len() * new);
                 for (to, from) in kept.iter().enumerate() {
                     moved[to * new..to * new + filled]
                         .copy_from_slice(&rows[from * old..from * old + filled]);
@@ -140,8 +140,8 @@ impl<R: Real> AttentionBlock<R> {
         spans: &[Span],
         x: &mut [R],
     ) {
-        let mut attended = vec![R::zero(); q.len()];
-        let mut lse = vec![R::zero(); rows.len() * self.shape.heads];
+        let mut attended = Buffer::unset(q.len());
+        let mut lse = Buffer::unset(rows.len() * self.shape.heads);
         cx.backend.attention(
             self.shape,
             q,
@@ -182,7 +182,7 @@ impl<R: Real> Model<R> {
         cross: &CrossCache<R>,
         target: &mut TargetCache<R>,
         step: &[StepRow],
-    ) -> Vec<R> {
+    ) -> Buffer<R> {
         let width = self.config.d_model;
         target.reserve();
         let (mut rows, mut own, mut memory) = (Packed::default(), Vec::new(), Vec::new());

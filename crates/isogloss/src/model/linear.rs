@@ -1,4 +1,4 @@
-use isogloss_kernels::{Backend, Epilogue, Mat, MatData, MatMut, Real};
+use isogloss_kernels::{Backend, Buffer, Epilogue, Mat, MatData, MatMut, Real};
 
 use crate::adapter::LowRank;
 use crate::batch::Packed;
@@ -32,10 +32,10 @@ impl<R: Real> Linear<R> {
         rows: &Packed,
         x: &[R],
         relu: bool,
-    ) -> Vec<R> {
+    ) -> Buffer<R> {
         let (inputs, outputs) = (self.weight.cols(), self.weight.rows());
         let n = x.len() / inputs;
-        let mut y = vec![R::zero(); n * outputs];
+        let mut y = Buffer::unset(n * outputs);
         let terms = self.site.and_then(|site| cx.adapters.bank(site));
         let epilogue = Epilogue {
             bias: Some(self.bias.get(cx.store)),
@@ -133,7 +133,7 @@ fn add_update<B: Backend>(
     let n = x.len() / inputs;
     let a = Mat::new(cx.store.get(update.a), update.rank, update.input.len());
     let b = Mat::new(cx.store.get(update.b), update.output.len(), update.rank);
-    let mut down = vec![B::Real::default(); n * update.rank];
+    let mut down = Buffer::unset(n * update.rank);
     cx.backend.matmul(
         columns(x, inputs, &update.input),
         a.t(),
@@ -167,10 +167,10 @@ fn update_backward<B: Backend>(
     let b = Mat::new(cx.store.get(update.b), update.output.len(), rank);
     let x = columns(x, inputs, &update.input);
     let dy = columns(dy, outputs, &update.output);
-    let mut down = vec![B::Real::default(); n * rank];
+    let mut down = Buffer::unset(n * rank);
     let to_down = MatMut::new(&mut down, n, rank);
     cx.backend.matmul(x, a.t(), Epilogue::default(), to_down);
-    let mut ddown = vec![B::Real::default(); n * rank];
+    let mut ddown = Buffer::unset(n * rank);
     let scaled = Epilogue {
         alpha: B::Real::of(update.scale),
         ..Epilogue::default()

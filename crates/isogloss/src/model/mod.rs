@@ -14,11 +14,12 @@ mod incremental;
 mod init;
 mod linear;
 mod norm;
+mod pack;
 mod positions;
 mod tensor;
 mod weight;
 
-use isogloss_kernels::{Backend, Epilogue, LabelSmoothing, Mat, MatMut, Real};
+use isogloss_kernels::{Backend, Buffer, Epilogue, LabelSmoothing, Mat, MatMut, Real};
 
 use crate::batch::{Batch, Layout, Packed};
 use crate::graph::Stack;
@@ -31,6 +32,7 @@ pub use build::ModelError;
 pub use context::{Context, Grads};
 pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
 pub use init::initial_tensors;
+pub use pack::PackFor;
 pub use tensor::{DType, Storage, Tensor, tensors_of};
 
 /// A model; immutable, and shared freely between threads.
@@ -78,7 +80,7 @@ impl<R: Real> Model<R> {
     /// # Panics
     /// If an id lies outside the vocabulary or a position outside the table, or if the context's store or updates are another model's.
     #[must_use]
-    pub fn encode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, rows: &Packed) -> Vec<R> {
+    pub fn encode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, rows: &Packed) -> Buffer<R> {
         let x = self.embed(cx, rows, Stack::Encoder);
         self.encoder.forward(cx, rows, x, false).0
     }
@@ -88,7 +90,7 @@ impl<R: Real> Model<R> {
     /// # Panics
     /// If an id lies outside the vocabulary or a position outside the table, or if the context's store or updates are another model's.
     #[must_use]
-    pub fn decode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, batch: &Batch) -> Vec<R> {
+    pub fn decode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, batch: &Batch) -> Buffer<R> {
         let memory = self.encode(cx, &batch.encoder);
         let x = self.embed(cx, &batch.decoder, Stack::Decoder);
         self.decoder.forward(cx, batch, &memory, x, false).0
@@ -99,10 +101,10 @@ impl<R: Real> Model<R> {
     /// # Panics
     /// If `states` are no whole rows, or if the store is another model's.
     #[must_use]
-    pub fn logits<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, states: &[R]) -> Vec<R> {
+    pub fn logits<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, states: &[R]) -> Buffer<R> {
         let (d, v) = (self.config.d_model, self.config.vocab_size);
         let n = states.len() / d;
-        let mut logits = vec![R::zero(); n * v];
+        let mut logits = Buffer::unset(n * v);
         cx.backend.matmul(
             Mat::new(states, n, d),
             self.embedding.mat(cx.store).t(),
@@ -146,7 +148,7 @@ impl<R: Real> Model<R> {
         let (Some(encoder), Some(decoder)) = (encoder, decoder) else {
             unreachable!("asked to save");
         };
-        let mut dstates = vec![R::zero(); states.len()];
+        let mut dstates = Buffer::zeroed(states.len());
         let dtable = self.embedding.param().map(|id| grads.of(cx.store, id));
         let loss = self.head_loss(cx, batch, &states, smoothing, Some(&mut dstates), dtable);
 
@@ -160,7 +162,7 @@ impl<R: Real> Model<R> {
         let Some(in_decoder) = in_decoder else {
             return loss;
         };
-        let mut dmemory = in_encoder.map(|_| vec![R::zero(); memory.len()]);
+        let mut dmemory = in_encoder.map(|_| Buffer::zeroed(memory.len()));
         let dx = self.decoder.backward(
             cx,
             batch,
@@ -194,9 +196,9 @@ impl<R: Real> Model<R> {
         cx: &Context<'_, B>,
         rows: &Packed,
         stack: Stack,
-    ) -> Vec<R> {
+    ) -> Buffer<R> {
         let d = self.config.d_model;
-        let mut x = vec![R::zero(); rows.len() * d];
+        let mut x = Buffer::unset(rows.len() * d);
         cx.backend.embed(
             &rows.ids,
             self.embedding.mat(cx.store),
@@ -216,7 +218,7 @@ impl<R: Real> Model<R> {
         cx: &Context<'_, B>,
         rows: &Packed,
         stack: Stack,
-        mut dx: Vec<R>,
+        mut dx: Buffer<R>,
         grads: Grads<'_, B>,
     ) {
         let Some(id) = self.embedding.param() else {
@@ -241,7 +243,7 @@ impl<R: Real> Model<R> {
         dtable: Option<&mut [R]>,
     ) -> BatchLoss {
         let n = batch.labels.len();
-        let (mut loss, mut nll) = (vec![R::zero(); n], vec![R::zero(); n]);
+        let (mut loss, mut nll) = (Buffer::unset(n), Buffer::unset(n));
         let table = self.embedding.mat(cx.store);
         let labels = &batch.labels;
         let backend = cx.backend;

@@ -1,4 +1,4 @@
-use isogloss_kernels::{Backend, Real};
+use isogloss_kernels::{Backend, Buffer, Real};
 
 use crate::graph::LAYER_NORM_EPS;
 use crate::model::context::{Context, Grads};
@@ -13,10 +13,14 @@ pub(crate) struct LayerNorm<R> {
 
 impl<R: Real> LayerNorm<R> {
     /// The normalised rows, and `(mean, rstd)` of each.
-    pub fn forward<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, x: &[R]) -> (Vec<R>, Vec<R>) {
+    pub fn forward<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        x: &[R],
+    ) -> (Buffer<R>, Buffer<R>) {
         let gamma = self.gamma.get(cx.store);
-        let mut y = vec![R::zero(); x.len()];
-        let mut stats = vec![R::zero(); 2 * (x.len() / gamma.len())];
+        let mut y = Buffer::unset(x.len());
+        let mut stats = Buffer::unset(2 * (x.len() / gamma.len()));
         let beta = self.beta.get(cx.store);
         cx.backend
             .layer_norm(x, gamma, beta, LAYER_NORM_EPS, &mut y, &mut stats);

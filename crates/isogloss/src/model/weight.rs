@@ -1,4 +1,6 @@
-use isogloss_kernels::{Mat, MatData, Real};
+use std::sync::Arc;
+
+use isogloss_kernels::{Backend, Mat, MatData, PackedWeight, Real};
 
 use crate::model::Storage;
 use crate::params::{ParamId, ParamStore};
@@ -9,6 +11,8 @@ pub struct Weight<R> {
     rows: usize,
     cols: usize,
     place: Place<R>,
+    /// Of a frozen matrix: its values packed ahead for products.
+    packed: Option<Arc<PackedWeight>>,
 }
 
 #[derive(Debug, Clone)]
@@ -29,7 +33,12 @@ impl<R: Real> Weight<R> {
             }
             _ => Place::Frozen(storage),
         };
-        Weight { rows, cols, place }
+        Weight {
+            rows,
+            cols,
+            place,
+            packed: None,
+        }
     }
 
     /// A trainable matrix.
@@ -39,6 +48,7 @@ impl<R: Real> Weight<R> {
             rows,
             cols,
             place: Place::Trainable(id),
+            packed: None,
         }
     }
 
@@ -68,6 +78,25 @@ impl<R: Real> Weight<R> {
     pub fn mat<'a>(&'a self, store: &'a ParamStore<R>) -> Mat<'a, R> {
         let data = match &self.place {
             Place::Trainable(id) => MatData::Real(store.get(*id)),
+            Place::Frozen(_) | Place::Converted(_) => return self.frozen_mat(),
+        };
+        Mat::strided(data, self.rows, self.cols, self.cols)
+    }
+
+    /// Packs a frozen matrix ahead for products on a backend, in place of what was packed before.
+    pub(crate) fn pack<B: Backend<Real = R>>(&mut self, backend: &B, backward: bool) {
+        if self.param().is_none() {
+            self.packed = None;
+            self.packed = backend
+                .pack_weight(self.frozen_mat(), backward)
+                .map(Arc::new);
+        }
+    }
+
+    /// The matrix, if it isn't trained; otherwise an empty one.
+    fn frozen_mat(&self) -> Mat<'_, R> {
+        let data = match &self.place {
+            Place::Trainable(_) => return Mat::new(&[], 0, 0),
             Place::Converted(values) => MatData::Real(values),
             Place::Frozen(storage) => {
                 match (storage.as_f32().and_then(R::reuse), storage.as_bf16()) {
@@ -79,7 +108,8 @@ impl<R: Real> Weight<R> {
                 }
             }
         };
-        Mat::strided(data, self.rows, self.cols, self.cols)
+        let mat = Mat::strided(data, self.rows, self.cols, self.cols);
+        mat.with_packed(self.packed.as_deref())
     }
 }
 

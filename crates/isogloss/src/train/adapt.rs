@@ -111,7 +111,7 @@ pub fn adapt(
     observer.planned(&config.estimate_for(&opened, &corpus)?);
     let backend = config.compute.backend()?;
     let Subject {
-        model,
+        mut model,
         set,
         mut store,
     } = subject(config, &opened.checkpoint, &opened.languages)?;
@@ -134,6 +134,7 @@ pub fn adapt(
         &set.languages,
         model.config().max_position_embeddings,
     )?;
+    setup::pack_for_training(&mut model, &backend);
     let trainer = material.trainer(&backend, &model, &set.adapters);
     let trained = trainer.train(&mut run, &mut store, observer)?;
     let result = run.path().join(match config.method {

@@ -18,7 +18,7 @@ pub use error::TrainError;
 pub use event::{Event, Observer, Silent};
 pub use pretrain::{Pretraining, export, pretrain};
 pub use run_dir::RunDir;
-pub use setup::{DirectionShare, Estimate};
+pub use setup::{DirectionShare, Estimate, pack_for_training};
 pub use state::TrainState;
 pub use trainer::{Outcome, Trained, Trainer};
 pub use validate::{HeldOut, Validate, Validation};

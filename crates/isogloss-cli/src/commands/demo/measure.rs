@@ -83,6 +83,7 @@ impl Measure {
     /// Parameters of the base, and its scores.
     pub(super) fn base(&self) -> Outcome<(usize, Row)> {
         let loaded = Loaded::open(&self.base, None).map_err(Failure::input)?;
+        let loaded = loaded.packed(&self.backend);
         let parameters = loaded.model.config().parameters();
         Ok((parameters, self.row("base", 0, 0.0, &loaded)?))
     }
@@ -93,7 +94,7 @@ impl Measure {
             "full" => Loaded::open(&adapted.result, None),
             _ => Loaded::open(&self.base, Some(&adapted.result)),
         };
-        let loaded = loaded.map_err(Failure::input)?;
+        let loaded = loaded.map_err(Failure::input)?.packed(&self.backend);
         self.row(
             method,
             adapted.trainable,

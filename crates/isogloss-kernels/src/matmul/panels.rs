@@ -1,0 +1,333 @@
+//! How the rows and columns of a product are cut into panels, and operands that are packed as a whole.
+
+use std::ops::Range;
+
+use crate::cpu::Cpu;
+use crate::matmul::Mat;
+use crate::matmul::kernel::{MicroKernel, select};
+use crate::matmul::pack::{Operand, Part};
+use crate::scratch::SharedMut;
+
+/// Panels that one task packs.
+const TASK_PANELS: usize = 8;
+
+/// One dimension of a product cut into panels.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Panels {
+    /// Rows: at most as many as a tile has, as even as can be, so that none is much smaller than the others.
+    Rows {
+        panels: usize,
+        size: usize,
+        larger: usize,
+    },
+    /// Columns: two vectors; the last panel is one vector where that is enough.
+    Cols { count: usize, lanes: usize },
+}
+
+impl Panels {
+    pub(super) fn rows(kernel: &MicroKernel, count: usize) -> Self {
+        let panels = count.div_ceil(kernel.rows).max(1);
+        Panels::Rows {
+            panels,
+            size: count / panels,
+            larger: count % panels,
+        }
+    }
+
+    pub(super) fn cols(kernel: &MicroKernel, count: usize) -> Self {
+        Panels::Cols {
+            count,
+            lanes: kernel.lanes,
+        }
+    }
+
+    /// Number of panels.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Panels::Rows { panels, .. } => panels,
+            Panels::Cols { count, lanes } => count.div_ceil(2 * lanes),
+        }
+    }
+
+    /// First row or column of panel `p`; of the one after the last, their number.
+    pub(super) fn start(self, p: usize) -> usize {
+        match self {
+            Panels::Rows { size, larger, .. } => p * size + p.min(larger),
+            Panels::Cols { count, lanes } => (2 * p * lanes).min(count),
+        }
+    }
+
+    /// Rows or columns of panel `p` that exist.
+    pub(super) fn count(self, p: usize) -> usize {
+        self.start(p + 1) - self.start(p)
+    }
+
+    /// Rows or columns of panel `p` as it is packed, zeros included.
+    pub(super) fn width(self, p: usize) -> usize {
+        match self {
+            Panels::Rows { .. } => self.count(p),
+            Panels::Cols { lanes, .. } if self.count(p) <= lanes => lanes,
+            Panels::Cols { lanes, .. } => 2 * lanes,
+        }
+    }
+
+    /// Width of all panels, one beside the other.
+    pub(super) fn padded(self) -> usize {
+        self.len()
+            .checked_sub(1)
+            .map_or(0, |last| self.start(last) + self.width(last))
+    }
+
+    /// Width of some neighbouring panels.
+    pub(super) fn padded_of(self, panels: &Range<usize>) -> usize {
+        match panels.end.checked_sub(1) {
+            Some(last) if last >= panels.start => {
+                self.start(last) + self.width(last) - self.start(panels.start)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Blocks of the inner dimension.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocks {
+    /// The inner dimension.
+    depth: usize,
+    /// Steps of a block.
+    step: usize,
+    /// Steps of a word.
+    word: usize,
+}
+
+impl Blocks {
+    pub(super) fn new(kernel: &MicroKernel, depth: usize) -> Self {
+        Blocks {
+            depth,
+            step: kernel.depth,
+            word: kernel.word.depth(),
+        }
+    }
+
+    /// Number of blocks, at least one: an empty product is zeros.
+    pub(super) fn len(self) -> usize {
+        self.depth.div_ceil(self.step).max(1)
+    }
+
+    /// First step of block `b`, and its steps.
+    pub(super) fn steps(self, b: usize) -> (usize, usize) {
+        let first = b * self.step;
+        (first, (self.depth - first).min(self.step))
+    }
+
+    /// Words of block `b` for each row or column.
+    pub(super) fn words(self, b: usize) -> usize {
+        self.steps(b).1.div_ceil(self.word)
+    }
+
+    /// Words of the largest block.
+    pub(super) fn most_words(self) -> usize {
+        self.words(0)
+    }
+
+    /// Words of all blocks before block `b`: only the last one may be short.
+    pub(super) fn words_before(self, b: usize) -> usize {
+        b * self.step.div_ceil(self.word)
+    }
+
+    /// Words of all blocks.
+    pub(super) fn all_words(self) -> usize {
+        let last = self.len() - 1;
+        self.words_before(last) + self.words(last)
+    }
+}
+
+/// Packs some panels of a block side by side.
+///
+/// # Panics
+/// If `out` is too small, or the operand is.
+pub(super) fn pack_panels(
+    kernel: &MicroKernel,
+    operand: &Operand<'_>,
+    (blocks, block): (Blocks, usize),
+    (panels, range): (Panels, Range<usize>),
+    out: &mut [u32],
+) {
+    let (inner, depth) = blocks.steps(block);
+    let words = blocks.words(block);
+    let origin = panels.start(range.start);
+    for p in range {
+        let part = Part {
+            outer: panels.start(p),
+            count: panels.count(p),
+            inner,
+            depth,
+        };
+        let panel = operand.panel(part, kernel.word, panels.width(p));
+        let out = &mut out[words * (part.outer - origin)..][..words * panels.width(p)];
+        // SAFETY: the machine has the kernel's instructions; `panel` checked that the part lies within the operand, whose view
+        // checked that its elements lie within its slice; the panel has space.
+        unsafe { (kernel.pack)(&panel, out.as_mut_ptr()) }
+    }
+}
+
+/// Packs a whole operand, block by block, into `out`, which holds [`Blocks::all_words`] times [`Panels::padded`] words. `cpu`
+/// lends its threads.
+pub(super) fn pack_whole(
+    kernel: &MicroKernel,
+    operand: &Operand<'_>,
+    blocks: Blocks,
+    panels: Panels,
+    cpu: &Cpu,
+    out: &mut [u32],
+) {
+    let padded = panels.padded();
+    assert!(
+        out.len() == blocks.all_words() * padded,
+        "space for an operand"
+    );
+    let parts = panels.len().div_ceil(TASK_PANELS);
+    let shared = SharedMut::new(out);
+    cpu.run(
+        blocks.len() * parts,
+        2 * blocks.all_words() * padded,
+        |task| {
+            let (block, part) = (task / parts, task % parts);
+            let range = part * TASK_PANELS..((part + 1) * TASK_PANELS).min(panels.len());
+            let words = blocks.words(block);
+            let at = blocks.words_before(block) * padded + words * panels.start(range.start);
+            // SAFETY: within `out`, by its length; a task's panels of a block are its own, and `out` is borrowed for all tasks.
+            let out = unsafe { shared.slice(at, words * panels.padded_of(&range)) };
+            pack_panels(kernel, operand, (blocks, block), (panels, range), out);
+        },
+    );
+}
+
+/// A frozen weight `(out, in)` that was packed ahead, for products whose right operand it is. See
+/// [`Backend::pack_weight`](crate::Backend::pack_weight).
+pub struct PackedWeight {
+    /// The kernel it was packed for.
+    kernel: &'static MicroKernel,
+    rows: usize,
+    cols: usize,
+    /// For `x W^T`.
+    forward: Vec<u32>,
+    /// For `dy W`, if asked for.
+    backward: Option<Vec<u32>>,
+}
+
+impl std::fmt::Debug for PackedWeight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let PackedWeight {
+            rows,
+            cols,
+            backward,
+            ..
+        } = self;
+        write!(
+            f,
+            "PackedWeight({rows} x {cols}, backward: {})",
+            backward.is_some()
+        )
+    }
+}
+
+impl PackedWeight {
+    pub(crate) fn new(cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Self {
+        let kernel = select(cpu.supported(), cpu.precision());
+        let pack = |b: Mat<'_, f32>| {
+            let (blocks, panels) = (
+                Blocks::new(kernel, b.rows()),
+                Panels::cols(kernel, b.cols()),
+            );
+            let mut words = vec![0; blocks.all_words() * panels.padded()];
+            pack_whole(
+                kernel,
+                &Operand::cols_of(b),
+                blocks,
+                panels,
+                cpu,
+                &mut words,
+            );
+            words
+        };
+        PackedWeight {
+            kernel,
+            rows: weight.rows(),
+            cols: weight.cols(),
+            forward: pack(weight.t()),
+            backward: backward.then(|| pack(weight)),
+        }
+    }
+
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let words = self.forward.len() + self.backward.as_ref().map_or(0, Vec::len);
+        4 * words
+    }
+
+    /// The panels of a right operand `b` that is this weight, or its transpose; `None` if it was packed for another kernel or
+    /// another use.
+    pub(super) fn columns_of<'a>(
+        &'a self,
+        kernel: &MicroKernel,
+        b: &Mat<'_, f32>,
+    ) -> Option<&'a [u32]> {
+        if !std::ptr::eq(self.kernel, kernel) {
+            return None;
+        }
+        // A matrix of one row or column could be either; it isn't worth the question.
+        if (b.rows(), b.cols()) == (self.cols, self.rows)
+            && b.row_stride() == 1
+            && b.col_stride() > 1
+        {
+            return Some(&self.forward);
+        }
+        if (b.rows(), b.cols()) == (self.rows, self.cols)
+            && b.col_stride() == 1
+            && b.row_stride() > 1
+        {
+            return self.backward.as_deref();
+        }
+        None
+    }
+
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::{KernelPath, Supported};
+
+    #[test]
+    fn panels_cover_everything_once() {
+        for path in KernelPath::available() {
+            let supported = Supported::new(path).unwrap();
+            let kernel = select(supported, crate::Precision::Bf16);
+            for count in [1, 2, 13, 14, 15, 31, 32, 33, 100, 337] {
+                for panels in [Panels::rows(kernel, count), Panels::cols(kernel, count)] {
+                    let mut next = 0;
+                    for p in 0..panels.len() {
+                        assert_eq!(panels.start(p), next);
+                        assert!(panels.count(p) > 0 && panels.count(p) <= panels.width(p));
+                        next += panels.count(p);
+                    }
+                    assert_eq!(next, count);
+                    assert_eq!(panels.start(panels.len()), count);
+                    assert!(panels.padded() >= count);
+                    assert_eq!(panels.padded(), panels.padded_of(&(0..panels.len())));
+                }
+            }
+            for depth in [0, 1, 2, 255, 256, 257, 512, 513, 1200] {
+                let blocks = Blocks::new(kernel, depth);
+                let steps: usize = (0..blocks.len()).map(|b| blocks.steps(b).1).sum();
+                let words: usize = (0..blocks.len()).map(|b| blocks.words(b)).sum();
+                assert_eq!((steps, words), (depth, blocks.all_words()));
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+use isogloss_kernels::{Backend, Real};
+
+use crate::model::Model;
+use crate::model::attention::AttentionBlock;
+use crate::model::feed_forward::FeedForward;
+use crate::model::linear::Linear;
+
+/// What weights are packed ahead for. Packing costs a pass over the weights and as much memory as they take in the precision of
+/// products; results have the same bits as without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackFor {
+    /// Forward passes: encoding, decoding, scoring. Linear maps and head, one copy.
+    Forward,
+    /// Training beside a frozen base: the linear maps, one copy for the forward and one for the backward pass.
+    Training,
+}
+
+impl<R: Real> Model<R> {
+    /// Packs the frozen weights ahead for products on `backend`; those that are trained stay as they are. A model that was packed
+    /// for one backend works on any other, as if it weren't.
+    pub fn pack<B: Backend<Real = R>>(&mut self, backend: &B, pack: PackFor) {
+        let backward = pack == PackFor::Training;
+        for linear in self.linears() {
+            linear.weight.pack(backend, backward);
+        }
+        // Training reads the embedding in the head's own blocks.
+        if pack == PackFor::Forward {
+            self.embedding.pack(backend, false);
+        }
+    }
+
+    /// Bytes that packing takes, for weights of `bytes_each` when packed.
+    #[must_use]
+    pub fn packed_bytes(&mut self, pack: PackFor, bytes_each: usize) -> usize {
+        let frozen = |w: &crate::model::weight::Weight<R>| match w.param() {
+            None => w.rows() * w.cols(),
+            Some(_) => 0,
+        };
+        let linears: usize = self.linears().map(|linear| frozen(&linear.weight)).sum();
+        bytes_each
+            * match pack {
+                PackFor::Training => 2 * linears,
+                PackFor::Forward => linears + frozen(&self.embedding),
+            }
+    }
+
+    fn linears(&mut self) -> impl Iterator<Item = &mut Linear<R>> {
+        let encoder = self.encoder.layers.iter_mut().flat_map(|layer| {
+            attention(&mut layer.attention).chain(feed_forward(&mut layer.feed_forward))
+        });
+        let decoder = self.decoder.layers.iter_mut().flat_map(|layer| {
+            attention(&mut layer.attention)
+                .chain(attention(&mut layer.cross))
+                .chain(feed_forward(&mut layer.feed_forward))
+        });
+        encoder.chain(decoder)
+    }
+}
+
+fn attention<R>(block: &mut AttentionBlock<R>) -> impl Iterator<Item = &mut Linear<R>> {
+    [&mut block.q, &mut block.k, &mut block.v, &mut block.out].into_iter()
+}
+
+fn feed_forward<R>(block: &mut FeedForward<R>) -> impl Iterator<Item = &mut Linear<R>> {
+    [&mut block.fc1, &mut block.fc2].into_iter()
+}
