@@ -63,6 +63,11 @@ fn shapes_that_cannot_be_are_refused() {
             "encoder_layers = 0",
             "`shape.encoder_layers`: is 0",
         ),
+        (
+            "max_position_embeddings = 150",
+            "max_position_embeddings = 1000000000",
+            "`shape.max_position_embeddings`: is 1000000000; it must be at most 16384",
+        ),
         ("epochs = 1", "epochs = 0", "`training.epochs`: is 0"),
         ("dropout = 0.0", "dropout = 1.0", "`training.dropout`: is 1"),
         ("size = 300", "size = 7", "vocabulary"),

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod corpus;
+mod damage;
 mod decoding;
 mod determinism;
 mod factory;
@@ -10,6 +11,7 @@ mod golden;
 mod gradients;
 mod modules;
 mod parity;
+mod parsers;
 mod scores;
 mod tiny;
 mod training;

@@ -3,7 +3,7 @@
 
 use isogloss::adapter::Adapters;
 use isogloss::batch::Batch;
-use isogloss::model::{Context, Model};
+use isogloss::model::{Context, Model, ModelConfig, ModelError, Storage, Tensor};
 use isogloss::optim::{Adam, AdamOptions};
 use isogloss::params::{Gradients, ParamStore};
 use isogloss_kernels::{
@@ -254,4 +254,28 @@ fn every_kernel_path_is_near_transformers_in_bf16() {
         println!("{cpu:?}");
         forward(&cpu, "model-bf16", arrays, json, BF16);
     }
+}
+
+/// Tensors and configurations that a caller made up are refused before anything of their size is made.
+#[test]
+fn what_makes_no_model_is_an_error() {
+    let message = |change: &dyn Fn(&mut ModelConfig, &mut Vec<Tensor>)| {
+        let (mut config, mut tensors) = golden::model("model");
+        change(&mut config, &mut tensors);
+        let error: ModelError = Model::<f32>::new(&config, tensors, None).unwrap_err();
+        error.to_string()
+    };
+    let far = message(&|config, _| config.max_position_embeddings = usize::MAX);
+    assert!(
+        far.contains("`max_position_embeddings`") && far.contains("at most 16384"),
+        "{far}"
+    );
+    let pad = message(&|config, _| config.pad_token_id = u32::MAX);
+    assert!(pad.contains("`pad_token_id`"), "{pad}");
+    let heads = message(&|config, _| config.encoder_attention_heads = 0);
+    assert!(heads.contains("`encoder_attention_heads` is 0"), "{heads}");
+    let few = message(&|_, tensors| tensors[1].storage = Storage::F32(vec![0.0; 3]));
+    assert!(few.contains("holds 3 values"), "{few}");
+    let missing = message(&|_, tensors| drop(tensors.pop()));
+    assert!(missing.contains("is missing"), "{missing}");
 }
