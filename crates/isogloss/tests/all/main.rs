@@ -9,6 +9,7 @@ mod factory;
 mod golden;
 mod gradients;
 mod parity;
+mod rounded;
 mod scores;
 mod tiny;
 mod training;
