@@ -14,6 +14,7 @@
 //! `N` tokens in a packed batch, `B` sentences, `S`/`T` source/target length, `D` model width, `F` feed-forward width,
 //! `H` heads, `R` rank, `V` vocabulary, `L` layers, `K` languages. A linear weight is `(out, in)`, row-major.
 
+mod decimal;
 pub mod files;
 pub mod language;
 pub mod memory;

@@ -27,6 +27,9 @@ impl From<MissingArg> for MissingUpdates {
 pub(crate) fn hint(error: &DecodeError) -> Option<&'static str> {
     match error {
         DecodeError::NoUpdate { .. } => Some("`--missing base` translates with the base alone"),
+        DecodeError::NotTrained { .. } => Some(
+            "`--missing base` translates with the base alone, `--missing combine` with the updates of both languages",
+        ),
         DecodeError::LongLines { .. } => Some("`--long-lines split` splits them"),
         _ => None,
     }

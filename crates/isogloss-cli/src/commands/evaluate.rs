@@ -88,7 +88,7 @@ pub(crate) struct Args {
     /// Threads; 0 is as many as the machine offers
     #[arg(long, value_name = "N", default_value_t = 0, env = "ISOGLOSS_THREADS")]
     threads: usize,
-    /// A language that the adapters hold nothing for: an error, the base alone for the whole direction, or the updates there are
+    /// A direction that the adapters were not trained in: an error, the base alone, or the updates that there are of its languages
     #[arg(long, value_name = "WHAT", default_value = "error")]
     missing: MissingArg,
     /// Write the translations here, a file a direction: SOURCE-TARGET.txt

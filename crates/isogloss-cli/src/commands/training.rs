@@ -71,8 +71,21 @@ fn config_failure(error: ConfigError) -> Failure {
 pub(crate) fn train_failure(error: TrainError) -> Failure {
     match error {
         TrainError::Reload { .. } => Failure::internal(error),
+        _ if no_room(&error) => Failure::internal(error).hint(
+            "make room there, or lift the limit; the same command goes on from the last state that was saved",
+        ),
         _ => Failure::input(error),
     }
+}
+
+/// Whether a file could not be written for want of space.
+fn no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    })
 }
 
 /// Floating-point operations a second that training reaches here: half of what a product of common size does.

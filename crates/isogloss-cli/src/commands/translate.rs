@@ -80,7 +80,7 @@ pub(crate) struct Args {
     /// Lines with more tokens than the model has positions
     #[arg(long, value_name = "WHAT", default_value = "split")]
     long_lines: LongLinesArg,
-    /// A language that the adapters hold nothing for: an error, the base alone for the whole direction, or the updates there are
+    /// A direction that the adapters were not trained in: an error, the base alone, or the updates that there are of its languages
     #[arg(long, value_name = "WHAT", default_value = "error")]
     missing: MissingArg,
     /// Write the ids of the pieces instead of text

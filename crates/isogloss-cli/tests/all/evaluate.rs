@@ -209,6 +209,39 @@ fn adapters_are_used_and_another_bases_are_refused() {
 }
 
 #[test]
+fn a_direction_that_was_not_trained_is_named_before_anything_is_translated() {
+    let folder = folder();
+    let folder = folder.path();
+    let languages = ["eng_Latn", "deu_Latn", "fra_Latn"];
+    let trained = ["eng_Latn-deu_Latn", "deu_Latn-eng_Latn"];
+    let adapters = folder.join("adapters");
+    tiny::trained_adapters(
+        &adapters,
+        &folder.join("model"),
+        &languages,
+        Some(&trained[..]),
+    );
+    let adapted = ["--adapters", "adapters"];
+    let across = ["--directions", "eng_Latn-deu_Latn,deu_Latn-fra_Latn"];
+    let text = refusal(folder, &[&across[..], &adapted].concat());
+    assert!(
+        text.contains("not trained in deu_Latn-fra_Latn")
+            && text.contains("hint: `--missing base`"),
+        "{text}"
+    );
+    let directions = |more: &[&str]| {
+        stdout(&mut evaluate(folder, &[&across[..], more].concat()));
+        scores(folder)["directions"].clone()
+    };
+    let base = directions(&[]);
+    let based = directions(&[&adapted[..], &["--missing", "base"]].concat());
+    let combined = directions(&[&adapted[..], &["--missing", "combine"]].concat());
+    assert_ne!(based[0], base[0], "trained: the updates act");
+    assert_eq!(based[1], base[1]);
+    assert_eq!(combined[0], based[0]);
+}
+
+#[test]
 fn a_missing_folder_or_model_is_named() {
     let folder = folder();
     for (model, data, word) in [

@@ -46,6 +46,16 @@ pub(crate) fn seeded_model(dir: &Path, seed: u64) {
 
 /// Makes a folder with adapters of some languages for the model in a folder; strong enough that translations change.
 pub(crate) fn adapters(dir: &Path, model: &Path, languages: &[&str]) {
+    trained_adapters(dir, model, languages, None);
+}
+
+/// The same, trained in some directions alone.
+pub(crate) fn trained_adapters(
+    dir: &Path,
+    model: &Path,
+    languages: &[&str],
+    trained: Option<&[&str]>,
+) {
     let base = checkpoint::open(model).unwrap();
     let languages: Vec<Language> = languages.iter().map(|code| code.parse().unwrap()).collect();
     let classes: Vec<_> = languages
@@ -54,16 +64,20 @@ pub(crate) fn adapters(dir: &Path, model: &Path, languages: &[&str]) {
         .collect();
     let config = AdapterConfig::default();
     let mut store = ParamStore::new();
-    let set = AdapterSet::new(
+    let mut set = AdapterSet::new(
         languages,
         config.preset,
         config.sites(&base.config).unwrap(),
         config.per_language(&classes).unwrap(),
         1,
         &mut store,
-    );
+    )
+    .unwrap();
+    if let Some(trained) = trained {
+        set.trained = trained.iter().map(|d| d.parse().unwrap()).collect();
+    }
     for (i, x) in store.values_mut().iter_mut().enumerate() {
         *x = (i % 7) as f32 - 3.0;
     }
-    adapter::save(dir, &set.unwrap(), &store, &base.hash().to_string()).unwrap();
+    adapter::save(dir, &set, &store, &base.hash().to_string()).unwrap();
 }

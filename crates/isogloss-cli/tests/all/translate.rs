@@ -123,6 +123,33 @@ fn adapters_are_used_and_a_language_without_is_refused() {
 }
 
 #[test]
+fn a_direction_that_was_not_trained_is_refused() {
+    let folder = folder();
+    let folder = folder.path();
+    tiny::trained_adapters(
+        &folder.join("adapters"),
+        &folder.join("model"),
+        &["eng_Latn", "deu_Latn"],
+        Some(&["deu_Latn-eng_Latn"]),
+    );
+    let adapted = ["--adapters", "adapters"];
+    let text = refusal(&mut translate(folder, &adapted));
+    assert!(
+        text.contains("not trained in eng_Latn-deu_Latn")
+            && text.contains("hint: `--missing base`")
+            && text.contains("`--missing combine`"),
+        "{text}"
+    );
+    let untouched = stdout(&mut translate(folder, &[]));
+    let with = |missing| {
+        let more = [&adapted[..], &["--missing", missing]].concat();
+        stdout(&mut translate(folder, &more))
+    };
+    assert_eq!(with("base"), untouched);
+    assert_ne!(with("combine"), untouched);
+}
+
+#[test]
 fn wrong_usage_is_refused() {
     let folder = folder();
     let text = refusal(&mut translate(folder.path(), &["--n-best", "6"]));

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::set::AdapterSet;
+use crate::adapter::set::{AdapterSet, ordered_pairs};
 use crate::adapter::spec::{Half, Preset, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
 use crate::files::{self, FileError};
 use crate::graph::ModelConfig;
-use crate::language::Language;
+use crate::language::{Direction, Language};
 use crate::params::{ParamId, ParamStore};
 
 /// Name of the description beside the weights.
@@ -28,6 +28,10 @@ struct Index {
     languages: Vec<Language>,
     sites: Vec<SitePlan>,
     updates: Vec<UpdatePlan>,
+    /// The directions of the training text. Files from before they were recorded have none: then every ordered pair of the
+    /// languages counts.
+    #[serde(default)]
+    trained: Option<BTreeSet<Direction>>,
 }
 
 /// Why adapters could not be saved or loaded.
@@ -146,6 +150,7 @@ pub fn save(
         languages: set.languages.clone(),
         sites: set.sites.clone(),
         updates: set.updates.clone(),
+        trained: Some(set.trained.clone()),
     };
     let path = dir.join(INDEX);
     let text = serde_json::to_string_pretty(&index).map_err(|e| AdapterFileError::Index {
@@ -225,6 +230,9 @@ pub fn load(
     let languages = index.languages.len();
     let adapters = lay_out(&index.sites, &index.updates, languages, store, &mut values)?;
     Ok(AdapterSet {
+        trained: index
+            .trained
+            .unwrap_or_else(|| ordered_pairs(&index.languages)),
         languages: index.languages,
         preset: index.preset,
         sites: index.sites,
@@ -256,6 +264,13 @@ fn check(index: &Index, model: &ModelConfig) -> Result<(), String> {
         {
             return Err(format!("site {} does not fit the model", plan.site));
         }
+    }
+    let listed = |l: &Language| index.languages.contains(l);
+    let mut trained = index.trained.iter().flatten();
+    if let Some(direction) = trained.find(|d| !listed(&d.source) || !listed(&d.target)) {
+        return Err(format!(
+            "`trained` names {direction}, but not both of its languages are listed"
+        ));
     }
     let (mut names, mut selected, mut sites) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     if let Some(plan) = index.sites.iter().find(|plan| !sites.insert(plan.site)) {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -20,6 +22,18 @@ pub struct AdapterSet {
     pub updates: Vec<UpdatePlan>,
     /// The updates at their sites.
     pub adapters: Adapters,
+    /// The directions that the updates were trained in. In any other nobody has seen what they do together, even where both
+    /// languages have one.
+    pub trained: BTreeSet<Direction>,
+}
+
+/// Every ordered pair of languages.
+pub(super) fn ordered_pairs(languages: &[Language]) -> BTreeSet<Direction> {
+    let pairs = languages.iter().flat_map(|source| {
+        let others = languages.iter().filter(move |&target| target != source);
+        others.map(|target| Direction::new(source.clone(), target.clone()))
+    });
+    pairs.collect()
 }
 
 /// Parameter counts of a set of updates, the four that method.md asks for less the one after compaction.
@@ -43,11 +57,13 @@ impl AdapterSet {
             sites: Vec::new(),
             updates: Vec::new(),
             adapters: Adapters::default(),
+            trained: BTreeSet::new(),
         }
     }
 
     /// Fresh updates in a store: `lora_b` zero, so that the model starts as the base; `lora_a` uniform, within `1/sqrt(in)` as
-    /// LoRA draws it (Hu et al. 2021; Kaiming with slope `sqrt 5`), or within `1/sqrt(R)` with the preset `paper`.
+    /// LoRA draws it (Hu et al. 2021; Kaiming with slope `sqrt 5`), or within `1/sqrt(R)` with the preset `paper`. They count as
+    /// trained in every ordered pair of the languages, until [`trained`](Self::trained) says otherwise.
     ///
     /// # Errors
     /// If a rank exceeds the matrix.
@@ -82,6 +98,7 @@ impl AdapterSet {
         };
         let adapters = lay_out(&sites, &updates, languages.len(), store, &mut values)?;
         Ok(AdapterSet {
+            trained: ordered_pairs(&languages),
             languages,
             preset,
             sites,
@@ -98,7 +115,7 @@ impl AdapterSet {
     }
 
     /// Lets an update that all languages share act for further ones, as it does for any language. Nothing happens where each
-    /// language has its own.
+    /// language has its own. The directions that count as trained stay the same.
     pub fn share_with(&mut self, languages: &[Language]) {
         let Some(shared) = self.updates.iter_mut().find(|u| u.name == SHARED) else {
             return;
@@ -152,17 +169,10 @@ impl AdapterSet {
             .map(|p| p.input.len() + p.output.len())
             .sum();
         let by_update: Vec<usize> = self.updates.iter().map(|u| u.rank * per_rank).collect();
-        let pairs = self.languages.iter().flat_map(|source| {
-            let direction = |target: &Language| Direction::new(source.clone(), target.clone());
-            let others = self
-                .languages
-                .iter()
-                .filter(move |&target| target != source);
-            others.map(direction)
-        });
+        let pairs = ordered_pairs(&self.languages);
         Counts {
             trainable: by_update.iter().sum(),
-            active: pairs.map(|d| self.active(&d)).max().unwrap_or(0),
+            active: pairs.iter().map(|d| self.active(d)).max().unwrap_or(0),
             by_update,
         }
     }

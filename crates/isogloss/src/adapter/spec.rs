@@ -73,7 +73,10 @@ pub struct AdapterConfig {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub language_ranks: BTreeMap<Language, usize>,
     /// The update is scaled by `alpha / rank`. Default: the rank, so that the scale is 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "crate::decimal::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub alpha: Option<f32>,
     /// The first encoder layer whose updates the target language selects; below it, the source language does. Default: three
     /// quarters of the way up (9 of 12). The decoder's are always selected by the target.

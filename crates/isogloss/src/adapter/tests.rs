@@ -216,7 +216,9 @@ fn files() {
     );
     let codes = languages.iter().map(|(l, _)| l.clone()).collect();
     let mut store = ParamStore::new();
-    let set = AdapterSet::new(codes, Preset::Paper, sites, updates, 3, &mut store).unwrap();
+    let mut set = AdapterSet::new(codes, Preset::Paper, sites, updates, 3, &mut store).unwrap();
+    let direction: Direction = "kor_Hang-oci_Latn".parse().unwrap();
+    set.trained = [direction].into();
     let dir = tempfile::tempdir().unwrap();
     save(dir.path(), &set, &store, "abc").unwrap();
 
@@ -224,6 +226,23 @@ fn files() {
     assert_eq!(load(dir.path(), &model, "abc", &mut loaded).unwrap(), set);
     assert_eq!(loaded.values(), store.values());
     assert_eq!(loaded.params(), store.params());
+
+    // A file without the key, from before directions were recorded, and one that names a language that isn't there.
+    let index = dir.path().join("adapters.json");
+    let text = std::fs::read_to_string(&index).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["trained"], serde_json::json!(["kor_Hang-oci_Latn"]));
+    value["trained"] = serde_json::json!(["kor_Hang-fra_Latn"]);
+    std::fs::write(&index, value.to_string()).unwrap();
+    let error = load(dir.path(), &model, "abc", &mut ParamStore::new()).unwrap_err();
+    assert!(error.to_string().contains("kor_Hang-fra_Latn"), "{error}");
+    value.as_object_mut().unwrap().remove("trained");
+    std::fs::write(&index, value.to_string()).unwrap();
+    let old = load(dir.path(), &model, "abc", &mut ParamStore::new()).unwrap();
+    let trained: Vec<String> = old.trained.iter().map(ToString::to_string).collect();
+    let pairs = "kor_Hang-oci_Latn kor_Hang-ory_Orya oci_Latn-kor_Hang oci_Latn-ory_Orya ory_Orya-kor_Hang ory_Orya-oci_Latn";
+    assert_eq!(trained.join(" "), pairs);
+    std::fs::write(&index, &text).unwrap();
 
     let load = |base| load(dir.path(), &model, base, &mut ParamStore::new()).unwrap_err();
     assert!(matches!(load("abd"), AdapterFileError::OtherBase { .. }));
@@ -233,8 +252,6 @@ fn files() {
     assert!(load("abc").to_string().contains("kor_Hang.safetensors"));
     std::fs::remove_file(&weights).unwrap();
     assert!(matches!(load("abc"), AdapterFileError::Read { .. }));
-    let index = dir.path().join("adapters.json");
-    let text = std::fs::read_to_string(&index).unwrap();
     std::fs::write(
         &index,
         text.replace("encoder.layers.1.fc1", "encoder.layers.9.fc1"),

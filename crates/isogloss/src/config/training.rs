@@ -21,18 +21,22 @@ pub struct TrainingConfig {
     /// teaches longer sentences. Default 0.
     pub concatenate: f64,
     /// Peak of the learning rate. Default 0.003.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub learning_rate: f32,
     /// Course of the learning rate. Default `"inverse-sqrt"`.
     pub schedule: Schedule,
     /// Updates of warm-up. Default 1.
     pub warmup: u64,
     /// Mass that label smoothing takes from the target. Default 0.2.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub label_smoothing: f32,
     /// `"uniform"` (default, as `PyTorch`) or `"fairseq"`.
     pub smoothing_kind: SmoothingName,
     /// Dropout of embeddings and of the outputs of blocks. Default 0.1.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub dropout: f32,
     /// Dropout of attention weights. Default 0.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub attention_dropout: f32,
     /// How directions share an epoch.
     pub sample: SampleConfig,

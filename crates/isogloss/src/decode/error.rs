@@ -1,4 +1,4 @@
-use crate::language::LanguageSide;
+use crate::language::{Direction, LanguageSide};
 use crate::tokenize::TokenizeError;
 
 /// Why something can't be translated. Sentences are counted from 1: requests, or lines where text is translated.
@@ -67,6 +67,15 @@ pub enum DecodeError {
         language: String,
         /// Which language of the direction it is.
         side: LanguageSide,
+    },
+    /// Both languages of a direction have updates, but the adapters were not trained in it.
+    #[error(
+        "the adapters were not trained in {direction}: what the updates of its languages do together is unknown; train the \
+         direction, translate with the base alone, or combine the updates"
+    )]
+    NotTrained {
+        /// The direction.
+        direction: Direction,
     },
     /// Lines have more tokens than the model has positions, and they may not be split.
     #[error(

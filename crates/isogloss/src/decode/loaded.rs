@@ -123,6 +123,6 @@ impl Loaded {
     ) -> Result<TextTranslator<'a, B>, DecodeError> {
         let translator =
             Translator::new(&self.model, self.context(backend)).with_batch_tokens(batch_tokens);
-        TextTranslator::new(translator, &self.tokenizer, &self.set.languages)
+        TextTranslator::new(translator, &self.tokenizer, &self.set)
     }
 }

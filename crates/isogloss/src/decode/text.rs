@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use isogloss_kernels::Backend;
 
-use crate::adapter::Adapters;
+use crate::adapter::AdapterSet;
 use crate::batch::LanguageId;
 use crate::decode::split::{joins_without_space, runs, sentences};
 use crate::decode::{DecodeError, DecodeOptions, Hypothesis, Progress, Request, Translator};
@@ -27,14 +27,14 @@ pub enum LongLines {
     Refuse,
 }
 
-/// What happens where adapters are in use but hold no update for a language of the direction.
+/// What happens where adapters are in use in a direction that they were not trained in ([`AdapterSet::trained`]): they hold no
+/// update for one of its languages, or updates for both that were never trained together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum MissingUpdates {
-    /// It is an error that names the language.
+    /// It is an error that names the language without an update, or the direction.
     #[default]
     Error,
-    /// The base alone translates the direction; the other language's update rests, too, so that nothing changes where nobody
-    /// trained.
+    /// The base alone translates the direction; updates that there are rest, too, so that nothing changes where nobody trained.
     Base,
     /// The updates that there are act.
     Combine,
@@ -45,7 +45,7 @@ pub enum MissingUpdates {
 pub struct TextOptions {
     /// Lines that are too long. Default: split.
     pub long_lines: LongLines,
-    /// Languages without updates. Default: an error.
+    /// Directions that the adapters were not trained in. Default: an error.
     pub missing: MissingUpdates,
 }
 
@@ -89,27 +89,25 @@ pub struct Translation {
 #[derive(Debug)]
 pub struct TextTranslator<'a, B: Backend> {
     translator: Translator<'a, B>,
-    adapters: &'a Adapters,
+    set: &'a AdapterSet,
     tokenizer: &'a Tokenizer,
-    languages: &'a [Language],
 }
 
 impl<'a, B: Backend> TextTranslator<'a, B> {
-    /// A translator of text. `languages` are those of the adapters, by [`LanguageId`].
+    /// A translator of text. `set` are the adapters that the translator's context holds.
     ///
     /// # Errors
     /// If the tokenizer's ids don't fit the model's embedding.
     pub fn new(
         translator: Translator<'a, B>,
         tokenizer: &'a Tokenizer,
-        languages: &'a [Language],
+        set: &'a AdapterSet,
     ) -> Result<Self, DecodeError> {
         tokenizer.check_rows(translator.model().config().vocab_size)?;
         Ok(TextTranslator {
-            adapters: translator.adapters(),
+            set,
             translator,
             tokenizer,
-            languages,
         })
     }
 
@@ -227,41 +225,45 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
             source: self.id(&direction.source),
             target: self.id(&direction.target),
         };
-        let sides = [
-            (LanguageSide::Source, ends.source),
-            (LanguageSide::Target, ends.target),
-        ];
-        for (side, id) in sides {
-            if !self.lacks_update(id, side) {
-                continue;
-            }
-            match missing {
-                MissingUpdates::Error => {
-                    return Err(DecodeError::NoUpdate {
-                        language: direction.side(side).to_string(),
-                        side,
-                    });
-                }
-                MissingUpdates::Base => (ends.source, ends.target) = (NO_LANGUAGE, NO_LANGUAGE),
-                MissingUpdates::Combine => {}
-            }
+        if self.set.adapters.banks.is_empty() || self.set.trained.contains(direction) {
+            return Ok(ends);
+        }
+        match missing {
+            MissingUpdates::Error => return Err(self.not_trained(direction, ends)),
+            MissingUpdates::Base => (ends.source, ends.target) = (NO_LANGUAGE, NO_LANGUAGE),
+            MissingUpdates::Combine => {}
         }
         Ok(ends)
     }
 
     fn id(&self, language: &Language) -> LanguageId {
-        let at = self.languages.iter().position(|l| l == language);
-        at.map_or(NO_LANGUAGE, |at| LanguageId(at as u16))
+        self.set.language_id(language).unwrap_or(NO_LANGUAGE)
+    }
+
+    /// What a direction lacks that the adapters were not trained in.
+    fn not_trained(&self, direction: &Direction, ends: Ends) -> DecodeError {
+        let sides = [
+            (LanguageSide::Source, ends.source),
+            (LanguageSide::Target, ends.target),
+        ];
+        let lacking = sides
+            .iter()
+            .find(|&&(side, id)| self.lacks_update(id, side));
+        match lacking {
+            Some(&(side, _)) => DecodeError::NoUpdate {
+                language: direction.side(side).to_string(),
+                side,
+            },
+            None => DecodeError::NotTrained {
+                direction: direction.clone(),
+            },
+        }
     }
 
     /// Whether there are sites on a side, but none with an update for a language.
     fn lacks_update(&self, language: LanguageId, side: LanguageSide) -> bool {
-        let mut banks = self
-            .adapters
-            .banks
-            .values()
-            .filter(|b| b.side == side)
-            .peekable();
+        let banks = self.set.adapters.banks.values();
+        let mut banks = banks.filter(|b| b.side == side).peekable();
         banks.peek().is_some() && banks.all(|bank| bank.update(language).is_none())
     }
 

@@ -8,14 +8,19 @@ use crate::params::{Gradients, ParamStore};
 #[serde(deny_unknown_fields, default)]
 pub struct AdamOptions {
     /// Decay of the first moment. Default 0.9.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub beta1: f32,
     /// Decay of the second moment. Default 0.98.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub beta2: f32,
     /// Added to the root of the second moment. Default 1e-8.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub eps: f32,
     /// Decoupled weight decay. Default 0.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub weight_decay: f32,
     /// Largest global norm of the gradient; 0 doesn't clip. Default 0.
+    #[serde(serialize_with = "crate::decimal::serialize")]
     pub clip_norm: f32,
 }
 

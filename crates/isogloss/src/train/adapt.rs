@@ -112,9 +112,10 @@ pub fn adapt(
     let backend = config.compute.backend()?;
     let Subject {
         mut model,
-        set,
+        mut set,
         mut store,
     } = subject(config, &opened.checkpoint, &opened.languages)?;
+    set.trained = corpus.directions().map(|(d, _)| d.clone()).collect();
     let validation = setup::validation_text(
         &config.validation,
         config_dir,

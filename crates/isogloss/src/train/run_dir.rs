@@ -13,6 +13,8 @@ use crate::train::{Event, TrainError, TrainState};
 pub struct RunDir {
     path: PathBuf,
     events: File,
+    /// Lines that could not be written yet.
+    pending: String,
     /// Held for its lock.
     _lock: File,
 }
@@ -69,6 +71,7 @@ impl RunDir {
             .open(&events_path);
         Ok(RunDir {
             events: events.map_err(|e| read_error(&events_path, &e))?,
+            pending: String::new(),
             path: path.to_owned(),
             _lock: lock,
         })
@@ -124,12 +127,30 @@ impl RunDir {
         self.path.join(BEST)
     }
 
-    /// Appends an event to `events.jsonl`. A line that can't be written is reported, not fatal.
+    /// Appends an event to `events.jsonl`. A line that can't be written is not fatal: it is reported once, and written before the next
+    /// line that can be. So the file holds whole lines in their order, as far as it goes.
     pub fn log(&mut self, event: &Event) {
-        let line = serde_json::to_string(event).unwrap_or_default();
-        if let Err(e) = writeln!(self.events, "{line}") {
-            tracing::warn!("cannot write {}: {e}", self.path.join(EVENTS).display());
+        let behind = !self.pending.is_empty();
+        self.pending += &serde_json::to_string(event).unwrap_or_default();
+        self.pending.push('\n');
+        match self.append() {
+            Ok(()) => self.pending.clear(),
+            Err(_) if behind => {}
+            Err(e) => tracing::warn!(
+                "cannot write {}: {e}; training goes on, and what is missing there is added once that is possible",
+                self.path.join(EVENTS).display()
+            ),
         }
+    }
+
+    /// Appends what is pending, or nothing.
+    fn append(&mut self) -> std::io::Result<()> {
+        let len = self.events.metadata()?.len();
+        let written = self.events.write_all(self.pending.as_bytes());
+        if written.is_err() {
+            self.events.set_len(len)?;
+        }
+        written
     }
 
     /// Drops events after `state`, which a process that was killed may have left: they will happen again.
@@ -183,6 +204,9 @@ fn difference(before: &toml::Table, now: &toml::Table, prefix: &str) -> Option<S
                     return Some(found);
                 }
             }
+            // Earlier versions wrote every digit of a single-precision number.
+            (Some(toml::Value::Float(a)), Some(toml::Value::Float(b)))
+                if a == b || *a == f64::from(*b as f32) => {}
             (a, b) if a == b => {}
             (a, b) => {
                 let show =
@@ -192,4 +216,50 @@ fn difference(before: &toml::Table, now: &toml::Table, prefix: &str) -> Option<S
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log that can't be written for a while is whole afterwards.
+    #[test]
+    fn events_wait_until_they_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut run = RunDir::open(dir.path(), &toml::Table::new()).unwrap();
+        let path = dir.path().join(EVENTS);
+        let read = || std::fs::read_to_string(&path).unwrap();
+        let saved = |update| Event::Saved { update };
+        run.log(&saved(1));
+        let first = read();
+        // Opened for reading, it refuses what is written.
+        let writable = std::mem::replace(&mut run.events, File::open(&path).unwrap());
+        run.log(&saved(2));
+        run.log(&saved(3));
+        assert_eq!(read(), first);
+        run.events = writable;
+        run.log(&saved(4));
+        let updates = read()
+            .lines()
+            .map(|line| {
+                let event: serde_json::Value = serde_json::from_str(line).unwrap();
+                event["update"].as_u64().unwrap()
+            })
+            .collect::<Vec<_>>();
+        assert_eq!(updates, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn digits_of_single_precision_are_no_difference() {
+        let table = |text: &str| text.parse::<toml::Table>().unwrap();
+        let now = table("[training]\nlearning_rate = 0.003");
+        let long = table("[training]\nlearning_rate = 0.003000000026077032");
+        let other = table("[training]\nlearning_rate = 0.0030000002607703");
+        assert_eq!(difference(&long, &now, ""), None);
+        let found = difference(&other, &now, "").unwrap();
+        assert!(
+            found.starts_with("`training.learning_rate` was 0.003000000260"),
+            "{found}"
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use isogloss::adapter::{Adapters, Bank, LowRank, Projection, Site, Stack};
+use isogloss::adapter::{AdapterSet, Bank, LowRank, Projection, Site, Stack};
 use isogloss::decode::{
     DecodeError, DecodeOptions, LongLines, MaxLength, MissingUpdates, TextOptions, TextTranslator,
     Translation, Translator,
@@ -23,9 +23,8 @@ struct Setup {
     backend: Cpu,
     model: Model<f32>,
     store: ParamStore<f32>,
-    adapters: Adapters,
+    set: AdapterSet,
     tokenizer: Tokenizer,
-    languages: Vec<Language>,
 }
 
 impl Setup {
@@ -51,14 +50,13 @@ impl Setup {
             backend: Cpu::new(1).unwrap(),
             model: Model::new(&config, tensors, None).unwrap(),
             store: ParamStore::new(),
-            adapters: Adapters::default(),
+            set: AdapterSet::none(Vec::new()),
             tokenizer,
-            languages: vec![language("deu_Latn")],
         }
     }
 
-    /// Gives German an update on the target's side.
-    fn adapt(&mut self) {
+    /// Gives German, or all of several languages in common, an update on the target's side, trained in some directions.
+    fn adapt(&mut self, languages: &[&str], trained: &[Direction]) {
         let site = Site {
             stack: Stack::Decoder,
             layer: 1,
@@ -76,20 +74,22 @@ impl Setup {
         };
         let bank = Bank {
             side: LanguageSide::Target,
-            updates: vec![Some(update)],
+            updates: vec![Some(update); languages.len()],
         };
-        self.adapters.banks.insert(site, bank);
+        self.set.languages = languages.iter().map(|code| language(code)).collect();
+        self.set.trained = trained.iter().cloned().collect();
+        self.set.adapters.banks.insert(site, bank);
     }
 
     fn translator(&self) -> TextTranslator<'_, Cpu> {
         let cx = Context {
             backend: &self.backend,
             store: &self.store,
-            adapters: &self.adapters,
+            adapters: &self.set.adapters,
             dropout: None,
         };
         let translator = Translator::new(&self.model, cx);
-        TextTranslator::new(translator, &self.tokenizer, &self.languages).unwrap()
+        TextTranslator::new(translator, &self.tokenizer, &self.set).unwrap()
     }
 
     fn translate(
@@ -238,8 +238,8 @@ fn a_language_without_updates_is_an_error_unless_the_base_will_do() {
     };
     let line = |direction| [("The boats by the river.", direction)];
     let before = setup.translate(&line(&french), base, &short()).unwrap();
-    setup.adapt();
-    // Nothing is adapted on the source's side, so English lacks nothing.
+    setup.adapt(&["deu_Latn"], std::slice::from_ref(&german));
+    // It was trained from English, which has no update of its own: nothing is adapted on the source's side.
     let strict = TextOptions::default();
     assert!(setup.translate(&line(&german), strict, &short()).is_ok());
     let error = setup
@@ -253,6 +253,47 @@ fn a_language_without_updates_is_an_error_unless_the_base_will_do() {
     );
     let after = setup.translate(&line(&french), base, &short()).unwrap();
     assert_eq!(before, after);
+}
+
+/// Languages that were adapted through a pivot have updates, but nobody has seen what those do together.
+#[test]
+fn a_direction_that_was_not_trained_is_treated_as_a_language_without_updates() {
+    let mut setup = Setup::new();
+    let [there, back, across] = [
+        direction("eng_Latn", "deu_Latn"),
+        direction("fra_Latn", "eng_Latn"),
+        direction("fra_Latn", "deu_Latn"),
+    ];
+    let with = |missing| TextOptions {
+        missing,
+        ..TextOptions::default()
+    };
+    let line = |direction| [("The boats by the river.", direction)];
+    let untouched = setup.translate(&line(&across), with(MissingUpdates::Error), &short());
+    let untouched = untouched.unwrap();
+    let languages = ["eng_Latn", "deu_Latn", "fra_Latn"];
+    setup.adapt(&languages, &[there.clone(), back.clone()]);
+    for trained in [&there, &back] {
+        let strict = setup.translate(&line(trained), with(MissingUpdates::Error), &short());
+        let based = setup.translate(&line(trained), with(MissingUpdates::Base), &short());
+        assert_eq!(strict.unwrap(), based.unwrap(), "trained: the updates act");
+    }
+    let error = setup
+        .translate(&line(&across), with(MissingUpdates::Error), &short())
+        .unwrap_err();
+    assert!(
+        matches!(&error, DecodeError::NotTrained { direction } if *direction == across),
+        "{error}"
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("not trained in fra_Latn-deu_Latn")
+    );
+    let based = setup.translate(&line(&across), with(MissingUpdates::Base), &short());
+    assert_eq!(based.unwrap(), untouched);
+    let combined = setup.translate(&line(&across), with(MissingUpdates::Combine), &short());
+    assert_ne!(combined.unwrap(), untouched);
 }
 
 #[test]

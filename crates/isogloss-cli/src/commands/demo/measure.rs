@@ -117,7 +117,7 @@ impl Measure {
             seconds,
             adapted: scores(&self.adapted, MissingUpdates::Error)?,
             others: scores(&self.others, MissingUpdates::Base)?,
-            combined: (method == "lslo")
+            combined: (!loaded.set.updates.is_empty())
                 .then(|| scores(&self.others, MissingUpdates::Combine))
                 .transpose()?,
         })

@@ -58,9 +58,9 @@ struct Row {
     /// Of training.
     seconds: f64,
     adapted: Scores,
-    /// Directions that nobody adapted. Of LSLo, as it is served: those directions run on the base.
+    /// Directions that nobody adapted, as they are served: with adapters, they run on the base.
     others: Scores,
-    /// LSLo alone: English with its update, although the other language has none.
+    /// With adapters, the same with the updates that there are: the shared one, or English's alone.
     combined: Option<Scores>,
 }
 

@@ -130,16 +130,24 @@ fn harm(report: &Report) -> String {
     for row in methods {
         let _ = write!(text, "{:>10}", row.method);
     }
-    let _ = writeln!(text, "{:>16}", "lslo, combined");
+    let combined: Vec<_> = methods
+        .iter()
+        .filter_map(|row| Some((row.method, row.combined.as_ref()?)))
+        .collect();
+    for (method, _) in &combined {
+        let _ = write!(text, "{:>16}", format!("{method}, combined"));
+    }
+    text.push('\n');
     let mut line = |name: &str, pick: &dyn Fn(&super::Scores) -> f64| {
         let base = pick(&report.base().others);
         let _ = write!(text, "{name:<22}{base:>8.2}");
         for row in methods {
             let _ = write!(text, "{:>10}", format!("{:+.2}", pick(&row.others) - base));
         }
-        let combined = methods.iter().find_map(|row| row.combined.as_ref());
-        let combined = combined.map_or("-".to_owned(), |e| format!("{:+.2}", pick(e) - base));
-        let _ = writeln!(text, "{combined:>16}");
+        for (_, scores) in &combined {
+            let _ = write!(text, "{:>16}", format!("{:+.2}", pick(scores) - base));
+        }
+        text.push('\n');
     };
     for at in &report.base().others.directions {
         line(&at.direction.to_string(), &|e| {
@@ -148,8 +156,8 @@ fn harm(report: &Report) -> String {
     }
     line("mean", &|e| e.mean(|_| true).unwrap_or(f64::NAN));
     text.push_str(
-        "\nlslo serves a direction that was not adapted from the base, so nothing changes there. \"combined\" shows what would happen\n\
-         if English's update acted in these directions as well.\n",
+        "\nA direction that the adapters of lora and lslo were not trained in runs on the base, so nothing changes there. \"combined\"\n\
+         shows what would happen if the updates that there are acted in it: the shared one, or English's.\n",
     );
     text
 }
