@@ -155,12 +155,24 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A line with what the run took, where the system tells.
+fn memory(estimate: &Estimate) -> String {
+    let gigabytes = |bytes: usize| bytes as f64 / 1e9;
+    train::peak_memory().map_or_else(String::new, |peak| {
+        format!(
+            "memory: {:.2} GB at most, {:.2} GB expected\n",
+            gigabytes(peak),
+            gigabytes(estimate.memory)
+        )
+    })
+}
+
 /// Says how a run ended and where its result lies.
 pub(crate) fn finish(
     args: &RunArgs,
     trained: &Trained,
     result: &Path,
-    trainable: usize,
+    estimate: &Estimate,
 ) -> Outcome {
     let finished = trained.outcome == train::Outcome::Finished;
     let state = &trained.state;
@@ -173,7 +185,9 @@ pub(crate) fn finish(
             "seconds": state.seconds,
             "validation_nll": state.best_nll,
             "validation_score": state.best,
-            "trainable": trainable,
+            "trainable": estimate.trainable,
+            "peak_memory": train::peak_memory(),
+            "predicted_memory": estimate.memory,
             "result": finished.then_some(result),
         });
         output::print(&format!("{value:#}\n"))?;
@@ -185,9 +199,10 @@ pub(crate) fn finish(
     let time = duration(state.seconds);
     match finished {
         true => output::print(&format!(
-            "finished after {} updates, {time}: validation loss {:.4}\n{}\n",
+            "finished after {} updates, {time}: validation loss {:.4}\n{}{}\n",
             state.update,
             state.best_nll.unwrap_or(f64::NAN),
+            memory(estimate),
             result.display()
         )),
         false => Err(interrupted(trained)),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use isogloss_kernels::{Cpu, Precision};
 use serde::Serialize;
 
-use crate::config::{Compute, ComputePrecision, Directions, TrainingConfig, ValidationConfig};
+use crate::config::{Compute, ComputePrecision, Directions, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
 use crate::language::{Direction, Language};
 use crate::model::ModelConfig;
@@ -93,7 +93,8 @@ pub struct Estimate {
     pub pairs_per_epoch: usize,
     /// What each direction has, and what it gets.
     pub directions: Vec<DirectionShare>,
-    /// Peak memory in bytes: weights, optimiser, activations of a batch, text.
+    /// Peak memory in bytes: program, weights, optimiser, activations of a batch, text. To be compared with
+    /// [`peak_memory`](crate::train::peak_memory).
     pub memory: usize,
     /// Floating-point operations of the run.
     pub operations: f64,
@@ -105,16 +106,6 @@ impl Estimate {
     pub fn seconds(&self, operations_per_second: f64) -> f64 {
         self.operations / operations_per_second
     }
-}
-
-/// Bytes of what a batch keeps for its backward pass, and of the largest buffers beside it.
-pub(super) fn activation_bytes(model: &ModelConfig, training: &TrainingConfig) -> usize {
-    let (d, n) = (model.d_model, training.batch_tokens);
-    // Encoder layer: x, h, q, k, v, attended, x, h and the inner rows; a decoder layer holds cross-attention beside.
-    let encoder = model.encoder_layers * (8 * d + model.encoder_ffn_dim);
-    let decoder = model.decoder_layers * (14 * d + model.decoder_ffn_dim);
-    let beside = 12 * d + 2 * model.encoder_ffn_dim.max(model.decoder_ffn_dim);
-    4 * n * (encoder + decoder + beside)
 }
 
 /// Floating-point operations for a pair of one source and one target token: twice the weights forward, twice that for the
