@@ -42,5 +42,5 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let done = isogloss::train::pretrain(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;
-    training::finish(&args.run, &done.trained, &done.model, done.trainable)
+    training::finish(&args.run, &done.trained, &done.model, &done.estimate)
 }

@@ -32,5 +32,5 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let done = isogloss::train::adapt(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;
-    training::finish(&args.run, &done.trained, &done.result, done.trainable)
+    training::finish(&args.run, &done.trained, &done.result, &done.estimate)
 }

@@ -148,12 +148,24 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// A line with what the run took, where the system tells.
+fn memory(estimate: &Estimate) -> String {
+    let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+    isogloss::memory::peak_bytes().map_or_else(String::new, |peak| {
+        format!(
+            "memory: {:.2} GB at most, {:.2} GB expected\n",
+            gigabytes(peak),
+            gigabytes(estimate.memory as u64)
+        )
+    })
+}
+
 /// Says how a run ended and where its result lies.
 pub(crate) fn finish(
     args: &RunArgs,
     trained: &Trained,
     result: &Path,
-    trainable: usize,
+    estimate: &Estimate,
 ) -> Outcome {
     let finished = trained.outcome == train::Outcome::Finished;
     let state = &trained.state;
@@ -166,7 +178,9 @@ pub(crate) fn finish(
             "seconds": state.seconds,
             "validation_nll": state.best_nll,
             "validation_score": state.best,
-            "trainable": trainable,
+            "trainable": estimate.trainable,
+            "peak_memory": isogloss::memory::peak_bytes(),
+            "predicted_memory": estimate.memory,
             "result": finished.then_some(result),
         });
         output::print(&format!("{value:#}\n"))?;
@@ -178,9 +192,10 @@ pub(crate) fn finish(
     let time = duration(state.seconds);
     match finished {
         true => output::print(&format!(
-            "finished after {} updates, {time}: validation loss {:.4}\n{}\n",
+            "finished after {} updates, {time}: validation loss {:.4}\n{}{}\n",
             state.update,
             state.best_nll.unwrap_or(f64::NAN),
+            memory(estimate),
             result.display()
         )),
         false => Err(interrupted(trained)),

@@ -89,6 +89,14 @@ fn every_method_trains_and_translates() {
         let json = stdout(workshop.train().arg("--json"));
         let value: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["finished"], true);
+        let predicted = value["predicted_memory"].as_u64().unwrap() as f64;
+        if let Some(peak) = value["peak_memory"].as_u64() {
+            let ratio = peak as f64 / predicted;
+            assert!(
+                (0.5..2.0).contains(&ratio),
+                "{peak} held, {predicted} predicted"
+            );
+        }
         let result = workshop.path().join(value["result"].as_str().unwrap());
         let result = result.to_str().unwrap();
         let text = match method {

@@ -29,21 +29,6 @@ impl<R: Real> Model<R> {
         }
     }
 
-    /// Bytes that packing takes, for weights of `bytes_each` when packed.
-    #[must_use]
-    pub fn packed_bytes(&mut self, pack: PackFor, bytes_each: usize) -> usize {
-        let frozen = |w: &crate::model::weight::Weight<R>| match w.param() {
-            None => w.rows() * w.cols(),
-            Some(_) => 0,
-        };
-        let linears: usize = self.linears().map(|linear| frozen(&linear.weight)).sum();
-        bytes_each
-            * match pack {
-                PackFor::Training => 2 * linears,
-                PackFor::Forward => linears + frozen(&self.embedding),
-            }
-    }
-
     fn linears(&mut self) -> impl Iterator<Item = &mut Linear<R>> {
         let encoder = self.encoder.layers.iter_mut().flat_map(|layer| {
             attention(&mut layer.attention).chain(feed_forward(&mut layer.feed_forward))

@@ -113,13 +113,8 @@ impl<R: Real> Adam<R> {
         (&self.first, &self.second, &self.steps)
     }
 
-    /// Restores what [`state`](Self::state) gave.
-    ///
-    /// # Panics
-    /// If the lengths differ from those of the store that the optimiser was made for.
-    pub fn restore(&mut self, first: &[R], second: &[R], steps: &[u64]) {
-        self.first.copy_from_slice(first);
-        self.second.copy_from_slice(second);
-        self.steps.copy_from_slice(steps);
+    /// What [`state`](Self::state) gave, to be restored: moments and steps, of the same lengths.
+    pub fn state_mut(&mut self) -> (&mut [R], &mut [R], &mut [u64]) {
+        (&mut self.first, &mut self.second, &mut self.steps)
     }
 }

@@ -12,6 +12,7 @@ use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
 use crate::params::ParamStore;
 use crate::tokenize::{self, Tokenizer};
 use crate::train::material::Material;
+use crate::train::memory::Demand;
 use crate::train::setup::{self, Estimate};
 use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, Validate};
 
@@ -24,6 +25,8 @@ pub struct Adaptation {
     pub result: PathBuf,
     /// Trainable parameters.
     pub trainable: usize,
+    /// What the run was expected to take.
+    pub estimate: Estimate,
 }
 
 /// How far the score may move between training and reload, in nats: the files hold the very bits, so nothing but the order of
@@ -108,7 +111,8 @@ pub fn adapt(
     let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
-    observer.planned(&config.estimate_for(&opened, &corpus)?);
+    let estimate = config.estimate_for(&opened, &corpus)?;
+    observer.planned(&estimate);
     let backend = config.compute.backend()?;
     let Subject {
         mut model,
@@ -146,6 +150,7 @@ pub fn adapt(
         trained,
         result,
         trainable: store.values().len(),
+        estimate,
     };
     if adaptation.trained.outcome == Outcome::Finished {
         opened.save(&adaptation.result, &set, &store)?;
@@ -268,15 +273,26 @@ impl TrainConfig {
         };
         let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
         let sampler = Sampler::new(&counts, &self.training.sample, self.seed)?;
-        let tokens = tokens_per_pair(corpus, &opened.tokenizer)?
-            * sampler.pairs_per_epoch() as f64
-            * self.training.epochs as f64;
+        let tokens_per_epoch =
+            tokens_per_pair(corpus, &opened.tokenizer)? * sampler.pairs_per_epoch() as f64;
         let weights: usize = opened
             .checkpoint
             .tensors
             .iter()
             .map(|t| t.storage.as_bytes().len())
             .sum();
+        let demand = Demand {
+            model: shape,
+            training: &self.training,
+            weights,
+            packed: match full {
+                true => 0,
+                false => setup::packed_bytes(shape, self.compute.precision),
+            },
+            trainable,
+            text: corpus.memory(),
+            tokens_per_epoch,
+        };
         Ok(Estimate {
             base_parameters,
             by_update,
@@ -285,11 +301,10 @@ impl TrainConfig {
             after_compaction: trainable,
             pairs_per_epoch: sampler.pairs_per_epoch(),
             directions: setup::shares(corpus, &sampler),
-            memory: weights
-                + 16 * trainable
-                + setup::activation_bytes(shape, &self.training)
-                + corpus.memory(),
-            operations: tokens * setup::operations_per_token(shape, full),
+            memory: demand.peak(),
+            operations: tokens_per_epoch
+                * self.training.epochs as f64
+                * setup::operations_per_token(shape, full),
         })
     }
 }

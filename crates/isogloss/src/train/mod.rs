@@ -5,6 +5,7 @@ mod data;
 mod error;
 mod event;
 mod material;
+mod memory;
 mod pretrain;
 mod run_dir;
 mod setup;

@@ -10,6 +10,7 @@ use crate::model::{DType, Model, ModelConfig, Tensor, initial_tensors, tensors_o
 use crate::params::ParamStore;
 use crate::tokenize::{self, Tokenizer, VocabularyOptions, train_vocabulary, write_folder};
 use crate::train::material::Material;
+use crate::train::memory::Demand;
 use crate::train::run_dir::BEST;
 use crate::train::setup::{self, Estimate};
 use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, state};
@@ -23,6 +24,8 @@ pub struct Pretraining {
     pub model: PathBuf,
     /// Trained parameters: all.
     pub trainable: usize,
+    /// What the run was expected to take.
+    pub estimate: Estimate,
 }
 
 /// A run from scratch, ready to start.
@@ -32,6 +35,7 @@ struct Prepared {
     validation: Corpus,
     tokenizer: Tokenizer,
     languages: Vec<Language>,
+    estimate: Estimate,
 }
 
 /// The weights that a run starts with.
@@ -120,6 +124,7 @@ pub fn pretrain(
         trained,
         model: folder,
         trainable: store.values().len(),
+        estimate: prepared.estimate,
     })
 }
 
@@ -157,7 +162,8 @@ fn prepare(
     let wanted = config.directions.filter(&languages);
     let (corpus, report) = setup::training_text(&config.data, base, &wanted, &config.filter)?;
     observer.cleaned(&report);
-    observer.planned(&config.estimate_for(base, &languages, &corpus)?);
+    let estimate = config.estimate_for(base, &languages, &corpus)?;
+    observer.planned(&estimate);
     let validation =
         setup::validation_text(&config.validation, base, &config.directions, &languages)?;
     // The vocabulary is part of the run: once it is written, resuming reads it.
@@ -193,6 +199,7 @@ fn prepare(
         validation,
         tokenizer,
         languages,
+        estimate,
     })
 }
 
@@ -229,8 +236,17 @@ impl PretrainConfig {
         let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
         let sampler = Sampler::new(&counts, &training.sample, self.seed)?;
         let parameters = model.parameters();
-        let tokens =
-            mean_tokens(corpus) * sampler.pairs_per_epoch() as f64 * training.epochs as f64;
+        let tokens_per_epoch = mean_tokens(corpus) * sampler.pairs_per_epoch() as f64;
+        let demand = Demand {
+            model: &model,
+            training,
+            // They are parameters, and leave their files before the first update.
+            weights: 0,
+            packed: 0,
+            trainable: parameters,
+            text: corpus.memory(),
+            tokens_per_epoch,
+        };
         Ok(Estimate {
             base_parameters: parameters,
             by_update: Vec::new(),
@@ -239,8 +255,10 @@ impl PretrainConfig {
             after_compaction: parameters,
             pairs_per_epoch: sampler.pairs_per_epoch(),
             directions: setup::shares(corpus, &sampler),
-            memory: 16 * parameters + setup::activation_bytes(&model, training) + corpus.memory(),
-            operations: tokens * setup::operations_per_token(&model, true),
+            memory: demand.peak(),
+            operations: tokens_per_epoch
+                * training.epochs as f64
+                * setup::operations_per_token(&model, true),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use isogloss_kernels::{Cpu, Precision};
 use serde::Serialize;
 
-use crate::config::{Directions, TrainingConfig, ValidationConfig};
+use crate::config::{ComputePrecision, Directions, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
 use crate::language::{Direction, Language};
 use crate::model::{Model, ModelConfig, PackFor};
@@ -14,18 +14,33 @@ use crate::train::TrainError;
 /// Most bytes for weights packed ahead in training: a small model trains faster by them, of a large one they would double the memory.
 const MAX_PACKED: usize = 512 << 20;
 
-/// Packs a frozen base ahead for training, if that takes half a gibibyte or less. Returns the bytes that it takes.
-pub fn pack_for_training(model: &mut Model<f32>, backend: &Cpu) -> usize {
-    let each = match backend.precision() {
-        Precision::F32 => 4,
-        Precision::Bf16 => 2,
+/// Bytes that a frozen base of this shape takes packed ahead for training; 0 if it's too large to be.
+pub(super) fn packed_bytes(model: &ModelConfig, precision: ComputePrecision) -> usize {
+    let each = match precision {
+        ComputePrecision::F32 => 4,
+        ComputePrecision::Bf16 => 2,
     };
-    let bytes = model.packed_bytes(PackFor::Training, each);
-    if bytes > MAX_PACKED {
-        return 0;
+    let linears = model
+        .tensor_shapes()
+        .into_iter()
+        .filter_map(|(name, shape)| {
+            let linear = shape.len() == 2 && name != "shared.weight";
+            linear.then(|| shape.iter().product::<usize>())
+        });
+    // Forward and backward.
+    let bytes = 2 * each * linears.sum::<usize>();
+    if bytes > MAX_PACKED { 0 } else { bytes }
+}
+
+/// Packs a frozen base ahead for training, if that takes half a gibibyte or less.
+pub fn pack_for_training(model: &mut Model<f32>, backend: &Cpu) {
+    let precision = match backend.precision() {
+        Precision::F32 => ComputePrecision::F32,
+        Precision::Bf16 => ComputePrecision::Bf16,
+    };
+    if packed_bytes(model.config(), precision) > 0 {
+        model.pack(backend, PackFor::Training);
     }
-    model.pack(backend, PackFor::Training);
-    bytes
 }
 
 /// A path of a configuration file: relative ones start at the file's folder.
@@ -98,7 +113,8 @@ pub struct Estimate {
     pub pairs_per_epoch: usize,
     /// What each direction has, and what it gets.
     pub directions: Vec<DirectionShare>,
-    /// Peak memory in bytes: weights, optimiser, activations of a batch, text.
+    /// Peak memory in bytes: program, weights, optimiser, activations of a batch, text. To be compared with
+    /// [`peak_bytes`](crate::memory::peak_bytes).
     pub memory: usize,
     /// Floating-point operations of the run.
     pub operations: f64,
@@ -110,16 +126,6 @@ impl Estimate {
     pub fn seconds(&self, operations_per_second: f64) -> f64 {
         self.operations / operations_per_second
     }
-}
-
-/// Bytes of what a batch keeps for its backward pass, and of the largest buffers beside it.
-pub(super) fn activation_bytes(model: &ModelConfig, training: &TrainingConfig) -> usize {
-    let (d, n) = (model.d_model, training.batch_tokens);
-    // Encoder layer: x, h, q, k, v, attended, x, h and the inner rows; a decoder layer holds cross-attention beside.
-    let encoder = model.encoder_layers * (8 * d + model.encoder_ffn_dim);
-    let decoder = model.decoder_layers * (14 * d + model.decoder_ffn_dim);
-    let beside = 12 * d + 2 * model.encoder_ffn_dim.max(model.decoder_ffn_dim);
-    4 * n * (encoder + decoder + beside)
 }
 
 /// Floating-point operations for a pair of one source and one target token: twice the weights forward, twice that for the

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::files;
@@ -43,24 +44,37 @@ fn layout(store: &ParamStore<f32>) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// Writes arrays as a safetensors file: the length of its header, the header, the values. They go to the file from where they lie;
+/// with all weights trained, a copy in memory would be most of what a run takes.
 fn write(
     path: &Path,
     arrays: &[(&str, &[f32])],
     state: &str,
     layout: &str,
 ) -> Result<(), TrainError> {
-    let views = arrays.iter().map(|&(name, values)| {
-        let view = TensorView::new(Dtype::F32, vec![values.len()], bytemuck::cast_slice(values));
-        view.map(|view| (name, view))
-    });
-    let metadata: HashMap<String, String> = [("state", state), ("layout", layout)]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into();
-    let bytes = views
-        .collect::<Result<Vec<_>, _>>()
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
-        .map_err(|e| damaged(path, e.to_string()))?;
-    files::write_atomic(path, |w| w.write_all(&bytes))?;
+    let mut header = serde_json::Map::new();
+    header.insert(
+        "__metadata__".to_owned(),
+        json!({ "state": state, "layout": layout }),
+    );
+    let mut end = 0;
+    for (name, values) in arrays {
+        let start = end;
+        end += size_of_val(*values);
+        let entry =
+            json!({ "dtype": "F32", "shape": [values.len()], "data_offsets": [start, end] });
+        header.insert((*name).to_owned(), entry);
+    }
+    let mut header = serde_json::to_vec(&header).map_err(|e| damaged(path, e.to_string()))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    files::write_atomic(path, |w| {
+        w.write_all(&(header.len() as u64).to_le_bytes())?;
+        w.write_all(&header)?;
+        let mut values = arrays
+            .iter()
+            .map(|(_, values)| bytemuck::cast_slice(values));
+        values.try_for_each(|bytes| w.write_all(bytes))
+    })?;
     Ok(())
 }
 
@@ -93,41 +107,93 @@ pub(super) fn save_values(path: &Path, store: &ParamStore<f32>) -> Result<(), Tr
     write(path, &[("values", store.values())], "", &layout(store))
 }
 
-struct Saved {
-    arrays: HashMap<String, Vec<f32>>,
-    state: String,
+/// An array's entry in the header.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [u64; 2],
 }
 
-fn read(path: &Path, store: &ParamStore<f32>) -> Result<Saved, TrainError> {
-    let bytes = std::fs::read(path).map_err(|e| TrainError::Read {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    })?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(path, e.to_string()))?;
-    let (_, metadata) =
-        SafeTensors::read_metadata(&bytes).map_err(|e| damaged(path, e.to_string()))?;
-    let metadata = metadata.metadata().clone().unwrap_or_default();
-    if metadata.get("layout") != Some(&layout(store)) {
-        return Err(damaged(
-            path,
-            "its parameters are not those of this run".to_owned(),
-        ));
-    }
-    let mut arrays = HashMap::new();
-    for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 || view.shape() != [store.values().len()] {
-            return Err(damaged(path, format!("array `{name}` has another size")));
+/// The header's `__metadata__`.
+#[derive(Debug, Default, Deserialize)]
+struct Metadata {
+    state: String,
+    layout: String,
+}
+
+/// A file that [`write`] made, open for reading.
+struct Saved<'a> {
+    path: &'a Path,
+    file: BufReader<File>,
+    /// Where the values start.
+    data: u64,
+    arrays: HashMap<String, Entry>,
+    metadata: Metadata,
+}
+
+impl<'a> Saved<'a> {
+    fn open(path: &'a Path, store: &ParamStore<f32>) -> Result<Self, TrainError> {
+        let unreadable = |e: std::io::Error| TrainError::Read {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let len = file.metadata().map_err(unreadable)?.len();
+        let mut file = BufReader::new(file);
+        let mut size = [0; 8];
+        let whole = |e: std::io::Error| damaged(path, format!("it is cut off: {e}"));
+        file.read_exact(&mut size).map_err(whole)?;
+        let size = u64::from_le_bytes(size);
+        let data = size.saturating_add(8);
+        if data > len {
+            return Err(damaged(path, "it is cut off".to_owned()));
         }
-        let values = view.data().as_chunks::<4>().0.iter();
-        arrays.insert(
-            name.to_owned(),
-            values.map(|b| f32::from_le_bytes(*b)).collect(),
-        );
+        let mut header = vec![0; size as usize];
+        file.read_exact(&mut header).map_err(whole)?;
+        let no_header = |e: serde_json::Error| damaged(path, format!("its header is damaged: {e}"));
+        let mut header: HashMap<String, serde_json::Value> =
+            serde_json::from_slice(&header).map_err(no_header)?;
+        let metadata = header.remove("__metadata__").unwrap_or_default();
+        let metadata: Metadata = serde_json::from_value(metadata).map_err(no_header)?;
+        if metadata.layout != layout(store) {
+            let reason = "its parameters are not those of this run";
+            return Err(damaged(path, reason.to_owned()));
+        }
+        let entry = |(name, value)| Ok((name, serde_json::from_value(value)?));
+        let arrays = header.into_iter().map(entry).collect::<Result<_, _>>();
+        Ok(Saved {
+            path,
+            file,
+            data,
+            arrays: arrays.map_err(no_header)?,
+            metadata,
+        })
     }
-    Ok(Saved {
-        arrays,
-        state: metadata.get("state").cloned().unwrap_or_default(),
-    })
+
+    /// Reads an array to where it belongs.
+    fn read(&mut self, name: &str, values: &mut [f32]) -> Result<(), TrainError> {
+        let Some(entry) = self.arrays.get(name) else {
+            return Err(damaged(self.path, format!("array `{name}` is missing")));
+        };
+        let [start, end] = entry.data_offsets;
+        let bytes = size_of_val(values) as u64;
+        if entry.dtype != "F32"
+            || entry.shape != [values.len()]
+            || end.checked_sub(start) != Some(bytes)
+        {
+            return Err(damaged(
+                self.path,
+                format!("array `{name}` has another size"),
+            ));
+        }
+        let place = SeekFrom::Start(self.data.saturating_add(start));
+        let read = self.file.seek(place).and_then(|_| {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
+            self.file.read_exact(bytes)
+        });
+        read.map_err(|e| damaged(self.path, format!("array `{name}` can't be read: {e}")))
+    }
 }
 
 /// Restores what [`save`] wrote.
@@ -136,29 +202,25 @@ pub(super) fn load(
     store: &mut ParamStore<f32>,
     adam: &mut Adam<f32>,
 ) -> Result<TrainState, TrainError> {
-    let saved = read(path, store)?;
-    let (state, steps): (TrainState, Vec<u64>) =
-        serde_json::from_str(&saved.state).map_err(|e| damaged(path, e.to_string()))?;
-    let [values, first, second] = ["values", "first", "second"].map(|name| saved.arrays.get(name));
-    let (Some(values), Some(first), Some(second)) = (values, first, second) else {
-        return Err(damaged(path, "an array is missing".to_owned()));
-    };
-    if steps.len() != store.groups().len() {
+    let mut saved = Saved::open(path, store)?;
+    let (state, saved_steps): (TrainState, Vec<u64>) =
+        serde_json::from_str(&saved.metadata.state).map_err(|e| damaged(path, e.to_string()))?;
+    if saved_steps.len() != store.groups().len() {
+        let groups = saved_steps.len();
         return Err(damaged(
             path,
-            format!("it has {} groups of parameters", steps.len()),
+            format!("it has {groups} groups of parameters"),
         ));
     }
-    store.values_mut().copy_from_slice(values);
-    adam.restore(first, second, &steps);
+    let (first, second, steps) = adam.state_mut();
+    steps.copy_from_slice(&saved_steps);
+    saved.read("first", first)?;
+    saved.read("second", second)?;
+    saved.read("values", store.values_mut())?;
     Ok(state)
 }
 
 /// Restores what [`save_values`] wrote.
 pub(super) fn load_values(path: &Path, store: &mut ParamStore<f32>) -> Result<(), TrainError> {
-    let saved = read(path, store)?;
-    let values = saved.arrays.get("values");
-    let values = values.ok_or_else(|| damaged(path, "array `values` is missing".to_owned()))?;
-    store.values_mut().copy_from_slice(values);
-    Ok(())
+    Saved::open(path, store)?.read("values", store.values_mut())
 }
