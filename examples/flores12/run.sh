@@ -25,7 +25,7 @@ say() { printf '%s\n' "$*" >&2; }
 # A method's configuration at a learning rate. It lies beside the original: its relative paths start in this folder.
 derive() { # method rate
     sed -e "s|^run = .*|run = \"$out/$1-$2\"|" -e "s|^learning_rate = .*|learning_rate = $2|" \
-        ${reduced:+-e "s|^epochs = .*|epochs = 3|" -e "s|pairs_per_epoch = [0-9]*|pairs_per_epoch = 6000|" \
+        ${reduced:+-e "s|^epochs = .*|epochs = 3|" -e "s|pairs_per_epoch = [0-9]*|pairs_per_epoch = 3000|" \
         -e "s|^warmup = .*|warmup = 30|" -e "s|^translate = .*|translate = 20|"} "$1.toml"
 }
 
@@ -114,7 +114,7 @@ score() {
     domain_text
     if [ "$reduced" ]; then
         among="--directions $(commas $(cat reduced-directions.txt))"
-        rows="--rows 1-100"
+        rows="--rows 1-50"
     else
         among="--languages $(commas $high $medium $low)"
         rows=

@@ -195,7 +195,7 @@ fn reduced_it_trains_less_and_scores_less() {
             let training = &mut config.training;
             assert_eq!(training.learning_rate.to_string(), rate.to_string());
             assert_eq!((training.epochs, training.warmup), (3, 30));
-            assert_eq!(training.sample.pairs_per_epoch, Some(6000));
+            assert_eq!(training.sample.pairs_per_epoch, Some(3000));
             assert_eq!(config.validation.translate, 20);
             config.training = full.training.clone();
             config.validation.translate = full.validation.translate;
@@ -208,6 +208,6 @@ fn reduced_it_trains_less_and_scores_less() {
     let text = std::fs::read_to_string(flores12().join("reduced-directions.txt")).unwrap();
     let directions: Vec<&str> = text.lines().collect();
     assert_eq!(directions.len(), 36);
-    let flores = format!("--directions {} --rows 1-100", directions.join(","));
+    let flores = format!("--directions {} --rows 1-50", directions.join(","));
     assert_eq!(calls.matches(&flores).count(), 7);
 }
