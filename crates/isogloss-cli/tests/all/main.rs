@@ -12,9 +12,12 @@ mod evaluate;
 mod examples;
 #[cfg(unix)]
 mod flores12_script;
+#[cfg(target_os = "linux")]
+mod memory;
 mod pretrain;
 mod score;
 mod tiny;
 mod train;
+mod trained_directions;
 mod translate;
 mod workshop;
