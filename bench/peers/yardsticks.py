@@ -23,27 +23,26 @@ SHAPES = {
 
 
 def tokenizer_files(out, rows):
-    """The tokenizer of models/mini with dummy pieces before its language tags, so that it has `rows` ids."""
+    """The tokenizer of models/mini with dummy pieces between its pieces and its language tags, so that it has `rows` ids."""
     proto = sentencepiece_model_pb2.ModelProto()
     proto.ParseFromString((MINI / "sentencepiece.bpe.model").read_bytes())
     tokenizer = json.loads((MINI / "tokenizer.json").read_text())
     vocab = tokenizer["model"]["vocab"]
-    tags = [t for t in tokenizer["added_tokens"] if t["content"] not in vocab]
-    missing = rows - (max(t["id"] for t in tokenizer["added_tokens"]) + 1)
+    first = max(vocab.values()) + 1
+    missing = rows - (max(tag["id"] for tag in tokenizer["added_tokens"]) + 1)
     lowest = min(piece.score for piece in proto.pieces)
-    next_id = max(vocab.values()) + 1
     for i in range(missing):
         text = f"\u2581\u00a4{i}\u00a4"
         proto.pieces.add(piece=text, score=lowest - 1 - i)
-        vocab[text] = next_id + i
+        vocab[text] = first + i
+
+    def moved(i):
+        return i + missing if i >= first else i
+
     for tag in tokenizer["added_tokens"]:
-        if tag["id"] >= next_id:
-            tag["id"] += missing
-    post = json.dumps(tokenizer["post_processor"])
-    tokenizer["post_processor"] = json.loads(post)
+        tag["id"] = moved(tag["id"])
     for special in tokenizer["post_processor"].get("special_tokens", {}).values():
-        special["ids"] = [i + missing if i >= next_id else i for i in special["ids"]]
-    del tags
+        special["ids"] = [moved(i) for i in special["ids"]]
     (out / "sentencepiece.bpe.model").write_bytes(proto.SerializeToString())
     (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
     for name in ("tokenizer_config.json", "special_tokens_map.json"):

@@ -27,6 +27,15 @@ fn capacity(len: usize) -> usize {
     len.next_multiple_of(step).max(64)
 }
 
+/// The place of the smallest capacity that will do. One of more than twice the size is kept for others: it would be missed.
+fn fitting(capacities: impl Iterator<Item = usize>, wanted: usize) -> Option<usize> {
+    capacities
+        .enumerate()
+        .filter(|&(_, capacity)| (wanted..=2 * wanted).contains(&capacity))
+        .min_by_key(|&(_, capacity)| capacity)
+        .map(|(at, _)| at)
+}
+
 impl<R: Real> Buffer<R> {
     /// `len` zeros.
     #[must_use]
@@ -61,7 +70,7 @@ impl<R: Real> Buffer<R> {
     fn take(len: usize) -> Vec<R> {
         let wanted = capacity(len);
         let free = R::free_buffers().with_borrow_mut(|free| {
-            let at = free.0.iter().rposition(|v| v.capacity() == wanted)?;
+            let at = fitting(free.0.iter().map(Vec::capacity), wanted)?;
             Some(free.0.swap_remove(at))
         });
         free.unwrap_or_else(|| Vec::with_capacity(wanted))
@@ -134,6 +143,14 @@ mod tests {
         assert!(cleared.iter().all(|&x| x == 0.0));
         assert_eq!(*Buffer::copy_of(&[1.0f64, 2.0]), [1.0, 2.0]);
         assert_eq!(Buffer::<f64>::zeroed(0).len(), 0);
+    }
+
+    #[test]
+    fn the_smallest_that_will_do_is_taken() {
+        let free = [64, 1024, 640, 4096];
+        let of = |wanted| fitting(free.into_iter(), wanted);
+        assert_eq!((of(64), of(512), of(700)), (Some(0), Some(2), Some(1)));
+        assert_eq!((of(128), of(2048), of(5000)), (None, Some(3), None));
     }
 
     #[test]

@@ -5,8 +5,9 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
-mod config;
 #[cfg(unix)]
+mod bench;
+mod config;
 mod disk;
 mod evaluate;
 mod examples;
