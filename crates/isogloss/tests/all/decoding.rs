@@ -5,7 +5,7 @@ use isogloss::batch::LanguageId;
 use isogloss::decode::{
     DecodeError, DecodeOptions, Hypothesis, MaxLength, Progress, Request, Translator,
 };
-use isogloss::model::{Context, Model};
+use isogloss::model::{Context, Model, PackFor};
 use isogloss::params::ParamStore;
 use isogloss_kernels::{Backend, Cpu, KernelPath, Precision, Reference};
 use serde_json::Value;
@@ -210,6 +210,20 @@ fn neighbours_in_the_batch_change_no_bit() {
 }
 
 /// Each hypothesis' score is what the model itself gives it when it reads it as a label.
+/// Packing is for speed: ids and scores keep their bits.
+#[test]
+fn weights_packed_ahead_change_nothing() {
+    for path in KernelPath::available() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let cpu = Cpu::with_path(2, path).unwrap().with_precision(precision);
+            let mut setup = Setup::new(cpu, true);
+            let plain = setup.translate(&mixed(), &DecodeOptions::default());
+            setup.model.pack(&setup.backend, PackFor::Forward);
+            assert_eq!(setup.translate(&mixed(), &DecodeOptions::default()), plain);
+        }
+    }
+}
+
 #[test]
 fn scores_are_those_of_the_uncached_model() {
     use isogloss::batch::{Batch, Sentence};
