@@ -142,6 +142,12 @@ pub trait Backend: Send + Sync {
         None
     }
 
+    /// Bytes that [`pack_weight`](Self::pack_weight) would take for a weight of this shape.
+    fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {
+        let _ = (rows, cols, backward);
+        0
+    }
+
     /// `sums[j] += sum over rows i of x[i][j]`: the gradient of a bias. `x` is `(N, sums.len())`.
     fn add_column_sums(&self, x: &[Self::Real], sums: &mut [Self::Real]);
 

@@ -200,6 +200,10 @@ impl Backend for Cpu {
         Some(PackedWeight::new(self, weight, backward))
     }
 
+    fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {
+        PackedWeight::bytes_of(self, rows, cols, backward)
+    }
+
     fn add_column_sums(&self, x: &[f32], sums: &mut [f32]) {
         matmul::add_column_sums(self, x, sums);
     }

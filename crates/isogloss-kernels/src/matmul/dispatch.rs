@@ -18,8 +18,8 @@ use crate::scratch::{Scratch, SharedMut};
 const TASK_ROWS: usize = 336;
 const TASK_COLS: usize = 768;
 
-/// Most words of an operand that is packed ahead for all tasks: 64 MB.
-const MAX_AHEAD: usize = 1 << 24;
+/// Most words of an operand that is packed ahead for all tasks: 16 MiB.
+const MAX_AHEAD: usize = 1 << 22;
 
 /// Tasks are not cut below this many multiply-adds.
 const MIN_TASK: usize = 1 << 17;

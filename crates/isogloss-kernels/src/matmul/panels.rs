@@ -260,6 +260,15 @@ impl PackedWeight {
         }
     }
 
+    /// What [`bytes`](Self::bytes) would be.
+    pub(crate) fn bytes_of(cpu: &Cpu, rows: usize, cols: usize, backward: bool) -> usize {
+        let kernel = select(cpu.supported(), cpu.precision());
+        let words = |depth: usize, columns: usize| {
+            Blocks::new(kernel, depth).all_words() * Panels::cols(kernel, columns).padded()
+        };
+        4 * (words(cols, rows) + if backward { words(rows, cols) } else { 0 })
+    }
+
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -40,6 +40,9 @@ pub enum LoadError {
     Adapters(#[from] AdapterFileError),
 }
 
+/// Most bytes for weights packed ahead: all of a model with 500 million parameters, a part of larger ones.
+const MAX_PACKED: usize = 2 << 30;
+
 /// A model with all that belongs to it, ready to translate.
 #[derive(Debug)]
 pub struct Loaded {
@@ -93,10 +96,10 @@ impl Loaded {
     }
 
     /// The same with the model's weights packed ahead for a backend: translation is faster, takes more memory (once the weights, in
-    /// the precision of products), and gives the same.
+    /// the precision of products, 2 GiB at most), and gives the same.
     #[must_use]
     pub fn packed<B: Backend<Real = f32>>(mut self, backend: &B) -> Self {
-        self.model.pack(backend, PackFor::Forward);
+        self.model.pack(backend, PackFor::Forward, MAX_PACKED);
         self
     }
 

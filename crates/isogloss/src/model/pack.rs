@@ -4,6 +4,7 @@ use crate::model::Model;
 use crate::model::attention::AttentionBlock;
 use crate::model::feed_forward::FeedForward;
 use crate::model::linear::Linear;
+use crate::model::weight::Weight;
 
 /// What weights are packed ahead for. Packing costs a pass over the weights and as much memory as they take in the precision of
 /// products; results have the same bits as without.
@@ -16,17 +17,32 @@ pub enum PackFor {
 }
 
 impl<R: Real> Model<R> {
-    /// Packs the frozen weights ahead for products on `backend`; those that are trained stay as they are. A model that was packed
-    /// for one backend works on any other, as if it weren't.
-    pub fn pack<B: Backend<Real = R>>(&mut self, backend: &B, pack: PackFor) {
+    /// Packs frozen weights ahead for products on `backend`, one after the other as long as they fit in `budget` bytes; those that are
+    /// trained stay as they are. Returns the bytes that it took. A model that was packed for one backend works on any other, as if it
+    /// weren't.
+    pub fn pack<B: Backend<Real = R>>(
+        &mut self,
+        backend: &B,
+        pack: PackFor,
+        budget: usize,
+    ) -> usize {
         let backward = pack == PackFor::Training;
+        let mut taken = 0;
+        let mut pack_one = |weight: &mut Weight<R>| {
+            let bytes = backend.packed_bytes(weight.rows(), weight.cols(), backward);
+            if weight.param().is_none() && taken + bytes <= budget {
+                weight.pack(backend, backward);
+                taken += bytes;
+            }
+        };
         for linear in self.linears() {
-            linear.weight.pack(backend, backward);
+            pack_one(&mut linear.weight);
         }
         // Training reads the embedding in the head's own blocks.
         if pack == PackFor::Forward {
-            self.embedding.pack(backend, false);
+            pack_one(&mut self.embedding);
         }
+        taken
     }
 
     fn linears(&mut self) -> impl Iterator<Item = &mut Linear<R>> {

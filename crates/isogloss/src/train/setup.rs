@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use isogloss_kernels::{Cpu, Precision};
+use isogloss_kernels::Cpu;
 use serde::Serialize;
 
 use crate::config::{ComputePrecision, Directions, ValidationConfig};
@@ -14,7 +14,7 @@ use crate::train::TrainError;
 /// Most bytes for weights packed ahead in training: a small model trains faster by them, of a large one they would double the memory.
 const MAX_PACKED: usize = 512 << 20;
 
-/// Bytes that a frozen base of this shape takes packed ahead for training; 0 if it's too large to be.
+/// Bytes that a frozen base of this shape takes packed ahead for training.
 pub(super) fn packed_bytes(model: &ModelConfig, precision: ComputePrecision) -> usize {
     let each = match precision {
         ComputePrecision::F32 => 4,
@@ -28,19 +28,12 @@ pub(super) fn packed_bytes(model: &ModelConfig, precision: ComputePrecision) -> 
             linear.then(|| shape.iter().product::<usize>())
         });
     // Forward and backward.
-    let bytes = 2 * each * linears.sum::<usize>();
-    if bytes > MAX_PACKED { 0 } else { bytes }
+    (2 * each * linears.sum::<usize>()).min(MAX_PACKED)
 }
 
-/// Packs a frozen base ahead for training, if that takes half a gibibyte or less.
+/// Packs a frozen base ahead for training, as much of it as fits in half a gibibyte.
 pub fn pack_for_training(model: &mut Model<f32>, backend: &Cpu) {
-    let precision = match backend.precision() {
-        Precision::F32 => ComputePrecision::F32,
-        Precision::Bf16 => ComputePrecision::Bf16,
-    };
-    if packed_bytes(model.config(), precision) > 0 {
-        model.pack(backend, PackFor::Training);
-    }
+    model.pack(backend, PackFor::Training, MAX_PACKED);
 }
 
 /// A path of a configuration file: relative ones start at the file's folder.

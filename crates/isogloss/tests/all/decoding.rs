@@ -218,7 +218,9 @@ fn weights_packed_ahead_change_nothing() {
             let cpu = Cpu::with_path(2, path).unwrap().with_precision(precision);
             let mut setup = Setup::new(cpu, true);
             let plain = setup.translate(&mixed(), &DecodeOptions::default());
-            setup.model.pack(&setup.backend, PackFor::Forward);
+            setup
+                .model
+                .pack(&setup.backend, PackFor::Forward, usize::MAX);
             assert_eq!(setup.translate(&mixed(), &DecodeOptions::default()), plain);
         }
     }
