@@ -108,7 +108,7 @@ pub(crate) fn fast(
             cols * j / across..cols * (j + 1) / across,
         );
         // SAFETY: the tasks' areas are the cells of a grid, of which no two overlap, and `c` is borrowed for all of them.
-        unsafe { product.compute(area) }
+        unsafe { product.compute(&area) }
     });
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn serial(
         for i in (0..rows).step_by(down) {
             let area = product.area(i..rows.min(i + down), j..cols.min(j + across));
             // SAFETY: this thread alone knows the product, and `c` is borrowed for it.
-            unsafe { product.compute(area) }
+            unsafe { product.compute(&area) }
         }
     }
 }
@@ -222,13 +222,13 @@ impl<'a> Product<'a> {
     ///
     /// # Safety
     /// Nothing else reads or writes the area's elements of `c` meanwhile, and the borrow that the product was made of is alive.
-    unsafe fn compute(&self, area: Area) {
+    unsafe fn compute(&self, area: &Area) {
         if !self.transposed {
             let at = area.row * self.c_stride + area.col;
             // SAFETY: the area isn't empty and lies within the product, which is `c`.
             let c = unsafe { self.c.at(at) };
             // SAFETY: the area's rows lie `c_stride` apart in `c`, from `c` on; the caller promised that they are ours.
-            unsafe { self.blocks(&area, &self.epilogue, c, self.c_stride, || ()) }
+            unsafe { self.blocks(area, &self.epilogue, c, self.c_stride, || ()) }
             return;
         }
         let mut product = Scratch::take(area.rows * area.cols);
@@ -243,12 +243,12 @@ impl<'a> Product<'a> {
             // SAFETY: the whole buffer, which only this thread knows; no kernel runs meanwhile.
             let product = unsafe { to.slice(0, area.rows * area.cols) };
             // SAFETY: the caller's promise.
-            unsafe { self.add_to_transposed(&area, product) }
+            unsafe { self.add_to_transposed(area, product) }
         };
         // SAFETY: the buffer holds the area row by row, and only this thread knows it.
-        unsafe { self.blocks(&area, &plain, first, area.cols, after_first) }
+        unsafe { self.blocks(area, &plain, first, area.cols, after_first) }
         // SAFETY: the caller's promise.
-        unsafe { self.store_transposed(&area, &product) }
+        unsafe { self.store_transposed(area, &product) }
     }
 
     /// Where in `c` an element of the transposed product belongs.
