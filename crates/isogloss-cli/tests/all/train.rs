@@ -162,6 +162,16 @@ fn last_words(messages: &mut impl BufRead) -> String {
         .unwrap()
 }
 
+/// Sends what Ctrl-C sends, and waits for the end that it asks for.
+#[cfg(unix)]
+fn interrupt(child: std::process::Child) {
+    let id = child.id().to_string();
+    let mut kill = Command::new("kill");
+    assert!(kill.args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+}
+
 /// Ctrl-C finishes the update, saves, says how to go on, and ends with 130; another process is kept out meanwhile.
 #[cfg(unix)]
 #[test]
@@ -171,32 +181,14 @@ fn an_interrupted_run_goes_on() {
     workshop.more = workshop.more.replace("epochs = 2", endless);
     let (child, mut messages) = start_until(&workshop, "epoch 1, update 1");
     workshop.refuses(&["in use by another process", "choose another `run`"]);
-    let id = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
+    interrupt(child);
     let text = last_words(&mut messages);
     assert!(text.contains("the same command again"), "{text}");
     assert!(!workshop.path().join("run/adapters").exists());
 
     // The same command goes on from there; here it is stopped once more.
     let (child, mut messages) = start_until(&workshop, "resumed");
-    let id = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
+    interrupt(child);
     let updates = |text: &str| text.split(' ').nth(2).unwrap().parse::<u64>().unwrap();
     let again = last_words(&mut messages);
     assert!(updates(&again) > updates(&text), "{text}{again}");

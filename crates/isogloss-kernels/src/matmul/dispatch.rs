@@ -53,7 +53,6 @@ struct Product<'a> {
     blocks: Blocks,
     row_panels: Panels,
     col_panels: Panels,
-    depth: usize,
     epilogue: Epilogue<'a, f32>,
     c: SharedMut<f32>,
     c_stride: usize,
@@ -78,7 +77,7 @@ pub(crate) fn fast(
     if m == 0 || n == 0 {
         return;
     }
-    let work = m * n * product.depth.max(1);
+    let work = m * n * product.blocks.depth().max(1);
     let (down, across) = tasks(&product, work, cpu.threads_for(work));
     // What several tasks need is packed once, for all of them.
     let ahead = |operand: &Operand<'_>, panels: Panels, wanted: bool| {
@@ -182,7 +181,6 @@ impl<'a> Product<'a> {
             blocks: Blocks::new(kernel, a.cols()),
             row_panels: Panels::rows(kernel, rows),
             col_panels: Panels::cols(kernel, cols),
-            depth: a.cols(),
             epilogue,
             c_stride: c.row_stride(),
             c: SharedMut::new(c.data()),

@@ -109,6 +109,11 @@ impl Blocks {
         }
     }
 
+    /// The inner dimension.
+    pub(super) fn depth(self) -> usize {
+        self.depth
+    }
+
     /// Number of blocks, at least one: an empty product is zeros.
     pub(super) fn len(self) -> usize {
         self.depth.div_ceil(self.step).max(1)

@@ -111,9 +111,9 @@ pub fn adapt(
     let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
-    let estimate = config.estimate_for(&opened, &corpus)?;
-    observer.planned(&estimate);
     let backend = config.compute.backend()?;
+    let estimate = config.estimate_for(&opened, &corpus, &backend)?;
+    observer.planned(&estimate);
     let Subject {
         mut model,
         mut set,
@@ -255,10 +255,15 @@ impl TrainConfig {
         let (corpus, _) = opened.training_text(self, config_dir)?;
         let codes: Vec<Language> = opened.languages.iter().map(|(l, _)| l.clone()).collect();
         setup::validation_text(&self.validation, config_dir, &self.directions, &codes)?;
-        self.estimate_for(&opened, &corpus)
+        self.estimate_for(&opened, &corpus, &self.compute.backend()?)
     }
 
-    fn estimate_for(&self, opened: &Opened, corpus: &Corpus) -> Result<Estimate, TrainError> {
+    fn estimate_for(
+        &self,
+        opened: &Opened,
+        corpus: &Corpus,
+        backend: &Cpu,
+    ) -> Result<Estimate, TrainError> {
         let shape = &opened.checkpoint.config;
         let full = self.method == Method::Full;
         let base_parameters = shape.parameters();
@@ -287,7 +292,7 @@ impl TrainConfig {
             weights,
             packed: match full {
                 true => 0,
-                false => setup::packed_bytes(shape, self.compute.precision),
+                false => setup::packed_bytes(shape, backend),
             },
             trainable,
             text: corpus.memory(),

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use isogloss_kernels::Cpu;
+use isogloss_kernels::{Backend, Cpu};
 use serde::Serialize;
 
-use crate::config::{ComputePrecision, Directions, ValidationConfig};
+use crate::config::{Directions, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
 use crate::language::{Direction, Language};
 use crate::model::{Model, ModelConfig, PackFor};
@@ -14,21 +14,15 @@ use crate::train::TrainError;
 /// Most bytes for weights packed ahead in training: a small model trains faster by them, of a large one they would double the memory.
 const MAX_PACKED: usize = 512 << 20;
 
-/// Bytes that a frozen base of this shape takes packed ahead for training.
-pub(super) fn packed_bytes(model: &ModelConfig, precision: ComputePrecision) -> usize {
-    let each = match precision {
-        ComputePrecision::F32 => 4,
-        ComputePrecision::Bf16 => 2,
+/// Bytes that a frozen base of this shape takes packed ahead for training on a backend.
+pub(super) fn packed_bytes(model: &ModelConfig, backend: &Cpu) -> usize {
+    let bytes = |(name, shape): (String, Vec<usize>)| match shape[..] {
+        // The embedding isn't packed for training.
+        [rows, cols] if name != "shared.weight" => backend.packed_bytes(rows, cols, true),
+        _ => 0,
     };
-    let linears = model
-        .tensor_shapes()
-        .into_iter()
-        .filter_map(|(name, shape)| {
-            let linear = shape.len() == 2 && name != "shared.weight";
-            linear.then(|| shape.iter().product::<usize>())
-        });
-    // Forward and backward.
-    (2 * each * linears.sum::<usize>()).min(MAX_PACKED)
+    let all: usize = model.tensor_shapes().into_iter().map(bytes).sum();
+    all.min(MAX_PACKED)
 }
 
 /// Packs a frozen base ahead for training, as much of it as fits in half a gibibyte.
