@@ -159,12 +159,12 @@ impl Cpu {
     }
 
     /// [`chunks`](Self::chunks) over two arrays side by side, with a size for each.
-    pub(crate) fn chunks2<T: Send>(
+    pub(crate) fn chunks2<T: Send, U: Send>(
         &self,
         (y, y_size): (&mut [T], usize),
-        (z, z_size): (&mut [T], usize),
+        (z, z_size): (&mut [U], usize),
         cost: usize,
-        f: impl Fn(usize, &mut [T], &mut [T]) + Send + Sync,
+        f: impl Fn(usize, &mut [T], &mut [U]) + Send + Sync,
     ) {
         let (y_size, z_size) = (y_size.max(1), z_size.max(1));
         match self.pool_for(y.len() * cost) {
@@ -197,7 +197,7 @@ impl Backend for Cpu {
     }
 
     fn pack_weight(&self, weight: Mat<'_, f32>, backward: bool) -> Option<PackedWeight> {
-        Some(PackedWeight::new(self, weight, backward))
+        PackedWeight::new(self, weight, backward)
     }
 
     fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {

@@ -86,6 +86,11 @@ impl Supported {
         path.is_available().then_some(Supported(path))
     }
 
+    /// The fastest path of this machine.
+    pub(crate) fn detected() -> Self {
+        Supported(KernelPath::detect())
+    }
+
     pub(crate) fn path(self) -> KernelPath {
         self.0
     }
@@ -118,6 +123,21 @@ pub enum Precision {
     /// Both operands rounded to bf16, to nearest even: about twice as fast where the machine has AVX512-BF16, emulated
     /// elsewhere.
     Bf16,
+    /// For decoding: weights that are packed ahead are quantised to 8 bits, a factor for each output channel, and what is multiplied
+    /// with them a row at a time. All other products are as in `F32`.
+    Int8,
+}
+
+impl Precision {
+    /// The name: `f32`, `bf16`, `int8`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::Int8 => "int8",
+        }
+    }
 }
 
 /// Why a [`Cpu`](crate::Cpu) can't be made.

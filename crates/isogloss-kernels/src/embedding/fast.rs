@@ -3,7 +3,7 @@
 use crate::check;
 use crate::cpu::Cpu;
 use crate::matmul::{Mat, MatData};
-use crate::scratch::SharedMut;
+use crate::scratch::{Scratch, SharedMut};
 use crate::simd::multiversion;
 
 /// Rows of a task.
@@ -35,6 +35,11 @@ pub(crate) fn forward(
                 MatData::Bf16(d) => {
                     let row: &[u16] = bytemuck::cast_slice(&d[id * stride..][..width]);
                     embed_row_bf16(path, row, scale, position, y);
+                }
+                MatData::Int8 { .. } => {
+                    let mut row = Scratch::take(width);
+                    table.copy_row(id, &mut row);
+                    embed_row(path, &row, scale, position, y);
                 }
             }
         }

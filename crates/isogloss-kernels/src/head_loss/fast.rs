@@ -129,13 +129,7 @@ pub(crate) fn head_loss(
 impl<'a> Head<'a> {
     /// Rows `first..first + rows` of the table.
     fn block(&self, first: usize, rows: usize) -> Mat<'a, f32> {
-        let (cols, stride) = (self.table.cols(), self.table.row_stride());
-        assert_eq!(self.table.col_stride(), 1, "a head's rows are contiguous");
-        let data = match self.table.data() {
-            MatData::Real(d) => MatData::Real(&d[first * stride..]),
-            MatData::Bf16(d) => MatData::Bf16(&d[first * stride..]),
-        };
-        Mat::strided(data, rows, cols, stride)
+        self.table.some_rows(first, rows)
     }
 
     /// The blocks of the vocabulary: first class and number of classes.
@@ -241,6 +235,11 @@ impl<'a> Head<'a> {
                     MatData::Bf16(e) => {
                         let e: &[u16] = bytemuck::cast_slice(&e[..width]);
                         finish_row_bf16(path, weights, e, sums, dh);
+                    }
+                    MatData::Int8 { .. } => {
+                        let mut e = Scratch::take(width);
+                        self.table.copy_row(target as usize, &mut e);
+                        finish_row(path, weights, &e, sums, dh);
                     }
                 }
             }

@@ -26,7 +26,7 @@ pub(super) static ROUNDED: MicroKernel = MicroKernel {
 /// # Safety
 /// As [`crate::matmul::pack::PackFn`], with AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn pack(panel: &Panel, out: *mut u32) {
+pub(super) unsafe fn pack(panel: &Panel, out: *mut u32) {
     if panel.inner_stride != 1 {
         // SAFETY: the caller's promise.
         return unsafe { pack_generic(panel, out) };
@@ -147,7 +147,7 @@ fn transposed(r: [__m256; 8]) -> [__m256; 8] {
 
 /// A mask of the first `n` lanes.
 #[target_feature(enable = "avx2,fma")]
-fn mask(n: usize) -> __m256i {
+pub(super) fn mask(n: usize) -> __m256i {
     let n = _mm256_set1_epi32(n.min(LANES) as i32);
     _mm256_cmpgt_epi32(n, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 }
@@ -223,7 +223,7 @@ unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
 /// As [`run`].
 #[inline(never)]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn store(tile: &Tile, product: &[__m256]) {
+pub(super) unsafe fn store(tile: &Tile, product: &[__m256]) {
     let vectors = tile.width / LANES;
     for v in 0..vectors {
         let mask = mask(tile.cols.saturating_sub(v * LANES));

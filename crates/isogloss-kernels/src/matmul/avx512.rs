@@ -47,6 +47,8 @@ macro_rules! by_size {
     };
 }
 
+pub(super) use by_size;
+
 /// # Safety
 /// As [`MicroKernel::run`], with AVX512F.
 #[target_feature(enable = "avx512f")]
@@ -124,7 +126,7 @@ tile_kernel!(tile_of_pairs, "avx512f,avx512bf16", |sum, a, b| {
 /// As [`MicroKernel::run`], with AVX512F.
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
-unsafe fn store(tile: &Tile, product: &[__m512]) {
+pub(super) unsafe fn store(tile: &Tile, product: &[__m512]) {
     match tile.width / LANES {
         // SAFETY: the caller's promise.
         1 => unsafe { store_rows::<1>(tile, product) },

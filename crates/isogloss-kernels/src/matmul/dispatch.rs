@@ -8,7 +8,8 @@ use std::ops::Range;
 use crate::backend::Epilogue;
 use crate::check;
 use crate::cpu::{Cpu, Precision, Supported};
-use crate::matmul::kernel::{MicroKernel, Tile, select};
+use crate::matmul::int8::{Int8Weight, QuantizedRows};
+use crate::matmul::kernel::{Dequantize, MicroKernel, Tile, select};
 use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_panels, pack_whole};
 use crate::matmul::{Mat, MatMut};
@@ -39,7 +40,7 @@ struct Area {
 
 /// Up to this many columns, the product is computed as its transpose: a tile's rows may be few, its columns are whole vectors.
 /// Down-projections to a rank and their gradients are such products.
-const NARROW: usize = 8;
+pub(super) const NARROW: usize = 8;
 
 /// A product that is about to be computed: shapes are checked, and `c` is borrowed as long as it lives.
 struct Product<'a> {
@@ -61,6 +62,27 @@ struct Product<'a> {
     cols: usize,
     /// Whether the transpose is computed.
     transposed: bool,
+    /// Of a product in integers.
+    factors: Option<Factors<'a>>,
+}
+
+/// What makes numbers of sums of integers: a factor for each row, a factor and an offset for each column.
+#[derive(Clone, Copy)]
+struct Factors<'a> {
+    rows: &'a [f32],
+    cols: &'a [f32],
+    offsets: &'a [i32],
+}
+
+impl Factors<'_> {
+    /// Those of a tile.
+    fn of(&self, row: usize, rows: usize, col: usize, cols: usize) -> Dequantize {
+        Dequantize {
+            rows: self.rows[row..row + rows].as_ptr(),
+            cols: self.cols[col..col + cols].as_ptr(),
+            offsets: self.offsets[col..col + cols].as_ptr(),
+        }
+    }
 }
 
 /// [`crate::Backend::matmul`] for [`Cpu`].
@@ -71,8 +93,26 @@ pub(crate) fn fast(
     epilogue: Epilogue<'_, f32>,
     c: MatMut<'_, f32>,
 ) {
+    if let Some(weight) = int8_weight(cpu, &b, &c) {
+        let rows = QuantizedRows::new(cpu, a);
+        check::matmul(&a, &b, &epilogue, &c);
+        return run(cpu, Product::int8(&rows, weight, epilogue, c));
+    }
+    let (mut a_space, mut b_space) = (Vec::new(), Vec::new());
+    let a = a.widened(&mut a_space).unwrap_or(a);
+    let b = b.widened(&mut b_space).unwrap_or(b);
     let kernel = select(cpu.supported(), cpu.precision());
-    let mut product = Product::new(kernel, a, b, epilogue, c);
+    run(cpu, Product::new(kernel, a, b, epilogue, c));
+}
+
+/// The right operand in integers, if it was packed so and is used so. As ever, the rows have no say.
+fn int8_weight<'a>(cpu: &Cpu, b: &Mat<'a, f32>, c: &MatMut<'_, f32>) -> Option<&'a Int8Weight> {
+    let wanted = cpu.precision() == Precision::Int8 && c.cols() > NARROW;
+    b.packed().filter(|_| wanted)?.int8_of(b)
+}
+
+fn run(cpu: &Cpu, product: Product<'_>) {
+    let kernel = product.kernel;
     let (m, n) = (product.rows, product.cols);
     if m == 0 || n == 0 {
         return;
@@ -95,10 +135,13 @@ pub(crate) fn fast(
         product.col_panels,
         down > 1 && product.b_words.is_none(),
     );
-    product.a_words = a_space.as_deref().map(bytemuck::cast_slice);
-    product.b_words = product
-        .b_words
-        .or(b_space.as_deref().map(bytemuck::cast_slice));
+    let product = Product {
+        a_words: a_space.as_deref().map(bytemuck::cast_slice),
+        b_words: product
+            .b_words
+            .or(b_space.as_deref().map(bytemuck::cast_slice)),
+        ..product
+    };
     let (rows, cols) = (product.row_panels.len(), product.col_panels.len());
     cpu.run(down * across, work, |task| {
         let (i, j) = (task % down, task / down);
@@ -120,6 +163,9 @@ pub(crate) fn serial(
     epilogue: Epilogue<'_, f32>,
     c: MatMut<'_, f32>,
 ) {
+    let (mut a_space, mut b_space) = (Vec::new(), Vec::new());
+    let a = a.widened(&mut a_space).unwrap_or(a);
+    let b = b.widened(&mut b_space).unwrap_or(b);
     let product = Product::new(select(path, precision), a, b, epilogue, c);
     if product.rows == 0 || product.cols == 0 {
         return;
@@ -187,6 +233,39 @@ impl<'a> Product<'a> {
             rows,
             cols,
             transposed,
+            factors: None,
+        }
+    }
+
+    /// A product of quantised rows with a weight in integers.
+    fn int8(
+        rows: &'a QuantizedRows,
+        weight: &'a Int8Weight,
+        epilogue: Epilogue<'a, f32>,
+        mut c: MatMut<'a, f32>,
+    ) -> Self {
+        let (kernel, words) = (weight.kernel, rows.mat());
+        Product {
+            kernel,
+            a: Operand::rows_of(words),
+            // What is packed ahead is all that there is.
+            b: Operand::cols_of(words),
+            a_words: None,
+            b_words: Some(&weight.words),
+            blocks: Blocks::new(kernel, words.cols()),
+            row_panels: Panels::rows(kernel, c.rows()),
+            col_panels: Panels::cols(kernel, c.cols()),
+            epilogue,
+            c_stride: c.row_stride(),
+            rows: c.rows(),
+            cols: c.cols(),
+            c: SharedMut::new(c.data()),
+            transposed: false,
+            factors: Some(Factors {
+                rows: rows.scales(),
+                cols: &weight.scales,
+                offsets: &weight.offsets,
+            }),
         }
     }
 
@@ -380,8 +459,12 @@ impl<'a> Product<'a> {
                 } else {
                     tile.bias.wrapping_add(area.col + col)
                 };
-                // SAFETY: the machine has the kernel's instructions; the panels were just sliced to their size; the tile lies
-                // within the area, for which the caller answers; the bias was checked to be as long as a row.
+                let factors = self.factors.as_ref();
+                let dequantize = factors.map_or(Dequantize::NONE, |factors| {
+                    factors.of(area.row + row, rows, area.col + col, cols)
+                });
+                // SAFETY: the machine has the kernel's instructions; the panels and factors were just sliced to their size; the tile
+                // lies within the area, for which the caller answers; the bias was checked to be as long as a row.
                 unsafe {
                     (self.kernel.run)(&Tile {
                         rows,
@@ -391,6 +474,7 @@ impl<'a> Product<'a> {
                         b,
                         c: tile.c.add(row * tile.c_stride + col),
                         bias,
+                        dequantize,
                         ..tile
                     });
                 }

@@ -78,6 +78,27 @@ pub(super) struct Tile {
     pub accumulate: bool,
     /// Whether to rectify.
     pub relu: bool,
+    /// How sums of integers become values; null in kernels that have none.
+    pub dequantize: Dequantize,
+}
+
+/// Factors of a tile in integers: value `(i, j)` is `(sum - offsets[j]) * (rows[i] * cols[j])`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dequantize {
+    /// As many as rows.
+    pub rows: *const f32,
+    /// As many as columns.
+    pub cols: *const f32,
+    /// As many as columns.
+    pub offsets: *const i32,
+}
+
+impl Dequantize {
+    pub(super) const NONE: Dequantize = Dequantize {
+        rows: std::ptr::null(),
+        cols: std::ptr::null(),
+        offsets: std::ptr::null(),
+    };
 }
 
 impl Tile {
@@ -100,12 +121,17 @@ impl Tile {
             },
             accumulate: epilogue.accumulate || block > 0,
             relu: epilogue.relu && block + 1 == blocks,
+            dequantize: Dequantize::NONE,
         }
     }
 }
 
-/// The kernel of a path and a precision. The machine has its instructions.
+/// The kernel of a path and a precision, for operands that aren't quantised. The machine has its instructions.
 pub(super) fn select(path: Supported, precision: Precision) -> &'static MicroKernel {
+    let precision = match precision {
+        Precision::Int8 => Precision::F32,
+        other => other,
+    };
     match (path.path(), precision) {
         #[cfg(target_arch = "x86_64")]
         (KernelPath::Avx512Bf16, Precision::Bf16) => &avx512::PAIR,
@@ -117,7 +143,7 @@ pub(super) fn select(path: Supported, precision: Precision) -> &'static MicroKer
         (KernelPath::Avx2, Precision::F32) => &avx2::F32,
         #[cfg(target_arch = "x86_64")]
         (KernelPath::Avx2, Precision::Bf16) => &avx2::ROUNDED,
-        (_, Precision::F32) => &portable::F32,
+        (_, Precision::F32 | Precision::Int8) => &portable::F32,
         (_, Precision::Bf16) => &portable::ROUNDED,
     }
 }

@@ -6,10 +6,12 @@ mod avx2;
 mod avx512;
 mod columns;
 mod dispatch;
+mod int8;
 mod kernel;
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod pack512;
+mod packed;
 mod panels;
 mod portable;
 pub mod reference;
@@ -17,5 +19,6 @@ mod view;
 
 pub(crate) use columns::add_column_sums;
 pub(crate) use dispatch::{fast, serial};
-pub use panels::PackedWeight;
+pub use int8::quantize_rows;
+pub use packed::PackedWeight;
 pub use view::{Mat, MatData, MatMut};

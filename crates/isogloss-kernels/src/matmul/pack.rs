@@ -93,6 +93,9 @@ impl Operand<'_> {
                 MatData::Bf16(d) if empty => Source::Bf16(d.as_ptr()),
                 MatData::Real(d) => Source::F32(d[at..].as_ptr()),
                 MatData::Bf16(d) => Source::Bf16(d[at..].as_ptr()),
+                MatData::Int8 { .. } => {
+                    unreachable!("bytes are widened before they are packed as numbers")
+                }
             },
             outer_stride: self.outer_stride,
             inner_stride: self.inner_stride,

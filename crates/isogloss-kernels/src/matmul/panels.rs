@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use crate::cpu::Cpu;
-use crate::matmul::Mat;
-use crate::matmul::kernel::{MicroKernel, select};
+use crate::matmul::kernel::MicroKernel;
 use crate::matmul::pack::{Operand, Part};
 use crate::scratch::SharedMut;
 
@@ -208,114 +207,11 @@ pub(super) fn pack_whole(
     );
 }
 
-/// A frozen weight `(out, in)` that was packed ahead, for products whose right operand it is. See
-/// [`Backend::pack_weight`](crate::Backend::pack_weight).
-pub struct PackedWeight {
-    /// The kernel it was packed for.
-    kernel: &'static MicroKernel,
-    rows: usize,
-    cols: usize,
-    /// For `x W^T`.
-    forward: Vec<u32>,
-    /// For `dy W`, if asked for.
-    backward: Option<Vec<u32>>,
-}
-
-impl std::fmt::Debug for PackedWeight {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let PackedWeight {
-            rows,
-            cols,
-            backward,
-            ..
-        } = self;
-        write!(
-            f,
-            "PackedWeight({rows} x {cols}, backward: {})",
-            backward.is_some()
-        )
-    }
-}
-
-impl PackedWeight {
-    pub(crate) fn new(cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Self {
-        let kernel = select(cpu.supported(), cpu.precision());
-        let pack = |b: Mat<'_, f32>| {
-            let (blocks, panels) = (
-                Blocks::new(kernel, b.rows()),
-                Panels::cols(kernel, b.cols()),
-            );
-            let mut words = vec![0; blocks.all_words() * panels.padded()];
-            pack_whole(
-                kernel,
-                &Operand::cols_of(b),
-                blocks,
-                panels,
-                cpu,
-                &mut words,
-            );
-            words
-        };
-        PackedWeight {
-            kernel,
-            rows: weight.rows(),
-            cols: weight.cols(),
-            forward: pack(weight.t()),
-            backward: backward.then(|| pack(weight)),
-        }
-    }
-
-    /// What [`bytes`](Self::bytes) would be.
-    pub(crate) fn bytes_of(cpu: &Cpu, rows: usize, cols: usize, backward: bool) -> usize {
-        let kernel = select(cpu.supported(), cpu.precision());
-        let words = |depth: usize, columns: usize| {
-            Blocks::new(kernel, depth).all_words() * Panels::cols(kernel, columns).padded()
-        };
-        4 * (words(cols, rows) + if backward { words(rows, cols) } else { 0 })
-    }
-
-    /// Bytes that it takes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let words = self.forward.len() + self.backward.as_ref().map_or(0, Vec::len);
-        4 * words
-    }
-
-    /// The panels of a right operand `b` that is this weight, or its transpose; `None` if it was packed for another kernel or
-    /// another use.
-    pub(super) fn columns_of<'a>(
-        &'a self,
-        kernel: &MicroKernel,
-        b: &Mat<'_, f32>,
-    ) -> Option<&'a [u32]> {
-        if !std::ptr::eq(self.kernel, kernel) {
-            return None;
-        }
-        // A matrix of one row or column could be either; it isn't worth the question.
-        if (b.rows(), b.cols()) == (self.cols, self.rows)
-            && b.row_stride() == 1
-            && b.col_stride() > 1
-        {
-            return Some(&self.forward);
-        }
-        if (b.rows(), b.cols()) == (self.rows, self.cols)
-            && b.col_stride() == 1
-            && b.row_stride() > 1
-        {
-            return self.backward.as_deref();
-        }
-        None
-    }
-
-    pub(super) fn shape(&self) -> (usize, usize) {
-        (self.rows, self.cols)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cpu::{KernelPath, Supported};
+    use crate::matmul::kernel::select;
 
     #[test]
     fn panels_cover_everything_once() {

@@ -3,9 +3,9 @@
 use crate::matmul::kernel::{MicroKernel, Tile, Word};
 use crate::matmul::pack::{Panel, pack_generic};
 
-const ROWS: usize = 4;
-const LANES: usize = 4;
-const WIDTH: usize = 2 * LANES;
+pub(super) const ROWS: usize = 4;
+pub(super) const LANES: usize = 4;
+pub(super) const WIDTH: usize = 2 * LANES;
 
 pub(super) static F32: MicroKernel = MicroKernel {
     rows: ROWS,
@@ -23,7 +23,7 @@ pub(super) static ROUNDED: MicroKernel = MicroKernel {
 
 /// # Safety
 /// As [`pack_generic`].
-unsafe fn pack(panel: &Panel, out: *mut u32) {
+pub(super) unsafe fn pack(panel: &Panel, out: *mut u32) {
     // SAFETY: the caller's promise.
     unsafe { pack_generic(panel, out) }
 }
@@ -88,7 +88,7 @@ unsafe fn tile_of<const M: usize, const N: usize>(tile: &Tile) {
 /// # Safety
 /// As [`run`].
 #[inline(never)]
-unsafe fn store(tile: &Tile, product: &[f32]) {
+pub(super) unsafe fn store(tile: &Tile, product: &[f32]) {
     for (i, row) in product.chunks_exact(tile.width).enumerate() {
         for (j, &value) in row.iter().enumerate().take(tile.cols) {
             // SAFETY: `(i, j)` is an element of the tile, and the bias is null or as long as its rows.

@@ -10,6 +10,13 @@ pub enum MatData<'a, R> {
     Real(&'a [R]),
     /// bfloat16 storage, widened when it is read.
     Bf16(&'a [bf16]),
+    /// Bytes with a factor for each row, see [`quantize_rows`](crate::matmul::quantize_rows).
+    Int8 {
+        /// The bytes.
+        values: &'a [i8],
+        /// A factor for each row of the matrix as it is stored.
+        scales: &'a [f32],
+    },
 }
 
 /// A read-only view of a matrix: element `(i, j)` lies at `i * row_stride + j * col_stride`.
@@ -58,15 +65,34 @@ impl<'a, R: Real> Mat<'a, R> {
         Self::strided(MatData::Bf16(data), rows, cols, cols)
     }
 
+    /// A packed row-major matrix in bytes with a factor for each row.
+    ///
+    /// # Panics
+    /// If `values` doesn't hold exactly `rows * cols` values, and `scales` as many as rows.
+    #[must_use]
+    pub fn int8(values: &'a [i8], scales: &'a [f32], rows: usize, cols: usize) -> Self {
+        assert_eq!(
+            Some(values.len()),
+            rows.checked_mul(cols),
+            "matrix of {rows} x {cols}"
+        );
+        assert_eq!(scales.len(), rows, "factors of {rows} rows");
+        Self::strided(MatData::Int8 { values, scales }, rows, cols, cols)
+    }
+
     /// A row-major matrix whose rows lie `row_stride` values apart.
     ///
     /// # Panics
-    /// If the last element lies outside `data`.
+    /// If the last element lies outside `data`, or if a row lacks its factor.
     #[must_use]
     pub fn strided(data: MatData<'a, R>, rows: usize, cols: usize, row_stride: usize) -> Self {
         let len = match data {
             MatData::Real(d) => d.len(),
             MatData::Bf16(d) => d.len(),
+            MatData::Int8 { values, scales } => {
+                assert!(scales.len() >= rows, "factors of {rows} rows");
+                values.len()
+            }
         };
         assert!(row_stride >= cols, "rows overlap");
         assert!(
@@ -155,6 +181,77 @@ impl<'a, R: Real> Mat<'a, R> {
         match self.data {
             MatData::Real(d) => d[at],
             MatData::Bf16(d) => R::of(d[at].to_f32()),
+            MatData::Int8 { values, scales } => {
+                // The larger stride is that of the stored rows.
+                let row = at / self.row_stride.max(self.col_stride).max(1);
+                R::of(f32::from(values[at]) * scales[row])
+            }
+        }
+    }
+}
+
+impl<'a> Mat<'a, f32> {
+    /// Some rows of a matrix whose rows are contiguous.
+    ///
+    /// # Panics
+    /// If it is transposed, or has fewer rows.
+    pub(crate) fn some_rows(&self, first: usize, count: usize) -> Mat<'a, f32> {
+        assert!(
+            self.col_stride == 1 && first + count <= self.rows,
+            "rows {first}..{first}+{count}"
+        );
+        let start = first * self.row_stride;
+        let data = match self.data {
+            MatData::Real(d) => MatData::Real(&d[start..]),
+            MatData::Bf16(d) => MatData::Bf16(&d[start..]),
+            MatData::Int8 { values, scales } => MatData::Int8 {
+                values: &values[start..],
+                scales: &scales[first..],
+            },
+        };
+        Mat::strided(data, count, self.cols, self.row_stride)
+    }
+
+    /// The same matrix in `space`, if it is stored in bytes: its values, laid out as they are.
+    pub(super) fn widened<'s>(&self, space: &'s mut Vec<f32>) -> Option<Mat<'s, f32>> {
+        let MatData::Int8 { values, scales } = self.data else {
+            return None;
+        };
+        let stride = self.row_stride.max(self.col_stride).max(1);
+        let rows = values.chunks(stride).zip(scales);
+        space.extend(rows.flat_map(|(row, &scale)| row.iter().map(move |&x| f32::from(x) * scale)));
+        Some(Mat {
+            data: MatData::Real(space),
+            rows: self.rows,
+            cols: self.cols,
+            row_stride: self.row_stride,
+            col_stride: self.col_stride,
+            packed: None,
+        })
+    }
+
+    /// Copies row `i`, widened.
+    ///
+    /// # Panics
+    /// If there is no such row, or `to` isn't as long as one.
+    pub(crate) fn copy_row(&self, i: usize, to: &mut [f32]) {
+        assert!(i < self.rows && to.len() == self.cols, "row {i}");
+        let start = i * self.row_stride;
+        match self.data {
+            MatData::Real(d) if self.col_stride == 1 => {
+                to.copy_from_slice(&d[start..][..self.cols]);
+            }
+            MatData::Bf16(d) if self.col_stride == 1 => {
+                for (to, x) in to.iter_mut().zip(&d[start..][..self.cols]) {
+                    *to = x.to_f32();
+                }
+            }
+            MatData::Int8 { values, scales } if self.col_stride == 1 => {
+                for (to, &x) in to.iter_mut().zip(&values[start..][..self.cols]) {
+                    *to = f32::from(x) * scales[i];
+                }
+            }
+            _ => (0..self.cols).for_each(|j| to[j] = self.at(i, j)),
         }
     }
 }

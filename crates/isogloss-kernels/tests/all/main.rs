@@ -7,6 +7,7 @@ mod bits;
 mod elementwise;
 mod gradients;
 mod head_loss;
+mod int8;
 mod lengths;
 mod matmul;
 

@@ -48,7 +48,7 @@ impl Operand {
     /// The same operand as the reference sees it, rounded to bf16 or not.
     fn wide(&self, precision: Precision) -> Vec<f64> {
         match precision {
-            Precision::F32 => widen(&self.real),
+            Precision::F32 | Precision::Int8 => widen(&self.real),
             Precision::Bf16 => widen(&rounded(&self.real)),
         }
     }

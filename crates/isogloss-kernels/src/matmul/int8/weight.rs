@@ -1,0 +1,108 @@
+use crate::cpu::{Cpu, Supported};
+use crate::matmul::int8::quantize::{SHIFT, row_to_bytes};
+use crate::matmul::int8::{MAX_DEPTH, select, words_of};
+use crate::matmul::kernel::MicroKernel;
+use crate::matmul::pack::Operand;
+use crate::matmul::panels::{Blocks, Panels, pack_whole};
+use crate::matmul::{Mat, MatData};
+
+/// Output channels that are quantised at a time.
+const ROWS: usize = 64;
+
+/// A weight `(out, in)` quantised per output channel and packed for `x W^T`.
+pub(in crate::matmul) struct Int8Weight {
+    pub(in crate::matmul) kernel: &'static MicroKernel,
+    pub(in crate::matmul) words: Vec<u32>,
+    /// Factor of each output channel.
+    pub(in crate::matmul) scales: Vec<f32>,
+    /// What the rows' shift adds to each output channel.
+    pub(in crate::matmul) offsets: Vec<i32>,
+}
+
+impl Int8Weight {
+    /// Whether a weight of this shape can be packed.
+    pub(in crate::matmul) fn fits(depth: usize) -> bool {
+        depth <= MAX_DEPTH
+    }
+
+    pub(in crate::matmul) fn new(cpu: &Cpu, weight: Mat<'_, f32>) -> Self {
+        let (rows, cols) = (weight.rows(), weight.cols());
+        let width = words_of(cols);
+        let mut plain = vec![0u32; rows * width];
+        let mut scales = vec![0.0f32; rows];
+        let mut offsets = vec![0i32; rows];
+        let shared = crate::scratch::SharedMut::new(&mut offsets);
+        cpu.chunks2(
+            (&mut plain, (ROWS * width).max(1)),
+            (&mut scales, ROWS),
+            8,
+            |task, words, scales| {
+                // SAFETY: a task's channels are its own, as many as its scales, and `offsets` is borrowed for all tasks.
+                let offsets = unsafe { shared.slice(task * ROWS, scales.len()) };
+                quantize_part(
+                    cpu.supported(),
+                    &weight,
+                    task * ROWS,
+                    (words, width),
+                    scales,
+                    offsets,
+                );
+            },
+        );
+        let kernel = select(cpu.supported());
+        let (blocks, panels) = (Blocks::new(kernel, width), Panels::cols(kernel, rows));
+        let mut words = vec![0; blocks.all_words() * panels.padded()];
+        let words_as_f32 = Mat::new(bytemuck::cast_slice(&plain), rows, width);
+        let operand = Operand::cols_of(words_as_f32.t());
+        pack_whole(kernel, &operand, blocks, panels, cpu, &mut words);
+        Int8Weight {
+            kernel,
+            words,
+            scales,
+            offsets,
+        }
+    }
+
+    /// Bytes of a weight of this shape.
+    pub(in crate::matmul) fn bytes_of(cpu: &Cpu, rows: usize, cols: usize) -> usize {
+        let kernel = select(cpu.supported());
+        let width = words_of(cols);
+        let words = Blocks::new(kernel, width).all_words() * Panels::cols(kernel, rows).padded();
+        4 * (words + 2 * rows)
+    }
+
+    pub(in crate::matmul) fn bytes(&self) -> usize {
+        4 * (self.words.len() + self.scales.len() + self.offsets.len())
+    }
+}
+
+/// Quantises channels from `first` on into words, `width` each; those that are stored so already are taken as they are.
+fn quantize_part(
+    path: Supported,
+    weight: &Mat<'_, f32>,
+    first: usize,
+    (words, width): (&mut [u32], usize),
+    scales: &mut [f32],
+    offsets: &mut [i32],
+) {
+    let cols = weight.cols();
+    let mut copy = vec![0.0; cols];
+    for (i, (scale, offset)) in scales.iter_mut().zip(offsets).enumerate() {
+        let channel = first + i;
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words[i * width..(i + 1) * width]);
+        let bytes = &mut bytes[..cols];
+        match weight.data() {
+            MatData::Int8 { values, scales } if weight.col_stride() == 1 => {
+                let values = &values[channel * weight.row_stride()..][..cols];
+                bytes.copy_from_slice(bytemuck::cast_slice(values));
+                *scale = scales[channel];
+            }
+            _ => {
+                weight.copy_row(channel, &mut copy);
+                *scale = row_to_bytes(path, &copy, bytes);
+            }
+        }
+        let sum: i32 = bytes.iter().map(|&x| i32::from(x as i8)).sum();
+        *offset = SHIFT * sum;
+    }
+}

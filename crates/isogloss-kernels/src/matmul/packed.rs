@@ -1,0 +1,158 @@
+//! Weights that are packed ahead.
+
+use crate::cpu::{Cpu, Precision};
+use crate::matmul::Mat;
+use crate::matmul::dispatch::NARROW;
+use crate::matmul::int8::Int8Weight;
+use crate::matmul::kernel::{MicroKernel, select};
+use crate::matmul::pack::Operand;
+use crate::matmul::panels::{Blocks, Panels, pack_whole};
+
+/// A frozen weight `(out, in)` that was packed ahead, for products whose right operand it is. See
+/// [`Backend::pack_weight`](crate::Backend::pack_weight).
+pub struct PackedWeight {
+    rows: usize,
+    cols: usize,
+    words: Words,
+}
+
+enum Words {
+    /// In a kernel's floating-point words.
+    Float(FloatWeight),
+    /// In bytes.
+    Int8(Int8Weight),
+}
+
+struct FloatWeight {
+    /// The kernel it was packed for.
+    kernel: &'static MicroKernel,
+    /// For `x W^T`.
+    forward: Vec<u32>,
+    /// For `dy W`, if asked for.
+    backward: Option<Vec<u32>>,
+}
+
+impl std::fmt::Debug for PackedWeight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (rows, cols, bytes) = (self.rows, self.cols, self.bytes());
+        write!(f, "PackedWeight({rows} x {cols}, {bytes} bytes)")
+    }
+}
+
+impl PackedWeight {
+    /// Packs a weight; none in [`Precision::Int8`] if it is too small or too large to be quantised, or wanted for the backward pass.
+    pub(crate) fn new(cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Option<Self> {
+        let words = if cpu.precision() == Precision::Int8 {
+            if !Self::quantizes(weight.rows(), weight.cols(), backward) {
+                return None;
+            }
+            Words::Int8(Int8Weight::new(cpu, weight))
+        } else {
+            Words::Float(FloatWeight::new(cpu, weight, backward))
+        };
+        Some(PackedWeight {
+            rows: weight.rows(),
+            cols: weight.cols(),
+            words,
+        })
+    }
+
+    fn quantizes(rows: usize, cols: usize, backward: bool) -> bool {
+        !backward && rows > NARROW && Int8Weight::fits(cols)
+    }
+
+    /// What [`bytes`](Self::bytes) would be.
+    pub(crate) fn bytes_of(cpu: &Cpu, rows: usize, cols: usize, backward: bool) -> usize {
+        if cpu.precision() == Precision::Int8 {
+            return match Self::quantizes(rows, cols, backward) {
+                true => Int8Weight::bytes_of(cpu, rows, cols),
+                false => 0,
+            };
+        }
+        let kernel = select(cpu.supported(), cpu.precision());
+        let words = |depth: usize, columns: usize| {
+            Blocks::new(kernel, depth).all_words() * Panels::cols(kernel, columns).padded()
+        };
+        4 * (words(cols, rows) + if backward { words(rows, cols) } else { 0 })
+    }
+
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.words {
+            Words::Float(w) => 4 * (w.forward.len() + w.backward.as_ref().map_or(0, Vec::len)),
+            Words::Int8(w) => w.bytes(),
+        }
+    }
+
+    /// The panels of a right operand `b` that is this weight, or its transpose; `None` if it was packed for another kernel or
+    /// another use.
+    pub(super) fn columns_of<'a>(
+        &'a self,
+        kernel: &MicroKernel,
+        b: &Mat<'_, f32>,
+    ) -> Option<&'a [u32]> {
+        let Words::Float(words) = &self.words else {
+            return None;
+        };
+        if !std::ptr::eq(words.kernel, kernel) {
+            return None;
+        }
+        if self.is_forward(b) {
+            return Some(&words.forward);
+        }
+        // A matrix of one row or column could be either; it isn't worth the question.
+        if (b.rows(), b.cols()) == (self.rows, self.cols)
+            && b.col_stride() == 1
+            && b.row_stride() > 1
+        {
+            return words.backward.as_deref();
+        }
+        None
+    }
+
+    /// The bytes of a right operand `b` that is the transpose of this weight.
+    pub(super) fn int8_of(&self, b: &Mat<'_, f32>) -> Option<&Int8Weight> {
+        match &self.words {
+            Words::Int8(words) if self.is_forward(b) => Some(words),
+            _ => None,
+        }
+    }
+
+    fn is_forward(&self, b: &Mat<'_, f32>) -> bool {
+        (b.rows(), b.cols()) == (self.cols, self.rows) && b.row_stride() == 1 && b.col_stride() > 1
+    }
+
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+}
+
+impl FloatWeight {
+    fn new(cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Self {
+        let kernel = select(cpu.supported(), cpu.precision());
+        let mut space = Vec::new();
+        let weight = weight.widened(&mut space).unwrap_or(weight);
+        let pack = |b: Mat<'_, f32>| {
+            let (blocks, panels) = (
+                Blocks::new(kernel, b.rows()),
+                Panels::cols(kernel, b.cols()),
+            );
+            let mut words = vec![0; blocks.all_words() * panels.padded()];
+            pack_whole(
+                kernel,
+                &Operand::cols_of(b),
+                blocks,
+                panels,
+                cpu,
+                &mut words,
+            );
+            words
+        };
+        FloatWeight {
+            kernel,
+            forward: pack(weight.t()),
+            backward: backward.then(|| pack(weight)),
+        }
+    }
+}
