@@ -135,11 +135,17 @@ pub trait Backend: Send + Sync {
 
     /// Packs a frozen weight `(out, in)` ahead for [`matmul`](Self::matmul), where it is the right operand of `x W^T`, and with
     /// `backward` also of `dy W`; give it to the matrix by [`Mat::with_packed`]. It takes as many bytes again as the weight in the
-    /// precision of products (twice as many with `backward`), and results have the same bits as without. `None`: this backend has
-    /// no use for it.
+    /// precision of products (twice as many with `backward`), and results have the same bits as without, unless
+    /// [`packing_quantizes`](Self::packing_quantizes). `None`: this backend has no use for it.
     fn pack_weight(&self, weight: Mat<'_, Self::Real>, backward: bool) -> Option<PackedWeight> {
         let _ = (weight, backward);
         None
+    }
+
+    /// Whether products with a weight packed ahead are other products: that it is quantised. Then all weights should be packed, or
+    /// none.
+    fn packing_quantizes(&self) -> bool {
+        false
     }
 
     /// Bytes that [`pack_weight`](Self::pack_weight) would take for a weight of this shape.

@@ -1,6 +1,6 @@
 //! `isogloss bench`: how fast this machine does this work, and how fast it could.
 
-use super::compute::{PrecisionArg, backend};
+use super::compute::{DecodingPrecisionArg, PrecisionArg, backend};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
 use clap::{Subcommand, ValueEnum};
@@ -53,14 +53,6 @@ struct Common {
     /// Threads; 0 is as many as the machine offers
     #[arg(long, value_name = "N", default_value_t = 0, env = "ISOGLOSS_THREADS")]
     threads: usize,
-    /// What matrix products are computed from
-    #[arg(
-        long,
-        value_name = "TYPE",
-        default_value = "bf16",
-        env = "ISOGLOSS_PRECISION"
-    )]
-    precision: PrecisionArg,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -125,6 +117,14 @@ struct Train {
     /// Updates in memory, if more than the batch uses
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     bank: u16,
+    /// What matrix products are computed from
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "bf16",
+        env = "ISOGLOSS_PRECISION"
+    )]
+    precision: PrecisionArg,
     #[command(flatten)]
     common: Common,
 }
@@ -158,6 +158,14 @@ struct Decode {
     /// Pieces of every translation; its end is ruled out before
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     exact_length: u16,
+    /// What matrix products are computed from
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "int8",
+        env = "ISOGLOSS_DECODING_PRECISION"
+    )]
+    precision: DecodingPrecisionArg,
     #[command(flatten)]
     common: Common,
 }
@@ -182,12 +190,12 @@ struct Ceiling {
 fn kernels(args: &Kernels) -> Outcome {
     let mut found = Vec::new();
     for path in KernelPath::available() {
-        for (name, precision) in [("f32", Precision::F32), ("bf16", Precision::Bf16)] {
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
             let cpu = Cpu::with_path(args.threads, path).map_err(Failure::input)?;
             let cpu = cpu.with_precision(precision);
             found.push(Ceiling {
                 kernel_path: path.to_string(),
-                precision: name,
+                precision: precision.name(),
                 threads: cpu.threads(),
                 gflops: bench::ceiling(&cpu),
             });
@@ -231,7 +239,7 @@ fn train(args: &Train, quiet: bool) -> Outcome {
         .collect();
     let tokenizer = Tokenizer::open(&args.model).map_err(Failure::input)?;
     let checkpoint = checkpoint::open(&args.model).map_err(Failure::input)?;
-    let cpu = backend(args.common.threads, args.common.precision)?;
+    let cpu = backend(args.common.threads, args.precision)?;
     let bench = TrainBench {
         direction: Direction::new(args.from.clone(), args.to.clone()),
         sites: match args.sites {
@@ -267,7 +275,7 @@ fn decode(args: &Decode, quiet: bool) -> Outcome {
         return Err(Failure::input(anyhow::Error::msg(message)));
     }
     let loaded = Loaded::open(&args.model, args.adapters.as_deref()).map_err(Failure::input)?;
-    let cpu = backend(args.common.threads, args.common.precision)?;
+    let cpu = backend(args.common.threads, args.precision)?;
     let loaded = loaded.packed(&cpu);
     let bench = DecodeBench {
         direction: Direction::new(args.from.clone(), args.to.clone()),

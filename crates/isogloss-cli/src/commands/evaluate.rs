@@ -3,7 +3,7 @@
 mod show;
 
 use self::show::{Shown, table};
-use super::compute::{PrecisionArg, backend};
+use super::compute::{DecodingPrecisionArg, backend};
 use super::decoding::{MissingArg, failure, hint};
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -81,7 +81,7 @@ pub(crate) struct Args {
         default_value = "f32",
         env = "ISOGLOSS_PRECISION"
     )]
-    precision: PrecisionArg,
+    precision: DecodingPrecisionArg,
     /// Source tokens translated together; more are faster and take more memory
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
     batch_tokens: usize,

@@ -1,6 +1,6 @@
 //! `isogloss translate`: lines of text through a model and its adapters.
 
-use super::compute::{PrecisionArg, backend};
+use super::compute::{DecodingPrecisionArg, backend};
 use super::decoding::{MissingArg, failure};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
@@ -70,7 +70,7 @@ pub(crate) struct Args {
         default_value = "f32",
         env = "ISOGLOSS_PRECISION"
     )]
-    precision: PrecisionArg,
+    precision: DecodingPrecisionArg,
     /// Source tokens translated together; more are faster and take more memory
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
     batch_tokens: usize,

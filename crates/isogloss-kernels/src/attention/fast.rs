@@ -58,12 +58,9 @@ pub(crate) fn forward(
     let (out, lse) = (SharedMut::new(out), SharedMut::new(lse));
     // Scores and their weighted sum, and packing for them.
     let work = 4 * work(shape, spans);
-    cpu.run(spans.len() * shape.heads, work, |task| {
-        let (first, head) = (task / shape.heads, task % shape.heads);
-        let Some((shape, span)) = joined(shape, spans, first, dropout) else {
-            return;
-        };
-        let task = Task {
+    let task = |first: usize, head: usize| {
+        let (shape, span) = joined(shape, spans, first, dropout)?;
+        Some(Task {
             path: cpu.supported(),
             shape,
             span,
@@ -72,15 +69,25 @@ pub(crate) fn forward(
             q,
             k,
             v,
+        })
+    };
+    cpu.run(spans.len() * shape.heads, work, |i| {
+        let (first, head) = (i / shape.heads, i % shape.heads);
+        // Cached decoding: a product would pack the keys for the sake of one row. Keys are read row by row, all heads of a row
+        // together, as they lie in memory. The span's own length decides, not what it is joined with.
+        let singly = spans[first].q_len == 1 && dropout.is_none();
+        if singly && head > 0 {
+            return;
+        }
+        let Some(task) = task(first, head) else {
+            return;
         };
-        // SAFETY: the checks saw that the span's rows exist and that spans don't share queries, so each task has its own rows
-        // and columns of `out` and its own elements of `lse`.
+        // SAFETY: the checks saw that the span's rows exist and that spans don't share queries, so each task has its own rows and
+        // columns of `out` and its own elements of `lse`; that of a single query has all heads'.
         unsafe {
-            // Cached decoding: a product would pack the keys for the sake of one row. The span's own length decides, not what it is
-            // joined with.
-            match spans[first].q_len {
-                1 => forward_singly(&task, out, lse),
-                _ => forward_head(&task, out, lse),
+            match singly {
+                true => forward_singly(&task, out, lse),
+                false => forward_head(&task, out, lse),
             }
         }
     });
@@ -127,57 +134,61 @@ unsafe fn forward_head(task: &Task<'_>, out: SharedMut<f32>, lse: SharedMut<f32>
     }
 }
 
-/// [`forward_head`] query by query, without products. Every query sees all keys.
+/// [`forward_head`] for all heads of queries that see all keys, without products.
 ///
 /// # Safety
-/// As [`forward_head`].
+/// As [`forward_head`], for all heads.
 unsafe fn forward_singly(task: &Task<'_>, out: SharedMut<f32>, lse: SharedMut<f32>) {
-    let (span, dim) = (task.span, task.shape.head_dim);
-    let mut scores = Scratch::take(span.k_len);
-    let mut sums = Scratch::take(dim);
-    let (keys, values) = (
-        &task.k[task.at(span.k_start)..],
-        &task.v[task.at(span.k_start)..],
-    );
-    for i in 0..span.q_len {
-        let row = span.q_start + i;
-        let query = &task.q[task.at(row)..][..dim];
-        scores_of_one(
-            task.path,
-            query,
-            keys,
-            task.width(),
-            task.shape.scale,
-            &mut scores,
-        );
-        let total = softmax(task.path, &mut scores, task.row_dropout(i));
-        weighted_sum(task.path, &scores, values, task.width(), &mut sums);
+    let (span, heads, width) = (task.span, task.shape.heads, task.width());
+    let keys = &task.k[span.k_start * width..][..span.k_len * width];
+    let values = &task.v[span.k_start * width..][..span.k_len * width];
+    let queries = &task.q[span.q_start * width..][..span.q_len * width];
+    // `(queries, heads, keys)`.
+    let mut scores = Scratch::take(span.q_len * heads * span.k_len);
+    scores_by_key(task.path, queries, keys, task.shape, &mut scores);
+    for (i, row) in scores.chunks_exact_mut(span.k_len.max(1)).enumerate() {
+        let total = softmax(task.path, row, None);
         // SAFETY: the caller's promise.
-        unsafe {
-            lse.at(row * task.shape.heads + task.head).write(total);
-            task.head_of_mut(out, row, 1).store(&sums);
+        unsafe { lse.at(span.q_start * heads + i).write(total) };
+    }
+    // SAFETY: the caller's promise: the span's rows, all heads.
+    let out = unsafe { out.slice(span.q_start * width, queries.len()) };
+    sums_by_value(task.path, &scores, values, task.shape, out);
+}
+
+multiversion! {
+    /// Scaled scores `(queries, heads, keys)` of whole rows of queries against whole rows of keys.
+    fn scores_by_key(queries: &[f32], keys: &[f32], shape: AttentionShape, scores: &mut [f32]) {
+        let (dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
+        let count = keys.len() / width.max(1);
+        for (j, key) in keys.chunks_exact(width.max(1)).enumerate() {
+            let by_query = queries.chunks_exact(width).zip(scores.chunks_exact_mut(shape.heads * count));
+            for (query, scores) in by_query {
+                let heads = query.chunks_exact(dim).zip(key.chunks_exact(dim));
+                for (head, (q, k)) in heads.enumerate() {
+                    scores[head * count + j] = shape.scale * sum2(q, k, |q, k| q * k);
+                }
+            }
         }
     }
 }
 
 multiversion! {
-    /// Scaled scores of a query against keys `stride` values apart.
-    fn scores_of_one(query: &[f32], keys: &[f32], stride: usize, scale: f32, scores: &mut [f32]) {
-        for (j, score) in scores.iter_mut().enumerate() {
-            let key = &keys[j * stride..][..query.len()];
-            *score = scale * sum2(query, key, |q, k| q * k);
-        }
-    }
-}
-
-multiversion! {
-    /// The sum of values `stride` apart, by weight.
-    fn weighted_sum(weights: &[f32], values: &[f32], stride: usize, sums: &mut [f32]) {
+    /// Sums of whole rows of values by the weights `(queries, heads, values)`.
+    fn sums_by_value(weights: &[f32], values: &[f32], shape: AttentionShape, sums: &mut [f32]) {
+        let (dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
+        let count = values.len() / width.max(1);
         sums.fill(0.0);
-        for (j, &weight) in weights.iter().enumerate() {
-            let value = &values[j * stride..][..sums.len()];
-            for (sum, &v) in sums.iter_mut().zip(value) {
-                *sum += weight * v;
+        for (j, value) in values.chunks_exact(width.max(1)).enumerate() {
+            let by_query = sums.chunks_exact_mut(width).zip(weights.chunks_exact(shape.heads * count));
+            for (sums, weights) in by_query {
+                let heads = sums.chunks_exact_mut(dim).zip(value.chunks_exact(dim));
+                for (head, (sums, value)) in heads.enumerate() {
+                    let weight = weights[head * count + j];
+                    for (sum, &v) in sums.iter_mut().zip(value) {
+                        *sum += weight * v;
+                    }
+                }
             }
         }
     }

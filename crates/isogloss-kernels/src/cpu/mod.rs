@@ -200,6 +200,10 @@ impl Backend for Cpu {
         PackedWeight::new(self, weight, backward)
     }
 
+    fn packing_quantizes(&self) -> bool {
+        self.precision == Precision::Int8
+    }
+
     fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {
         PackedWeight::bytes_of(self, rows, cols, backward)
     }

@@ -40,7 +40,7 @@ pub enum LoadError {
     Adapters(#[from] AdapterFileError),
 }
 
-/// Most bytes for weights packed ahead: all of a model with 500 million parameters, a part of larger ones.
+/// Most bytes for weights packed ahead beside themselves: all of a model with 500 million parameters, a part of larger ones.
 const MAX_PACKED: usize = 2 << 30;
 
 /// A model with all that belongs to it, ready to translate.
@@ -96,10 +96,16 @@ impl Loaded {
     }
 
     /// The same with the model's weights packed ahead for a backend: translation is faster, takes more memory (once the weights, in
-    /// the precision of products, 2 GiB at most), and gives the same.
+    /// the precision of products, 2 GiB at most), and gives the same. A backend in [`Precision::Int8`](isogloss_kernels::Precision::Int8) computes with bytes what is packed,
+    /// and that is all of it.
     #[must_use]
     pub fn packed<B: Backend<Real = f32>>(mut self, backend: &B) -> Self {
-        self.model.pack(backend, PackFor::Forward, MAX_PACKED);
+        let budget = match backend.packing_quantizes() {
+            // The weights as they are stored aren't read any more.
+            true => usize::MAX,
+            false => MAX_PACKED,
+        };
+        self.model.pack(backend, PackFor::Forward, budget);
         self
     }
 
