@@ -55,8 +55,15 @@ impl DerefMut for Scratch {
 }
 
 /// A pointer that tasks on several threads write through, each to its own elements.
-#[derive(Clone, Copy)]
 pub(crate) struct SharedMut<T>(*mut T);
+
+impl<T> Clone for SharedMut<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for SharedMut<T> {}
 
 // SAFETY: the pointer comes from a `&mut [T]` that outlives the tasks; users of `get` promise disjoint elements.
 unsafe impl<T: Send> Send for SharedMut<T> {}

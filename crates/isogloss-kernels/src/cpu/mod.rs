@@ -1,8 +1,8 @@
 mod path;
+mod pool;
 
 use std::fmt;
-
-use rayon::prelude::*;
+use std::sync::OnceLock;
 
 use crate::backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients, Span,
@@ -10,20 +10,24 @@ use crate::backend::{
 use crate::matmul::{Mat, MatMut, PackedWeight};
 use crate::{adam, attention, dropout, embedding, head_loss, layer_norm, matmul};
 
+use crate::scratch::SharedMut;
 use path::PATH_VARIABLE;
 pub(crate) use path::Supported;
 pub use path::{CpuError, KernelPath, Precision};
+use pool::Pool;
 
-/// Below this many multiply-adds (or values, times the operations on each) threads cost more than they give: waking the
-/// pool takes about ten microseconds.
-const MIN_PARALLEL_WORK: usize = 500_000;
+/// Below this many multiply-adds (or values, times the operations on each) threads cost more than they give: handing tasks to the pool
+/// takes about a microsecond.
+const MIN_PARALLEL_WORK: usize = 100_000;
 
 /// The backend for processors: `f32`, SIMD chosen at run time, its own threads.
 ///
 /// Bits of a result depend on the [`KernelPath`] and the [`Precision`], never on the number of threads.
 pub struct Cpu {
     /// None with a single thread: the caller's does the work.
-    pool: Option<rayon::ThreadPool>,
+    pool: Option<Pool>,
+    /// For parallel iterators, started when they are first asked for.
+    iterators: OnceLock<Option<rayon::ThreadPool>>,
     path: Supported,
     precision: Precision,
 }
@@ -62,18 +66,15 @@ impl Cpu {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             n => n,
         };
-        let pool = if threads == 1 {
-            None
-        } else {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(|i| format!("isogloss-{i}"))
-                .build()
-                .map_err(|source| CpuError::Threads { threads, source })?;
-            Some(pool)
+        let pool = match threads {
+            1 => None,
+            _ => Some(
+                Pool::new(threads - 1).map_err(|source| CpuError::Threads { threads, source })?,
+            ),
         };
         Ok(Cpu {
             pool,
+            iterators: OnceLock::new(),
             path,
             precision: Precision::F32,
         })
@@ -89,9 +90,7 @@ impl Cpu {
     /// Number of threads.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.pool
-            .as_ref()
-            .map_or(1, rayon::ThreadPool::current_num_threads)
+        self.pool.as_ref().map_or(1, Pool::threads)
     }
 
     /// The instructions in use.
@@ -111,31 +110,31 @@ impl Cpu {
         self.precision
     }
 
-    /// Runs `f` on a thread of the backend's pool: operations called inside start without waking the pool, and parallel
-    /// iterators of `rayon` share its threads.
+    /// Runs `f` such that parallel iterators of `rayon` in it use as many threads as the backend.
     pub fn install<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
-        match &self.pool {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(self.threads());
+        // Where no more threads can be started, those of the process do.
+        match self.iterators.get_or_init(|| builder.build().ok()) {
             Some(pool) => pool.install(f),
             None => f(),
         }
     }
 
-    /// Whether `work` multiply-adds are worth the threads.
-    fn pool_for(&self, work: usize) -> Option<&rayon::ThreadPool> {
+    /// The pool, if `work` multiply-adds are worth the threads.
+    fn pool_for(&self, work: usize) -> Option<&Pool> {
         self.pool.as_ref().filter(|_| work >= MIN_PARALLEL_WORK)
     }
 
     /// Number of threads that `work` multiply-adds are given.
     pub(crate) fn threads_for(&self, work: usize) -> usize {
-        self.pool_for(work)
-            .map_or(1, rayon::ThreadPool::current_num_threads)
+        self.pool_for(work).map_or(1, Pool::threads)
     }
 
     /// Runs `f` for each task, in any order and on any thread. `work` is the total, in multiply-adds.
-    pub(crate) fn run(&self, tasks: usize, work: usize, f: impl Fn(usize) + Send + Sync) {
+    pub(crate) fn run(&self, tasks: usize, work: usize, f: impl Fn(usize) + Sync) {
         match self.pool_for(work) {
-            Some(pool) if tasks > 1 => pool.install(|| (0..tasks).into_par_iter().for_each(f)),
-            _ => (0..tasks).for_each(f),
+            Some(pool) => pool.run(tasks, f),
+            None => (0..tasks).for_each(f),
         }
     }
 
@@ -145,41 +144,33 @@ impl Cpu {
         y: &mut [T],
         size: usize,
         cost: usize,
-        f: impl Fn(usize, &mut [T]) + Send + Sync,
+        f: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        let size = size.max(1);
-        match self.pool_for(y.len() * cost) {
-            Some(pool) if y.len() > size => pool.install(|| {
-                y.par_chunks_mut(size)
-                    .enumerate()
-                    .for_each(|(i, y)| f(i, y));
-            }),
-            _ => y.chunks_mut(size).enumerate().for_each(|(i, y)| f(i, y)),
-        }
+        let nothing: &mut [()] = &mut [];
+        self.chunks2((y, size), (nothing, 0), cost, |i, y, _| f(i, y));
     }
 
-    /// [`chunks`](Self::chunks) over two arrays side by side, with a size for each.
+    /// [`chunks`](Self::chunks) over two arrays side by side, with a size for each. There are as many chunks as the first has; the
+    /// second's may be shorter, or empty.
     pub(crate) fn chunks2<T: Send, U: Send>(
         &self,
         (y, y_size): (&mut [T], usize),
         (z, z_size): (&mut [U], usize),
         cost: usize,
-        f: impl Fn(usize, &mut [T], &mut [U]) + Send + Sync,
+        f: impl Fn(usize, &mut [T], &mut [U]) + Sync,
     ) {
-        let (y_size, z_size) = (y_size.max(1), z_size.max(1));
-        match self.pool_for(y.len() * cost) {
-            Some(pool) if y.len() > y_size => pool.install(|| {
-                y.par_chunks_mut(y_size)
-                    .zip(z.par_chunks_mut(z_size))
-                    .enumerate()
-                    .for_each(|(i, (y, z))| f(i, y, z));
-            }),
-            _ => y
-                .chunks_mut(y_size)
-                .zip(z.chunks_mut(z_size))
-                .enumerate()
-                .for_each(|(i, (y, z))| f(i, y, z)),
-        }
+        let (y_len, z_len) = (y.len(), z.len());
+        let (y_size, z_size) = (y_size.max(1), z_size);
+        let (y, z) = (SharedMut::new(y), SharedMut::new(z));
+        self.run(y_len.div_ceil(y_size), y_len * cost, |i| {
+            let part = |len: usize, size: usize| {
+                let start = len.min(i * size);
+                (start, len.min(start + size) - start)
+            };
+            let ((y_at, y_part), (z_at, z_part)) = (part(y_len, y_size), part(z_len, z_size));
+            // SAFETY: within the slices, which are borrowed for all tasks; the parts of two tasks don't overlap.
+            unsafe { f(i, y.slice(y_at, y_part), z.slice(z_at, z_part)) }
+        });
     }
 }
 

@@ -166,8 +166,8 @@ pub enum CpuError {
     Threads {
         /// How many were asked for.
         threads: usize,
-        /// What the thread pool says.
-        source: rayon::ThreadPoolBuildError,
+        /// What the system says.
+        source: std::io::Error,
     },
 }
 
