@@ -36,7 +36,7 @@ pub(crate) fn forward(
                     let row: &[u16] = bytemuck::cast_slice(&d[id * stride..][..width]);
                     embed_row_bf16(path, row, scale, position, y);
                 }
-                MatData::Int8 { .. } => {
+                MatData::Int8 { .. } | MatData::Packed => {
                     let mut row = Scratch::take(width);
                     table.copy_row(id, &mut row);
                     embed_row(path, &row, scale, position, y);

@@ -236,7 +236,7 @@ impl<'a> Head<'a> {
                         let e: &[u16] = bytemuck::cast_slice(&e[..width]);
                         finish_row_bf16(path, weights, e, sums, dh);
                     }
-                    MatData::Int8 { .. } => {
+                    MatData::Int8 { .. } | MatData::Packed => {
                         let mut e = Scratch::take(width);
                         self.table.copy_row(target as usize, &mut e);
                         finish_row(path, weights, &e, sums, dh);

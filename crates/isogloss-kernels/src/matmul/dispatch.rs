@@ -12,7 +12,7 @@ use crate::matmul::int8::{Int8Weight, QuantizedRows};
 use crate::matmul::kernel::{Dequantize, MicroKernel, Tile, select};
 use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_panels, pack_whole};
-use crate::matmul::{Mat, MatMut};
+use crate::matmul::{Mat, MatData, MatMut};
 use crate::scratch::{Scratch, SharedMut};
 
 /// Most rows and columns of a task: packed blocks of a quarter and of three quarters of a megabyte, for the second-level cache.
@@ -96,29 +96,32 @@ pub(crate) fn fast(
     if let Some(weight) = int8_weight(cpu, &b, &c) {
         let rows = QuantizedRows::new(cpu, a);
         check::matmul(&a, &b, &epilogue, &c);
-        return run(cpu, Product::int8(&rows, weight, epilogue, c));
+        return run(cpu, &Product::int8(&rows, weight, epilogue, c));
     }
+    let kernel = select(cpu.supported(), cpu.precision());
     let (mut a_space, mut b_space) = (Vec::new(), Vec::new());
     let a = a.widened(&mut a_space).unwrap_or(a);
-    let b = b.widened(&mut b_space).unwrap_or(b);
-    let kernel = select(cpu.supported(), cpu.precision());
-    run(cpu, Product::new(kernel, a, b, epilogue, c));
+    let b = match Product::reads_packed(kernel, &b, &c) {
+        true => b,
+        false => b.widened(&mut b_space).unwrap_or(b),
+    };
+    run(cpu, &Product::new(kernel, a, b, epilogue, c));
 }
 
 /// The right operand in integers, if it was packed so and is used so. As ever, the rows have no say.
 fn int8_weight<'a>(cpu: &Cpu, b: &Mat<'a, f32>, c: &MatMut<'_, f32>) -> Option<&'a Int8Weight> {
     let wanted = cpu.precision() == Precision::Int8 && c.cols() > NARROW;
-    b.packed().filter(|_| wanted)?.int8_of(b)
+    b.ahead().filter(|_| wanted)?.int8_of(b)
 }
 
-fn run(cpu: &Cpu, product: Product<'_>) {
+fn run(cpu: &Cpu, product: &Product<'_>) {
     let kernel = product.kernel;
     let (m, n) = (product.rows, product.cols);
     if m == 0 || n == 0 {
         return;
     }
     let work = m * n * product.blocks.depth().max(1);
-    let (down, across) = tasks(&product, work, cpu.threads_for(work));
+    let (down, across) = tasks(product, work, cpu.threads_for(work));
     // What several tasks need is packed once, for all of them.
     let ahead = |operand: &Operand<'_>, panels: Panels, wanted: bool| {
         let words = product.blocks.all_words() * panels.padded();
@@ -140,7 +143,7 @@ fn run(cpu: &Cpu, product: Product<'_>) {
         b_words: product
             .b_words
             .or(b_space.as_deref().map(bytemuck::cast_slice)),
-        ..product
+        ..*product
     };
     let (rows, cols) = (product.row_panels.len(), product.col_panels.len());
     cpu.run(down * across, work, |task| {
@@ -201,6 +204,14 @@ fn tasks(product: &Product<'_>, work: usize, threads: usize) -> (usize, usize) {
 }
 
 impl<'a> Product<'a> {
+    /// Whether a right operand of which there are only panels will do as it is.
+    fn reads_packed(kernel: &MicroKernel, b: &Mat<'_, f32>, c: &MatMut<'_, f32>) -> bool {
+        c.cols() > NARROW
+            && b.ahead().is_some_and(|weight| {
+                weight.columns_of(kernel, b).is_some() || weight.forward_panels(kernel, b).is_some()
+            })
+    }
+
     fn new(
         kernel: &'static MicroKernel,
         a: Mat<'a, f32>,
@@ -217,13 +228,18 @@ impl<'a> Product<'a> {
             (rows, cols) = (cols, rows);
             (outer_a, outer_b) = (outer_b, outer_a);
         }
-        let packed = b.packed().filter(|_| !transposed);
+        let packed = b.ahead().filter(|_| !transposed);
+        let b_words = packed.and_then(|weight| weight.columns_of(kernel, &b));
+        let values = matches!(b.data(), MatData::Real(_) | MatData::Bf16(_));
+        if !values && b_words.is_none() {
+            outer_b.panels = packed.and_then(|weight| weight.forward_panels(kernel, &b));
+        }
         Product {
             kernel,
             a: outer_a,
             b: outer_b,
             a_words: None,
-            b_words: packed.and_then(|weight| weight.columns_of(kernel, &b)),
+            b_words,
             blocks: Blocks::new(kernel, a.cols()),
             row_panels: Panels::rows(kernel, rows),
             col_panels: Panels::cols(kernel, cols),

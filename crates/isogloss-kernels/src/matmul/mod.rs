@@ -15,6 +15,7 @@ mod packed;
 mod panels;
 mod portable;
 pub mod reference;
+mod transposed;
 mod view;
 
 pub(crate) use columns::add_column_sums;

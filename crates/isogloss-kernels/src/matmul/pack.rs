@@ -6,6 +6,7 @@
 use half::bf16;
 
 use crate::matmul::kernel::Word;
+use crate::matmul::transposed::ForwardPanels;
 use crate::matmul::{Mat, MatData};
 
 /// An operand as packing sees it.
@@ -16,6 +17,8 @@ pub(super) struct Operand<'a> {
     inner: usize,
     pub(super) outer_stride: usize,
     pub(super) inner_stride: usize,
+    /// Of a weight that is there only as panels for the other product.
+    pub(super) panels: Option<ForwardPanels<'a>>,
 }
 
 impl<'a> Operand<'a> {
@@ -27,6 +30,7 @@ impl<'a> Operand<'a> {
             inner: a.cols(),
             outer_stride: a.row_stride(),
             inner_stride: a.col_stride(),
+            panels: None,
         }
     }
 
@@ -93,8 +97,8 @@ impl Operand<'_> {
                 MatData::Bf16(d) if empty => Source::Bf16(d.as_ptr()),
                 MatData::Real(d) => Source::F32(d[at..].as_ptr()),
                 MatData::Bf16(d) => Source::Bf16(d[at..].as_ptr()),
-                MatData::Int8 { .. } => {
-                    unreachable!("bytes are widened before they are packed as numbers")
+                MatData::Int8 { .. } | MatData::Packed => {
+                    unreachable!("values are widened before they are packed")
                 }
             },
             outer_stride: self.outer_stride,

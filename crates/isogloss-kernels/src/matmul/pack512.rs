@@ -222,7 +222,7 @@ unsafe fn transpose(panel: &Panel, out: *mut u32, load: impl Fn(usize, usize, us
 /// Transposes 16 x 16 words.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(r: [__m512i; LANES]) -> [__m512i; LANES] {
+pub(super) fn transposed(r: [__m512i; LANES]) -> [__m512i; LANES] {
     let zero = _mm512_setzero_si512();
     // Within each quarter of 4 lanes: 4 x 4 transposes of rows 4g..4g + 4.
     let mut quarters = [zero; LANES];

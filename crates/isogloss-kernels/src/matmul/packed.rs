@@ -4,9 +4,10 @@ use crate::cpu::{Cpu, Precision};
 use crate::matmul::Mat;
 use crate::matmul::dispatch::NARROW;
 use crate::matmul::int8::Int8Weight;
-use crate::matmul::kernel::{MicroKernel, select};
+use crate::matmul::kernel::{MicroKernel, Word, select};
 use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_whole};
+use crate::matmul::transposed::ForwardPanels;
 
 /// A frozen weight `(out, in)` that was packed ahead, for products whose right operand it is. See
 /// [`Backend::pack_weight`](crate::Backend::pack_weight).
@@ -109,6 +110,48 @@ impl PackedWeight {
             return words.backward.as_deref();
         }
         None
+    }
+
+    /// The panels of a right operand `b` that is this weight, if there are none for that product: to be packed anew from those for the
+    /// other.
+    pub(super) fn forward_panels(
+        &self,
+        kernel: &MicroKernel,
+        b: &Mat<'_, f32>,
+    ) -> Option<ForwardPanels<'_>> {
+        match &self.words {
+            Words::Float(words) if std::ptr::eq(words.kernel, kernel) && !self.is_forward(b) => {
+                Some(self.panels(words))
+            }
+            _ => None,
+        }
+    }
+
+    fn panels<'a>(&self, words: &'a FloatWeight) -> ForwardPanels<'a> {
+        ForwardPanels {
+            kernel: words.kernel,
+            words: &words.forward,
+            rows: self.rows,
+            cols: self.cols,
+        }
+    }
+
+    /// Whether products forward and backward find what they need here, without the weight's own values, as fast as they do with them.
+    #[must_use]
+    pub fn replaces_values(&self, backward: bool) -> bool {
+        match &self.words {
+            // Turning pairs around is quick; other words are packed from the values.
+            Words::Float(w) => !backward || w.backward.is_some() || w.kernel.word == Word::Pair,
+            Words::Int8(_) => !backward,
+        }
+    }
+
+    /// Element `(row, col)` of the weight: as products see it, rounded or quantised.
+    pub(super) fn at(&self, row: usize, col: usize) -> f32 {
+        match &self.words {
+            Words::Float(words) => f32::from_bits(self.panels(words).bits(row, col)),
+            Words::Int8(words) => words.at(row, col, self.rows, self.cols),
+        }
     }
 
     /// The bytes of a right operand `b` that is the transpose of this weight.

@@ -157,6 +157,9 @@ pub(super) fn pack_panels(
     (panels, range): (Panels, Range<usize>),
     out: &mut [u32],
 ) {
+    if let Some(forward) = &operand.panels {
+        return forward.pack((blocks, block), (panels, range), out);
+    }
     let (inner, depth) = blocks.steps(block);
     let words = blocks.words(block);
     let origin = panels.start(range.start);

@@ -17,6 +17,8 @@ pub enum MatData<'a, R> {
         /// A factor for each row of the matrix as it is stored.
         scales: &'a [f32],
     },
+    /// None but those that were packed ahead, see [`Mat::packed`].
+    Packed,
 }
 
 /// A read-only view of a matrix: element `(i, j)` lies at `i * row_stride + j * col_stride`.
@@ -80,6 +82,13 @@ impl<'a, R: Real> Mat<'a, R> {
         Self::strided(MatData::Int8 { values, scales }, rows, cols, cols)
     }
 
+    /// A weight of which there is nothing but what was packed ahead: its values as products see them.
+    #[must_use]
+    pub fn packed(packed: &'a PackedWeight) -> Self {
+        let (rows, cols) = packed.shape();
+        Self::strided(MatData::Packed, rows, cols, cols).with_packed(Some(packed))
+    }
+
     /// A row-major matrix whose rows lie `row_stride` values apart.
     ///
     /// # Panics
@@ -93,6 +102,7 @@ impl<'a, R: Real> Mat<'a, R> {
                 assert!(scales.len() >= rows, "factors of {rows} rows");
                 values.len()
             }
+            MatData::Packed => rows.saturating_mul(row_stride),
         };
         assert!(row_stride >= cols, "rows overlap");
         assert!(
@@ -123,7 +133,7 @@ impl<'a, R: Real> Mat<'a, R> {
     }
 
     /// What was packed ahead.
-    pub(super) fn packed(&self) -> Option<&'a PackedWeight> {
+    pub(super) fn ahead(&self) -> Option<&'a PackedWeight> {
         self.packed
     }
 
@@ -186,6 +196,11 @@ impl<'a, R: Real> Mat<'a, R> {
                 let row = at / self.row_stride.max(self.col_stride).max(1);
                 R::of(f32::from(values[at]) * scales[row])
             }
+            MatData::Packed => {
+                let stride = self.row_stride.max(self.col_stride).max(1);
+                let packed = self.packed.expect("a matrix of packed values has them");
+                R::of(packed.at(at / stride, at % stride))
+            }
         }
     }
 }
@@ -208,18 +223,28 @@ impl<'a> Mat<'a, f32> {
                 values: &values[start..],
                 scales: &scales[first..],
             },
+            MatData::Packed => panic!("some rows of a weight that is packed as a whole"),
         };
         Mat::strided(data, count, self.cols, self.row_stride)
     }
 
-    /// The same matrix in `space`, if it is stored in bytes: its values, laid out as they are.
+    /// The same matrix in `space`, laid out as it is, if its values aren't numbers that a kernel packs.
     pub(super) fn widened<'s>(&self, space: &'s mut Vec<f32>) -> Option<Mat<'s, f32>> {
-        let MatData::Int8 { values, scales } = self.data else {
-            return None;
-        };
         let stride = self.row_stride.max(self.col_stride).max(1);
-        let rows = values.chunks(stride).zip(scales);
-        space.extend(rows.flat_map(|(row, &scale)| row.iter().map(move |&x| f32::from(x) * scale)));
+        match self.data {
+            MatData::Int8 { values, scales } => {
+                for (row, &scale) in values.chunks(stride).zip(scales) {
+                    space.extend(row.iter().map(|&x| f32::from(x) * scale));
+                }
+            }
+            MatData::Packed => {
+                let packed = self.packed?;
+                let (rows, cols) = packed.shape();
+                let row = |i: usize| (0..cols).map(move |j| packed.at(i, j));
+                space.extend((0..rows).flat_map(row));
+            }
+            MatData::Real(_) | MatData::Bf16(_) => return None,
+        }
         Some(Mat {
             data: MatData::Real(space),
             rows: self.rows,

@@ -5,7 +5,7 @@ use isogloss_kernels::{
     Span,
 };
 
-use crate::{assert_same_bits, backends_of, values};
+use crate::{assert_same_bits, backends_of, rounded, values};
 
 fn product(cpu: &Cpu, a: &[f32], b: Mat<'_, f32>, m: usize) -> Vec<f32> {
     let mut c = vec![0.0; m * b.cols()];
@@ -248,6 +248,60 @@ fn a_beam_attends_alone_as_among_others() {
                 &lse_alone[2 * beam..][..2],
                 &lse[2 * beam..][..2],
             );
+        }
+    }
+}
+
+/// What was packed ahead does without the values: products forward and backward, and every element, as products see them.
+#[test]
+fn a_packed_weight_does_without_its_values() {
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for cpu in backends_of(precision) {
+            for (n, k) in [
+                (9, 5),
+                (64, 64),
+                (70, 600),
+                (1030, 95),
+                (512, 544),
+                (96, 40),
+            ] {
+                let w = rounded(&values(7, n * k));
+                let weight = Mat::new(&w, n, k);
+                let packed = cpu.pack_weight(weight, false).unwrap();
+                let alone = Mat::packed(&packed);
+                // What the weight is taken for.
+                let (mut bytes, mut scales) = (vec![0; n * k], vec![0.0; n]);
+                let seen = match precision {
+                    Precision::Int8 => {
+                        isogloss_kernels::matmul::quantize_rows(weight, &mut bytes, &mut scales);
+                        Mat::int8(&bytes, &scales, n, k)
+                    }
+                    _ => weight,
+                };
+                for (i, j) in [(0, 0), (n - 1, k - 1), (n / 2, k / 2), (8, 3)] {
+                    assert_eq!(alone.at(i, j), seen.at(i, j), "({i}, {j}) of {cpu:?}");
+                    assert_eq!(alone.t().at(j, i), seen.at(i, j));
+                }
+                for m in [1, 40] {
+                    let (x, dy) = (values(8, m * k), values(9, m * n));
+                    let run = |weight: Mat<'_, f32>, seen: Mat<'_, f32>| {
+                        let (mut y, mut dx) = (vec![0.0; m * n], vec![0.0; m * k]);
+                        let plain = Epilogue::default();
+                        cpu.matmul(
+                            Mat::new(&x, m, k),
+                            weight.t(),
+                            plain,
+                            MatMut::new(&mut y, m, n),
+                        );
+                        cpu.matmul(Mat::new(&dy, m, n), seen, plain, MatMut::new(&mut dx, m, k));
+                        [y, dx]
+                    };
+                    let expected = run(weight.with_packed(Some(&packed)), seen);
+                    for (got, expected) in run(alone, alone).iter().zip(&expected) {
+                        assert_same_bits(&cpu, &format!("{m} x {n} x {k}"), got, expected);
+                    }
+                }
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 use crate::cpu::{Cpu, Supported};
 use crate::matmul::int8::quantize::{SHIFT, row_to_bytes};
-use crate::matmul::int8::{MAX_DEPTH, select, words_of};
+use crate::matmul::int8::{MAX_DEPTH, QUAD, select, words_of};
 use crate::matmul::kernel::MicroKernel;
 use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_whole};
+use crate::matmul::transposed::ForwardPanels;
 use crate::matmul::{Mat, MatData};
 
 /// Output channels that are quantised at a time.
@@ -61,6 +62,18 @@ impl Int8Weight {
             scales,
             offsets,
         }
+    }
+
+    /// Element `(row, col)` of a weight of `rows x cols`.
+    pub(in crate::matmul) fn at(&self, row: usize, col: usize, rows: usize, cols: usize) -> f32 {
+        let words = ForwardPanels {
+            kernel: self.kernel,
+            words: &self.words,
+            rows,
+            cols: words_of(cols),
+        };
+        let bytes = words.bits(row, col / QUAD).to_le_bytes();
+        f32::from(bytes[col % QUAD] as i8) * self.scales[row]
     }
 
     /// Bytes of a weight of this shape.
