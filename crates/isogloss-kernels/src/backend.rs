@@ -148,6 +148,18 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// Whether a weight packed ahead does without its values in the forward, and with `backward` in the backward pass, as fast as it does
+    /// with them; see [`PackedWeight::replaces_values`].
+    fn packing_replaces(&self, backward: bool) -> bool {
+        let _ = backward;
+        false
+    }
+
+    /// Whether operands of products are rounded to bfloat16, so that a weight may as well be kept in it.
+    fn rounds_to_bf16(&self) -> bool {
+        false
+    }
+
     /// Bytes that [`pack_weight`](Self::pack_weight) would take for a weight of this shape.
     fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {
         let _ = (rows, cols, backward);

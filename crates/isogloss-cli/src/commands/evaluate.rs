@@ -191,7 +191,7 @@ fn translate(
     let Some(model) = &args.model else {
         return Err(Failure::input(anyhow!("name the model with --model DIR")));
     };
-    let loaded = Loaded::open(model, args.adapters.as_deref()).map_err(Failure::input)?;
+    let loaded = Loaded::open_with_hash(model, args.adapters.as_deref()).map_err(Failure::input)?;
     let loaded = loaded.packed(backend);
     let translator = loaded
         .translator(backend, args.batch_tokens)
@@ -204,7 +204,8 @@ fn translate(
     let found = backend
         .install(|| evaluation.translate(&translator, options, decoding, &mut |p| shown.update(p)));
     shown.finish();
-    Ok((loaded.hash.to_string(), found.map_err(wrong)?))
+    let hash = loaded.hash.map(|hash| hash.to_string());
+    Ok((hash.unwrap_or_default(), found.map_err(wrong)?))
 }
 
 impl Args {

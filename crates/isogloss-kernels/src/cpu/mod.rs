@@ -195,6 +195,14 @@ impl Backend for Cpu {
         self.precision == Precision::Int8
     }
 
+    fn packing_replaces(&self, backward: bool) -> bool {
+        PackedWeight::replaces(self, backward)
+    }
+
+    fn rounds_to_bf16(&self) -> bool {
+        self.precision == Precision::Bf16
+    }
+
     fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {
         PackedWeight::bytes_of(self, rows, cols, backward)
     }

@@ -51,6 +51,13 @@ pub(super) struct MicroKernel {
     pub pack: super::pack::PackFn,
 }
 
+impl MicroKernel {
+    /// Whether panels for `x W^T` are quickly turned into those for `dy W`: of pairs they are, other words are packed from the values.
+    pub(super) fn turns_panels(&self) -> bool {
+        self.word == Word::Pair
+    }
+}
+
 /// One call of a micro-kernel: `c = act(alpha a b + bias + c)` of `rows x cols`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tile {

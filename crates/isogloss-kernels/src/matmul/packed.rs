@@ -4,7 +4,7 @@ use crate::cpu::{Cpu, Precision};
 use crate::matmul::Mat;
 use crate::matmul::dispatch::NARROW;
 use crate::matmul::int8::Int8Weight;
-use crate::matmul::kernel::{MicroKernel, Word, select};
+use crate::matmul::kernel::{MicroKernel, select};
 use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_whole};
 use crate::matmul::transposed::ForwardPanels;
@@ -140,10 +140,15 @@ impl PackedWeight {
     #[must_use]
     pub fn replaces_values(&self, backward: bool) -> bool {
         match &self.words {
-            // Turning pairs around is quick; other words are packed from the values.
-            Words::Float(w) => !backward || w.backward.is_some() || w.kernel.word == Word::Pair,
+            Words::Float(w) => !backward || w.backward.is_some() || w.kernel.turns_panels(),
             Words::Int8(_) => !backward,
         }
+    }
+
+    /// What [`replaces_values`](Self::replaces_values) would be of a weight without a copy for the backward pass.
+    pub(crate) fn replaces(cpu: &Cpu, backward: bool) -> bool {
+        let kernel = select(cpu.supported(), cpu.precision());
+        !backward || (cpu.precision() != Precision::Int8 && kernel.turns_panels())
     }
 
     /// Element `(row, col)` of the weight: as products see it, rounded or quantised.

@@ -143,16 +143,24 @@ const BLOCK: usize = 1 << 18;
 
 fn first_not_finite(storage: &Storage) -> Option<usize> {
     match (storage.as_f32(), storage.as_bf16()) {
-        (Some(values), _) => first(values, f32::is_finite),
-        (_, Some(values)) => first(values, half::bf16::is_finite),
+        (Some(values), _) => first(storage, values, f32::is_finite),
+        (_, Some(values)) => first(storage, values, half::bf16::is_finite),
         (None, None) => None,
     }
 }
 
-fn first<T: Copy + Sync>(values: &[T], fine: impl Fn(T) -> bool + Sync) -> Option<usize> {
-    let block = values.par_chunks(BLOCK).position_first(|block| {
+fn first<T: Copy + Sync>(
+    storage: &Storage,
+    values: &[T],
+    fine: impl Fn(T) -> bool + Sync,
+) -> Option<usize> {
+    let blocks = values.par_chunks(BLOCK).enumerate();
+    let block = blocks.position_first(|(i, block)| {
         // Without an early exit the loop becomes a few wide instructions.
-        !block.iter().fold(true, |all, &v| all & fine(v))
+        let finite = block.iter().fold(true, |all, &v| all & fine(v));
+        // What was looked at needn't stay in memory.
+        storage.release_part(i * BLOCK..i * BLOCK + block.len());
+        !finite
     })?;
     let start = block * BLOCK;
     let within = values[start..].iter().position(|&v| !fine(v))?;

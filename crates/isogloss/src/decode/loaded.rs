@@ -40,7 +40,7 @@ pub enum LoadError {
     Adapters(#[from] AdapterFileError),
 }
 
-/// Most bytes for weights packed ahead beside themselves: all of a model with 500 million parameters, a part of larger ones.
+/// Most bytes for weights packed ahead that stay as they are as well: the embedding.
 const MAX_PACKED: usize = 2 << 30;
 
 /// A model with all that belongs to it, ready to translate.
@@ -54,29 +54,51 @@ pub struct Loaded {
     pub store: ParamStore<f32>,
     /// The updates; none without adapters.
     pub set: AdapterSet,
-    /// Hash of the base's tensors, by which adapters know it.
-    pub hash: BaseHash,
+    /// Hash of the base's tensors, by which adapters know it; none if nobody asked.
+    pub hash: Option<BaseHash>,
 }
 
 impl Loaded {
     /// Loads the model in a folder, and the adapters in another that were trained on it. Reads every weight: to see that it is
-    /// finite, and for the hash.
+    /// finite, and, with adapters, to see that it is theirs.
     ///
     /// # Errors
     /// If a file is missing or damaged, if the tokenizer's ids don't fit the weights, or if the adapters belong to another base.
     pub fn open(model_dir: &Path, adapters: Option<&Path>) -> Result<Self, LoadError> {
-        let tokenizer = Tokenizer::open(model_dir)?;
-        let checkpoint = checkpoint::open(model_dir)?;
+        Self::load(model_dir, adapters, adapters.is_some())
+    }
+
+    /// The same, and the hash in any case, which takes about a second for 500 million parameters.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_hash(model_dir: &Path, adapters: Option<&Path>) -> Result<Self, LoadError> {
+        Self::load(model_dir, adapters, true)
+    }
+
+    fn load(model_dir: &Path, adapters: Option<&Path>, hash: bool) -> Result<Self, LoadError> {
+        let (tokenizer, checkpoint) = rayon::join(
+            || Tokenizer::open(model_dir),
+            || {
+                checkpoint::open(model_dir).inspect(|checkpoint| {
+                    if hash {
+                        checkpoint.hash();
+                    }
+                })
+            },
+        );
+        let (tokenizer, checkpoint) = (tokenizer?, checkpoint?);
         tokenizer
             .check_rows(checkpoint.config.vocab_size)
             .map_err(|reason| LoadError::OtherTokenizer {
                 dir: model_dir.to_owned(),
                 reason,
             })?;
-        let hash = checkpoint.hash();
+        let hash = hash.then(|| checkpoint.hash());
+        let base = hash.map(|hash| hash.to_string()).unwrap_or_default();
         let mut store = ParamStore::new();
         let mut set = match adapters {
-            Some(dir) => adapter::load(dir, &checkpoint.config, &hash.to_string(), &mut store)?,
+            Some(dir) => adapter::load(dir, &checkpoint.config, &base, &mut store)?,
             None => AdapterSet::none(Vec::new()),
         };
         set.share_with(tokenizer.languages());
@@ -95,17 +117,12 @@ impl Loaded {
         })
     }
 
-    /// The same with the model's weights packed ahead for a backend: translation is faster, takes more memory (once the weights, in
-    /// the precision of products, 2 GiB at most), and gives the same. A backend in [`Precision::Int8`](isogloss_kernels::Precision::Int8) computes with bytes what is packed,
+    /// The same with the model's weights packed ahead for a backend: translation is faster, takes more memory (the
+    /// weights in the precision of products, in place of those in the files), and gives the same. A backend in [`Precision::Int8`](isogloss_kernels::Precision::Int8) computes with bytes what is packed,
     /// and that is all of it.
     #[must_use]
     pub fn packed<B: Backend<Real = f32>>(mut self, backend: &B) -> Self {
-        let budget = match backend.packing_quantizes() {
-            // The weights as they are stored aren't read any more.
-            true => usize::MAX,
-            false => MAX_PACKED,
-        };
-        self.model.pack(backend, PackFor::Forward, budget);
+        self.model.pack(backend, PackFor::Forward, MAX_PACKED);
         self
     }
 

@@ -139,7 +139,9 @@ impl<R: Real> Builder<'_, R> {
     }
 
     fn values(tensor: &Tensor) -> Vec<R> {
-        tensor.storage.to_f32().into_iter().map(R::of).collect()
+        let values = tensor.storage.to_f32().into_iter().map(R::of).collect();
+        tensor.storage.release();
+        values
     }
 
     fn weight(&mut self, name: &str, rows: usize, cols: usize) -> Result<Weight<R>, ModelError> {

@@ -33,6 +33,7 @@ pub use context::{Context, Grads};
 pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
 pub use init::initial_tensors;
 pub use pack::PackFor;
+pub(crate) use pack::Packing;
 pub use tensor::{DType, Storage, Tensor, tensors_of};
 
 /// A model; immutable, and shared freely between threads.

@@ -6,41 +6,116 @@ use crate::model::feed_forward::FeedForward;
 use crate::model::linear::Linear;
 use crate::model::weight::Weight;
 
-/// What weights are packed ahead for. Packing costs a pass over the weights and as much memory as they take in the precision of
-/// products; results have the same bits as without.
+/// What weights are packed ahead for. Packing costs a pass over the weights; results have the same bits as without, unless the backend
+/// quantises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackFor {
-    /// Forward passes: encoding, decoding, scoring. Linear maps and head, one copy.
+    /// Forward passes: encoding, decoding, scoring. Linear maps and head.
     Forward,
-    /// Training beside a frozen base: the linear maps, one copy for the forward and one for the backward pass.
+    /// Training beside a frozen base: the linear maps, for the forward and the backward pass.
     Training,
 }
 
+/// Decides weight by weight what is packed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Packing<'a, B> {
+    backend: &'a B,
+    replace: bool,
+    /// Whether there are copies for the backward pass, where one for the forward pass would do.
+    copies: bool,
+    /// Bytes that may be taken beside the weights themselves.
+    left: usize,
+}
+
+/// How a weight is packed, and the bytes that it takes so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// With a copy for the backward pass.
+    backward: bool,
+    /// In place of the values.
+    pub replace: bool,
+    /// Bytes of what was packed.
+    pub bytes: usize,
+}
+
+impl<'a, B: Backend> Packing<'a, B> {
+    /// `budget` are the bytes for what is packed beside the values, where they must stay; or for copies for the backward pass of all the
+    /// weights of these `shapes`, where they needn't.
+    pub fn new(
+        backend: &'a B,
+        pack: PackFor,
+        budget: usize,
+        shapes: impl Iterator<Item = (usize, usize)>,
+    ) -> Self {
+        let backward = pack == PackFor::Training;
+        let replace = backend.packing_replaces(backward);
+        let bytes = |(rows, cols)| {
+            backend.packed_bytes(rows, cols, true) - backend.packed_bytes(rows, cols, false)
+        };
+        Packing {
+            backend,
+            replace,
+            copies: backward && (!replace || shapes.map(bytes).sum::<usize>() <= budget),
+            left: budget,
+        }
+    }
+
+    /// How to pack a weight, with its values kept if `keep`. `None`: not at all.
+    pub fn choose(&mut self, rows: usize, cols: usize, keep: bool) -> Option<Choice> {
+        let bytes = self.backend.packed_bytes(rows, cols, self.copies);
+        let replace = self.replace && !keep;
+        // What is quantised must be so throughout.
+        let free = replace || self.backend.packing_quantizes();
+        if bytes == 0 || (!free && bytes > self.left) {
+            return None;
+        }
+        if !free {
+            self.left -= bytes;
+        }
+        Some(Choice {
+            backward: self.copies,
+            replace,
+            bytes,
+        })
+    }
+}
+
 impl<R: Real> Model<R> {
-    /// Packs frozen weights ahead for products on `backend`, one after the other as long as they fit in `budget` bytes; those that are
-    /// trained stay as they are. Returns the bytes that it took. A model that was packed for one backend works on any other, as if it
-    /// weren't.
+    /// Packs frozen weights ahead for products on `backend`, one after the other; those that are trained stay as they are. Where what is
+    /// packed does without the values, it takes their place; `budget` limits the bytes beyond
+    /// that. If the backend rounds to bfloat16, a
+    /// frozen embedding is kept in it. Returns the bytes of what was packed. A model that was packed for one backend works on any other,
+    /// slowly, with the values that the first one saw.
     pub fn pack<B: Backend<Real = R>>(
         &mut self,
         backend: &B,
         pack: PackFor,
         budget: usize,
     ) -> usize {
-        let backward = pack == PackFor::Training;
+        let shapes: Vec<(usize, usize)> = self
+            .linears()
+            .map(|linear| (linear.weight.rows(), linear.weight.cols()))
+            .collect();
+        let mut packing = Packing::new(backend, pack, budget, shapes.into_iter());
         let mut taken = 0;
-        let mut pack_one = |weight: &mut Weight<R>| {
-            let bytes = backend.packed_bytes(weight.rows(), weight.cols(), backward);
-            if weight.param().is_none() && taken + bytes <= budget {
-                weight.pack(backend, backward);
-                taken += bytes;
+        let mut pack_one = |weight: &mut Weight<R>, keep: bool| {
+            if weight.param().is_some() {
+                return;
+            }
+            if let Some(choice) = packing.choose(weight.rows(), weight.cols(), keep) {
+                weight.pack(backend, choice.backward, choice.replace);
+                taken += choice.bytes;
             }
         };
         for linear in self.linears() {
-            pack_one(&mut linear.weight);
+            pack_one(&mut linear.weight, false);
         }
-        // Training reads the embedding in the head's own blocks.
-        if pack == PackFor::Forward {
-            pack_one(&mut self.embedding);
+        match pack {
+            // Its rows are looked up as well.
+            PackFor::Forward => pack_one(&mut self.embedding, true),
+            // Training reads the embedding in the head's own blocks.
+            PackFor::Training if backend.rounds_to_bf16() => self.embedding.narrow(),
+            PackFor::Training => {}
         }
         taken
     }

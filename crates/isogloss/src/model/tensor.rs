@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use half::bf16;
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 use crate::params::ParamStore;
 
@@ -39,6 +41,25 @@ pub enum DType {
     Bf16,
 }
 
+/// Gives back the pages of a mapped file.
+fn release_pages(map: &Mmap, bytes: Range<usize>) {
+    #[cfg(unix)]
+    {
+        let bytes = bytes.start.min(map.len())..bytes.end.min(map.len());
+        // SAFETY: the mapping is of a file and read-only: a page that is given back is read from the file again, with the same bytes.
+        #[allow(unsafe_code)]
+        let released = unsafe {
+            map.unchecked_advise_range(UncheckedAdvice::DontNeed, bytes.start, bytes.len())
+        };
+        // It's no more than advice.
+        if let Err(error) = released {
+            tracing::debug!("pages of a mapped file can't be given back: {error}");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (map, bytes);
+}
+
 impl DType {
     /// Bytes of one value.
     #[must_use]
@@ -73,6 +94,23 @@ impl Storage {
         match self {
             Storage::F32(_) | Storage::MappedF32(..) => DType::F32,
             Storage::Bf16(_) | Storage::MappedBf16(..) => DType::Bf16,
+        }
+    }
+
+    /// Tells the system that a mapped file's pages of these values aren't needed now, so that they don't count as this process's memory;
+    /// they are read again when they are asked for. Of owned values, nothing.
+    pub fn release(&self) {
+        self.release_part(0..self.len());
+    }
+
+    /// The same for some of the values.
+    pub(crate) fn release_part(&self, part: Range<usize>) {
+        if let Storage::MappedF32(map, at) | Storage::MappedBf16(map, at) = self {
+            let size = self.dtype().size();
+            release_pages(
+                map,
+                at.start + part.start * size..at.start + part.end * size,
+            );
         }
     }
 

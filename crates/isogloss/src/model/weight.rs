@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use half::bf16;
 use isogloss_kernels::{Backend, Mat, MatData, PackedWeight, Real};
 
 use crate::model::Storage;
@@ -15,11 +16,16 @@ pub struct Weight<R> {
     packed: Option<Arc<PackedWeight>>,
 }
 
+/// Values that are narrowed at a time, before their memory is given back.
+const NARROWED: usize = 1 << 22;
+
 #[derive(Debug, Clone)]
 enum Place<R> {
     Frozen(Storage),
     /// Frozen, converted because the computation's type isn't the storage's.
     Converted(Vec<R>),
+    /// Frozen, and given up for what was packed.
+    Packed,
     Trainable(ParamId),
 }
 
@@ -78,27 +84,55 @@ impl<R: Real> Weight<R> {
     pub fn mat<'a>(&'a self, store: &'a ParamStore<R>) -> Mat<'a, R> {
         let data = match &self.place {
             Place::Trainable(id) => MatData::Real(store.get(*id)),
-            Place::Frozen(_) | Place::Converted(_) => return self.frozen_mat(),
+            _ => return self.frozen_mat(),
         };
         Mat::strided(data, self.rows, self.cols, self.cols)
     }
 
-    /// Packs a frozen matrix ahead for products on a backend, in place of what was packed before.
-    pub(crate) fn pack<B: Backend<Real = R>>(&mut self, backend: &B, backward: bool) {
-        if self.param().is_none() {
-            self.packed = None;
-            self.packed = backend
-                .pack_weight(self.frozen_mat(), backward)
-                .map(Arc::new);
+    /// Packs a frozen matrix ahead for products on a backend, with a copy for `dy W` if `backward`. With `replace`, what was packed takes
+    /// the place of the values, whose mapped memory is given back.
+    pub(crate) fn pack<B: Backend<Real = R>>(
+        &mut self,
+        backend: &B,
+        backward: bool,
+        replace: bool,
+    ) {
+        if self.param().is_some() || matches!(self.place, Place::Packed) {
+            return;
+        }
+        self.packed = None;
+        self.packed = backend
+            .pack_weight(self.frozen_mat(), backward)
+            .map(Arc::new);
+        if let Place::Frozen(storage) = &self.place {
+            storage.release();
+        }
+        if self.packed.is_some() && replace {
+            self.place = Place::Packed;
+        }
+    }
+
+    /// Keeps a frozen matrix in bfloat16, rounded to nearest even.
+    pub(crate) fn narrow(&mut self) {
+        if let Place::Frozen(storage) = &self.place
+            && let Some(values) = storage.as_f32()
+        {
+            let mut narrow = Vec::with_capacity(values.len());
+            for (i, part) in values.chunks(NARROWED).enumerate() {
+                narrow.extend(part.iter().map(|&x| bf16::from_f32(x)));
+                storage.release_part(i * NARROWED..i * NARROWED + part.len());
+            }
+            self.place = Place::Frozen(Storage::Bf16(narrow));
         }
     }
 
     /// The matrix, if it isn't trained; otherwise an empty one.
     fn frozen_mat(&self) -> Mat<'_, R> {
-        let data = match &self.place {
-            Place::Trainable(_) => return Mat::new(&[], 0, 0),
-            Place::Converted(values) => MatData::Real(values),
-            Place::Frozen(storage) => {
+        let data = match (&self.place, self.packed.as_deref()) {
+            (Place::Trainable(_), _) | (Place::Packed, None) => return Mat::new(&[], 0, 0),
+            (Place::Packed, Some(packed)) => return Mat::packed(packed),
+            (Place::Converted(values), _) => MatData::Real(values),
+            (Place::Frozen(storage), _) => {
                 match (storage.as_f32().and_then(R::reuse), storage.as_bf16()) {
                     (Some(values), _) => MatData::Real(values),
                     (None, Some(values)) => MatData::Bf16(values),

@@ -280,20 +280,15 @@ impl TrainConfig {
         let sampler = Sampler::new(&counts, &self.training.sample, self.seed)?;
         let tokens_per_epoch =
             tokens_per_pair(corpus, &opened.tokenizer)? * sampler.pairs_per_epoch() as f64;
-        let weights: usize = opened
-            .checkpoint
-            .tensors
-            .iter()
-            .map(|t| t.storage.as_bytes().len())
-            .sum();
+        let base = match full {
+            // Its values are parameters.
+            true => 0,
+            false => setup::frozen_bytes(shape, &opened.checkpoint.tensors, backend),
+        };
         let demand = Demand {
             model: shape,
             training: &self.training,
-            weights,
-            packed: match full {
-                true => 0,
-                false => setup::packed_bytes(shape, backend),
-            },
+            base,
             trainable,
             text: corpus.memory(),
             tokens_per_epoch,

@@ -16,10 +16,8 @@ const FILLED: f64 = 0.9;
 pub(super) struct Demand<'a> {
     pub model: &'a ModelConfig,
     pub training: &'a TrainingConfig,
-    /// Bytes of the base's weights that stay as they lie in their files.
-    pub weights: usize,
-    /// Bytes of weights that are packed ahead.
-    pub packed: usize,
+    /// Bytes of the base's frozen weights, as they lie in their files or packed.
+    pub base: usize,
     /// Parameters that are trained.
     pub trainable: usize,
     /// Bytes of the text.
@@ -33,7 +31,7 @@ impl Demand<'_> {
     pub fn peak(&self) -> usize {
         // Values, gradients and two moments. Saving takes no copy, and resuming reads values and moments before there are gradients.
         let optimiser = 16 * self.trainable;
-        PROGRAM + self.weights + self.packed + optimiser + self.text + self.activations() + SCRATCH
+        PROGRAM + self.base + optimiser + self.text + self.activations() + SCRATCH
     }
 
     /// Bytes of what a batch keeps for its backward pass, and of the largest buffers beside it.

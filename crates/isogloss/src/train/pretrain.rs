@@ -241,8 +241,7 @@ impl PretrainConfig {
             model: &model,
             training,
             // They are parameters, and leave their files before the first update.
-            weights: 0,
-            packed: 0,
+            base: 0,
             trainable: parameters,
             text: corpus.memory(),
             tokens_per_epoch,

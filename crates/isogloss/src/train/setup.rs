@@ -8,26 +8,54 @@ use serde::Serialize;
 use crate::config::{Directions, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
 use crate::language::{Direction, Language};
-use crate::model::{Model, ModelConfig, PackFor};
+use crate::model::{Model, ModelConfig, PackFor, Packing, Tensor};
 use crate::train::TrainError;
 
-/// Most bytes for weights packed ahead in training: a small model trains faster by them, of a large one they would double the memory.
-const MAX_PACKED: usize = 512 << 20;
-
-/// Bytes that a frozen base of this shape takes packed ahead for training on a backend.
-pub(super) fn packed_bytes(model: &ModelConfig, backend: &Cpu) -> usize {
-    let bytes = |(name, shape): (String, Vec<usize>)| match shape[..] {
-        // The embedding isn't packed for training.
-        [rows, cols] if name != "shared.weight" => backend.packed_bytes(rows, cols, true),
-        _ => 0,
-    };
-    let all: usize = model.tensor_shapes().into_iter().map(bytes).sum();
-    all.min(MAX_PACKED)
+/// Most bytes for weights packed ahead in training beside the weights themselves: a small model trains faster by them, of a large one they
+/// would double the memory.
+fn budget(backend: &Cpu) -> usize {
+    match backend.packing_replaces(true) {
+        // Second copies alone, which save turning the first around.
+        true => 128 << 20,
+        false => 512 << 20,
+    }
 }
 
-/// Packs a frozen base ahead for training, as much of it as fits in half a gibibyte.
+/// Bytes of a frozen base in memory while it is trained beside: what stays as it is stored, and what is packed.
+pub(super) fn frozen_bytes(model: &ModelConfig, tensors: &[Tensor], backend: &Cpu) -> usize {
+    let linears = || {
+        model
+            .tensor_shapes()
+            .into_iter()
+            .filter(|(name, shape)| shape.len() == 2 && name != "shared.weight")
+    };
+    let shapes = linears().map(|(_, shape)| (shape[0], shape[1]));
+    let mut packing = Packing::new(backend, PackFor::Training, budget(backend), shapes);
+    let stored: usize = tensors.iter().map(|t| t.storage.as_bytes().len()).sum();
+    let mut bytes = stored;
+    for (name, shape) in linears() {
+        if let Some(choice) = packing.choose(shape[0], shape[1], false) {
+            bytes += choice.bytes;
+            if choice.replace {
+                bytes -= bytes_of(tensors, &name);
+            }
+        }
+    }
+    if backend.rounds_to_bf16() {
+        bytes -= bytes_of(tensors, "shared.weight");
+        bytes += 2 * model.vocab_size * model.d_model;
+    }
+    bytes
+}
+
+fn bytes_of(tensors: &[Tensor], name: &str) -> usize {
+    let tensor = tensors.iter().find(|tensor| tensor.name == name);
+    tensor.map_or(0, |tensor| tensor.storage.as_bytes().len())
+}
+
+/// Packs a frozen base ahead for training.
 pub fn pack_for_training(model: &mut Model<f32>, backend: &Cpu) {
-    model.pack(backend, PackFor::Training, MAX_PACKED);
+    model.pack(backend, PackFor::Training, budget(backend));
 }
 
 /// A path of a configuration file: relative ones start at the file's folder.
