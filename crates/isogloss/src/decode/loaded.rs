@@ -114,7 +114,7 @@ impl Loaded {
         }
     }
 
-    /// Translates text with the model and its updates, in batches of about `batch_tokens` source tokens (see
+    /// Translates text with the model and its updates, about `batch_tokens` source tokens at a time (see
     /// [`Translator::with_batch_tokens`]).
     ///
     /// # Errors

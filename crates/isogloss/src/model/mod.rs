@@ -6,6 +6,7 @@
 
 mod attention;
 mod build;
+mod cache;
 mod context;
 mod decoder;
 mod encoder;
@@ -29,8 +30,9 @@ use crate::model::weight::Weight;
 
 pub use crate::graph::ModelConfig;
 pub use build::ModelError;
+pub(crate) use cache::{CacheKey, DecoderCache};
 pub use context::{Context, Grads};
-pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
+pub(crate) use incremental::StepRow;
 pub use init::initial_tensors;
 pub use pack::PackFor;
 pub use tensor::{DType, Storage, Tensor, tensors_of};
