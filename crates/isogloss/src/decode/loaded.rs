@@ -4,7 +4,9 @@ use isogloss_kernels::Backend;
 
 use crate::adapter::{self, AdapterFileError, AdapterSet};
 use crate::checkpoint::{self, BaseHash, CheckpointError};
-use crate::decode::{DecodeError, TextTranslator, Translator};
+use crate::decode::{
+    DecodeError, Heads, TextTranslator, Translator, Vocabularies, VocabularyError, VocabularyUse,
+};
 use crate::model::{Context, Model, ModelError, PackFor};
 use crate::params::ParamStore;
 use crate::tokenize::{TokenizeError, Tokenizer};
@@ -38,6 +40,9 @@ pub enum LoadError {
     /// The adapters cannot be read, or are another base's.
     #[error(transparent)]
     Adapters(#[from] AdapterFileError),
+    /// The adapters' output vocabularies cannot be read, or are another tokenizer's.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
 }
 
 /// Most bytes for weights packed ahead: all of a model with 500 million parameters, a part of larger ones.
@@ -56,6 +61,10 @@ pub struct Loaded {
     pub set: AdapterSet,
     /// Hash of the base's tensors, by which adapters know it.
     pub hash: BaseHash,
+    /// The output vocabularies that lie beside the updates; none without adapters, or with adapters from before there were any.
+    pub vocabularies: Vocabularies,
+    /// Those in use.
+    heads: Heads<f32>,
 }
 
 impl Loaded {
@@ -63,7 +72,8 @@ impl Loaded {
     /// finite, and for the hash.
     ///
     /// # Errors
-    /// If a file is missing or damaged, if the tokenizer's ids don't fit the weights, or if the adapters belong to another base.
+    /// If a file is missing or damaged, if the tokenizer's ids don't fit the weights, or if the adapters belong to another base or
+    /// their output vocabularies to another tokenizer.
     pub fn open(model_dir: &Path, adapters: Option<&Path>) -> Result<Self, LoadError> {
         let tokenizer = Tokenizer::open(model_dir)?;
         let checkpoint = checkpoint::open(model_dir)?;
@@ -80,6 +90,10 @@ impl Loaded {
             None => AdapterSet::none(Vec::new()),
         };
         set.share_with(tokenizer.languages());
+        let vocabularies = match adapters {
+            Some(dir) => Vocabularies::load(dir, &tokenizer)?,
+            None => Vocabularies::default(),
+        };
         let model = Model::new(&checkpoint.config, checkpoint.tensors, None).map_err(|source| {
             LoadError::Model {
                 dir: model_dir.to_owned(),
@@ -92,7 +106,24 @@ impl Loaded {
             store,
             set,
             hash,
+            vocabularies,
+            heads: Heads::default(),
         })
+    }
+
+    /// The same with output vocabularies in use, in all translators that it makes; by default none is. See
+    /// [`Translator::with_heads`] for what changes.
+    ///
+    /// # Errors
+    /// None: that the tokenizer fits was seen when the model was loaded.
+    pub fn with_vocabularies(mut self, using: VocabularyUse) -> Result<Self, DecodeError> {
+        let languages = self.vocabularies.by_language.iter();
+        let served = languages.filter(|(_, vocabulary)| vocabulary.serves(using));
+        let heads = served.filter_map(|(language, vocabulary)| {
+            Some((self.set.language_id(language)?, vocabulary.ids().to_vec()))
+        });
+        self.heads = Heads::new(heads, self.model.config())?;
+        Ok(self)
     }
 
     /// The same with the model's weights packed ahead for a backend: translation is faster, takes more memory (once the weights, in
@@ -124,8 +155,9 @@ impl Loaded {
         backend: &'a B,
         batch_tokens: usize,
     ) -> Result<TextTranslator<'a, B>, DecodeError> {
-        let translator =
-            Translator::new(&self.model, self.context(backend)).with_batch_tokens(batch_tokens);
+        let translator = Translator::new(&self.model, self.context(backend))
+            .with_batch_tokens(batch_tokens)
+            .with_heads(&self.heads);
         TextTranslator::new(translator, &self.tokenizer, &self.set)
     }
 }

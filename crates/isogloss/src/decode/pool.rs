@@ -6,8 +6,8 @@ use crate::batch::Packed;
 use crate::decode::active::Active;
 use crate::decode::generate::Run;
 use crate::decode::search::Search;
-use crate::decode::{DecodeError, DecodeOptions, Hypothesis, Request};
-use crate::model::{Context, DecoderCache, Model};
+use crate::decode::{DecodeError, Hypothesis, Request};
+use crate::model::DecoderCache;
 
 /// Sentences enter once one part of so many of the budget is free, so that the decoder's steps stay nearly full.
 pub(super) const PARTS: usize = 4;
@@ -30,25 +30,15 @@ pub(super) struct Pool<'a, B: Backend> {
     run: Run<'a, B>,
     cache: DecoderCache<B::Real>,
     active: Vec<Active<'a>>,
-    /// The most that the active sentences may cost, unless there is but one.
     budget: usize,
 }
 
 impl<'a, B: Backend> Pool<'a, B> {
-    /// An empty pool.
-    pub fn new(
-        model: &'a Model<B::Real>,
-        cx: Context<'a, B>,
-        options: &'a DecodeOptions,
-        budget: usize,
-    ) -> Self {
-        let cx = Context {
-            dropout: None,
-            ..cx
-        };
+    /// An empty pool. At most `budget` tokens are translated at a time, unless they are one sentence's.
+    pub fn new(run: Run<'a, B>, budget: usize) -> Self {
         Pool {
-            run: Run { model, cx, options },
-            cache: model.cache(options.beam),
+            cache: run.model.cache(run.options.beam),
+            run,
             active: Vec::new(),
             budget,
         }
@@ -81,7 +71,9 @@ impl<'a, B: Backend> Pool<'a, B> {
 
     /// Brings sentences through the encoder and into the cache.
     fn encode(&mut self, mut entering: Vec<Waiting<'a>>) {
-        let Run { model, cx, options } = self.run;
+        let Run {
+            model, cx, options, ..
+        } = self.run;
         entering.sort_by_key(|w| (w.request.source_language, w.request.target_language));
         let mut rows = Packed::default();
         for Waiting { request, .. } in &entering {

@@ -2,8 +2,9 @@ use isogloss_kernels::Backend;
 
 use crate::adapter::Adapters;
 use crate::batch::LanguageId;
+use crate::decode::generate::Run;
 use crate::decode::pool::{PARTS, Pool, Waiting};
-use crate::decode::{DecodeError, DecodeOptions};
+use crate::decode::{DecodeError, DecodeOptions, Heads};
 use crate::model::{Context, Model};
 
 /// Default of [`Translator::with_batch_tokens`]. Of the 418M model, the caches of so many tokens take about 300 MB with a beam of 5.
@@ -52,6 +53,7 @@ pub struct Translator<'a, B: Backend> {
     model: &'a Model<B::Real>,
     cx: Context<'a, B>,
     batch_tokens: usize,
+    heads: Option<&'a Heads<B::Real>>,
 }
 
 impl<B: Backend> Clone for Translator<'_, B> {
@@ -71,6 +73,7 @@ impl<'a, B: Backend> Translator<'a, B> {
             model,
             cx,
             batch_tokens: DEFAULT_BATCH_TOKENS,
+            heads: None,
         }
     }
 
@@ -82,6 +85,22 @@ impl<'a, B: Backend> Translator<'a, B> {
             batch_tokens,
             ..self
         }
+    }
+
+    /// Chooses the pieces of some target languages' translations from their vocabulary alone. Results may change: a piece that isn't
+    /// in it is never written, and scores are log-probabilities over what is.
+    #[must_use]
+    pub fn with_heads(self, heads: &'a Heads<B::Real>) -> Self {
+        Translator {
+            heads: Some(heads),
+            ..self
+        }
+    }
+
+    /// Pieces that translations into a language are chosen from; none if that is all.
+    #[must_use]
+    pub fn pieces(&self, target: LanguageId) -> Option<usize> {
+        self.heads?.pieces(target)
     }
 
     /// The model.
@@ -121,7 +140,16 @@ impl<'a, B: Backend> Translator<'a, B> {
         };
         let waiting = self.longest_first(requests);
         let mut waiting = waiting.as_slice();
-        let mut pool = Pool::new(self.model, self.cx, options, self.batch_tokens);
+        let run = Run {
+            model: self.model,
+            cx: Context {
+                dropout: None,
+                ..self.cx
+            },
+            options,
+            heads: self.heads,
+        };
+        let mut pool = Pool::new(run, self.batch_tokens);
         let mut told = 0;
         loop {
             pool.admit(&mut waiting);

@@ -1,5 +1,6 @@
 //! Translation: the hypotheses and scores of `generate` in transformers, and independence of a sentence from its batch.
 
+mod heads;
 mod limits;
 
 use isogloss::adapter::Adapters;
