@@ -3,6 +3,7 @@
 //! A [`Language`] is its FLORES-200 code. [`FromStr`] also reads the codes of M2M-100, M2M-124 (the FLORES-101 models of
 //! fairseq), FLORES-101, NLLB-200 and common aliases, so that every part of the program sees one code for one language.
 
+mod script;
 mod table;
 
 use std::fmt;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use table::{KNOWN, Known};
+
+pub(crate) use script::{Scripts, script};
 
 /// A language, by its FLORES-200 code: three letters for the language and four for the script, as in `deu_Latn`.
 ///

@@ -1,8 +1,14 @@
 //! What the commands that translate have in common.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;
-use isogloss::decode::{DecodeError, MissingUpdates};
+use isogloss::decode::{
+    DecodeError, LoadError, Loaded, MissingUpdates, TextTranslator, VocabularyUse,
+};
+use isogloss::language::Direction;
+use isogloss_kernels::Cpu;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum MissingArg {
@@ -20,6 +26,90 @@ impl From<MissingArg> for MissingUpdates {
             MissingArg::Base => MissingUpdates::Base,
             MissingArg::Combine => MissingUpdates::Combine,
         }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VocabularyArg {
+    /// What was learnt, where the validation text says that it holds all but one piece in a thousand
+    Auto,
+    /// What was learnt, for every language that has it
+    Learnt,
+    /// All pieces
+    Full,
+}
+
+impl From<VocabularyArg> for VocabularyUse {
+    fn from(vocabulary: VocabularyArg) -> Self {
+        match vocabulary {
+            VocabularyArg::Auto => VocabularyUse::Auto,
+            VocabularyArg::Learnt => VocabularyUse::Learnt,
+            VocabularyArg::Full => VocabularyUse::Full,
+        }
+    }
+}
+
+/// Which updates act, and which pieces translations are chosen from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AdapterArgs {
+    /// A direction that the adapters were not trained in: an error, the base alone, or the updates that there are of its languages
+    #[arg(long, value_name = "WHAT", default_value = "error")]
+    pub missing: MissingArg,
+    /// Pieces that translations are chosen from: all, or those that were learnt with the adapters, which is faster
+    #[arg(long, value_name = "WHAT", default_value = "auto")]
+    pub vocabulary: VocabularyArg,
+}
+
+impl AdapterArgs {
+    /// The model and its adapters, packed for a backend.
+    pub(crate) fn load(&self, model: &Path, adapters: Option<&Path>, cpu: &Cpu) -> Outcome<Loaded> {
+        self.prepare(Loaded::open(model, adapters), cpu)
+    }
+
+    /// The same, and the base's hash in any case.
+    pub(crate) fn load_with_hash(
+        &self,
+        model: &Path,
+        adapters: Option<&Path>,
+        cpu: &Cpu,
+    ) -> Outcome<Loaded> {
+        self.prepare(Loaded::open_with_hash(model, adapters), cpu)
+    }
+
+    fn prepare(&self, loaded: Result<Loaded, LoadError>, cpu: &Cpu) -> Outcome<Loaded> {
+        let loaded = loaded.map_err(Failure::input)?;
+        let loaded = loaded.with_vocabularies(self.vocabulary.into());
+        Ok(loaded.map_err(failure)?.packed(cpu))
+    }
+
+    /// Says from how many pieces translations into each language are chosen, where that is not all.
+    pub(crate) fn tell_vocabularies(
+        &self,
+        translator: &TextTranslator<'_, Cpu>,
+        loaded: &Loaded,
+        directions: &[Direction],
+    ) -> Outcome {
+        let (mut restricted, mut whole) = (BTreeSet::new(), BTreeSet::new());
+        for direction in directions {
+            let pieces = translator.pieces(direction, self.missing.into());
+            match pieces.map_err(failure)? {
+                Some(pieces) => restricted.insert(format!("{} {pieces}", direction.target)),
+                None => whole.insert(direction.target.to_string()),
+            };
+        }
+        let joined = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join(", ");
+        if !restricted.is_empty() {
+            tracing::info!(
+                "translations are chosen from the pieces of the training text: {} of {} (`--vocabulary full` takes all)",
+                joined(restricted),
+                loaded.tokenizer.vocab_size()
+            );
+        }
+        if self.vocabulary == VocabularyArg::Learnt && !whole.is_empty() {
+            let languages = joined(whole);
+            tracing::warn!("no vocabulary is in use for {languages}: all pieces are taken");
+        }
+        Ok(())
     }
 }
 

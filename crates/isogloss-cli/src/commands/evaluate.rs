@@ -4,15 +4,13 @@ mod show;
 
 use self::show::{Shown, table};
 use super::compute::{DecodingPrecisionArg, backend};
-use super::decoding::{MissingArg, failure, hint};
+use super::decoding::{AdapterArgs, failure, hint};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use isogloss::corpus::{Aligned, Corpus, DataConfig, DirectionFilter, OneOrMany, Rows, TsvRows};
-use isogloss::decode::{
-    DEFAULT_BATCH_TOKENS, DecodeOptions, Loaded, LongLines, MaxLength, TextOptions,
-};
+use isogloss::decode::{DEFAULT_BATCH_TOKENS, DecodeOptions, LongLines, MaxLength, TextOptions};
 use isogloss::evaluate::{
     Bleu, Classes, Evaluation, EvaluationError, Metric, NamedMetric, ScoresFile, Tokenizer,
 };
@@ -88,9 +86,8 @@ pub(crate) struct Args {
     /// Threads; 0 is as many as the machine offers
     #[arg(long, value_name = "N", default_value_t = 0, env = "ISOGLOSS_THREADS")]
     threads: usize,
-    /// A direction that the adapters were not trained in: an error, the base alone, or the updates that there are of its languages
-    #[arg(long, value_name = "WHAT", default_value = "error")]
-    missing: MissingArg,
+    #[command(flatten)]
+    served: AdapterArgs,
     /// Write the translations here, a file a direction: SOURCE-TARGET.txt
     #[arg(long, value_name = "DIR")]
     hypotheses: Option<PathBuf>,
@@ -191,15 +188,17 @@ fn translate(
     let Some(model) = &args.model else {
         return Err(Failure::input(anyhow!("name the model with --model DIR")));
     };
-    let loaded = Loaded::open_with_hash(model, args.adapters.as_deref()).map_err(Failure::input)?;
-    let loaded = loaded.packed(backend);
+    let adapters = args.adapters.as_deref();
+    let loaded = args.served.load_with_hash(model, adapters, backend)?;
     let translator = loaded
         .translator(backend, args.batch_tokens)
         .map_err(failure)?;
     let options = TextOptions {
         long_lines: LongLines::Split,
-        missing: args.missing.into(),
+        missing: args.served.missing.into(),
     };
+    args.served
+        .tell_vocabularies(&translator, &loaded, evaluation.directions())?;
     let mut shown = Shown::start(quiet);
     let found = backend
         .install(|| evaluation.translate(&translator, options, decoding, &mut |p| shown.update(p)));
@@ -363,11 +362,14 @@ fn options(args: &Args) -> BTreeMap<String, serde_json::Value> {
         ("split", args.split.clone().into()),
     ];
     if args.system == SystemArg::Model {
+        let missing = args.served.missing.to_possible_value();
+        let vocabulary = args.served.vocabulary.to_possible_value();
         options.extend([
             ("beam", args.beam.into()),
             ("max_length", args.max_length.into()),
             ("precision", name(args.precision.to_possible_value()).into()),
-            ("missing", name(args.missing.to_possible_value()).into()),
+            ("missing", name(missing).into()),
+            ("vocabulary", name(vocabulary).into()),
         ]);
     }
     options

@@ -42,5 +42,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let done = isogloss::train::pretrain(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;
-    training::finish(&args.run, &done.trained, &done.model, &done.estimate)
+    let (trained, estimate) = (&done.trained, &done.estimate);
+    training::finish(
+        &args.run,
+        trained,
+        &done.model,
+        estimate,
+        Default::default(),
+    )
 }

@@ -160,17 +160,18 @@ fn memory(estimate: &Estimate) -> String {
     })
 }
 
-/// Says how a run ended and where its result lies.
+/// Says how a run ended and where its result lies; `more` is what else there is to say, as text and as JSON keys.
 pub(crate) fn finish(
     args: &RunArgs,
     trained: &Trained,
     result: &Path,
     estimate: &Estimate,
+    more: (String, serde_json::Value),
 ) -> Outcome {
     let finished = trained.outcome == train::Outcome::Finished;
     let state = &trained.state;
     if args.json {
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "finished": finished,
             "updates": state.update,
             "epochs": state.epoch,
@@ -183,6 +184,9 @@ pub(crate) fn finish(
             "predicted_memory": estimate.memory,
             "result": finished.then_some(result),
         });
+        if let (Some(all), serde_json::Value::Object(more)) = (value.as_object_mut(), more.1) {
+            all.extend(more);
+        }
         output::print(&format!("{value:#}\n"))?;
         return match finished {
             true => Ok(()),
@@ -192,10 +196,11 @@ pub(crate) fn finish(
     let time = duration(state.seconds);
     match finished {
         true => output::print(&format!(
-            "finished after {} updates, {time}: validation loss {:.4}\n{}{}\n",
+            "finished after {} updates, {time}: validation loss {:.4}\n{}{}{}\n",
             state.update,
             state.best_nll.unwrap_or(f64::NAN),
             memory(estimate),
+            more.0,
             result.display()
         )),
         false => Err(interrupted(trained)),

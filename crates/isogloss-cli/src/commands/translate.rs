@@ -1,14 +1,14 @@
 //! `isogloss translate`: lines of text through a model and its adapters.
 
 use super::compute::{DecodingPrecisionArg, backend};
-use super::decoding::{MissingArg, failure};
+use super::decoding::{AdapterArgs, failure};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use isogloss::decode::{
-    DEFAULT_BATCH_TOKENS, DecodeOptions, Line, Loaded, LongLines, MaxLength, TextOptions,
-    TextTranslator, Translation,
+    DEFAULT_BATCH_TOKENS, DecodeOptions, Line, LongLines, MaxLength, TextOptions, TextTranslator,
+    Translation,
 };
 use isogloss::files;
 use isogloss::language::{Direction, Language};
@@ -80,9 +80,8 @@ pub(crate) struct Args {
     /// Lines with more tokens than the model has positions
     #[arg(long, value_name = "WHAT", default_value = "split")]
     long_lines: LongLinesArg,
-    /// A direction that the adapters were not trained in: an error, the base alone, or the updates that there are of its languages
-    #[arg(long, value_name = "WHAT", default_value = "error")]
-    missing: MissingArg,
+    #[command(flatten)]
+    served: AdapterArgs,
     /// Write the ids of the pieces instead of text
     #[arg(long)]
     ids: bool,
@@ -129,17 +128,23 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let options = args.decode_options();
     options.validate().map_err(failure)?;
     let lines = input::lines(&args.input)?;
-    let loaded = Loaded::open(&args.model, args.adapters.as_deref()).map_err(Failure::input)?;
     let backend = backend(args.threads, args.precision)?;
-    let loaded = loaded.packed(&backend);
+    let loaded = args
+        .served
+        .load(&args.model, args.adapters.as_deref(), &backend)?;
     let translator = loaded
         .translator(&backend, args.batch_tokens)
         .map_err(failure)?;
-    let direction = Direction::new(args.from.clone(), args.to.clone());
-    let lines: Vec<(&str, &Direction)> = lines.iter().map(|l| (l.as_str(), &direction)).collect();
+    let directions = [Direction::new(args.from.clone(), args.to.clone())];
+    let lines = lines.iter().map(|l| (l.as_str(), &directions[0]));
+    let lines: Vec<(&str, &Direction)> = lines.collect();
     let lines = translator
         .prepare(&lines, args.text_options())
         .map_err(failure)?;
+    if !lines.is_empty() {
+        args.served
+            .tell_vocabularies(&translator, &loaded, &directions)?;
+    }
     translate(args, &backend, &translator, &lines, &options)
 }
 
@@ -204,7 +209,7 @@ impl Args {
                 LongLinesArg::Split => LongLines::Split,
                 LongLinesArg::Refuse => LongLines::Refuse,
             },
-            missing: self.missing.into(),
+            missing: self.served.missing.into(),
         }
     }
 }

@@ -56,7 +56,8 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 fn result(workshop: &Workshop) -> BTreeMap<String, Vec<u8>> {
     let mut all = files(&workshop.path().join("run"));
     all.retain(|name, _| name.starts_with("adapters/") || name == "events.jsonl");
-    assert_eq!(all.len(), 4, "two languages, their description, the events");
+    let what = "two languages, their description and vocabularies, the events";
+    assert_eq!(all.len(), 5, "{what}");
     all
 }
 
@@ -123,7 +124,8 @@ fn adapters_that_find_no_room_are_written_by_the_same_command() {
         "{text}"
     );
     let left: Vec<String> = files(&run.join("adapters")).into_keys().collect();
-    assert_eq!(left, ["eng_Latn.safetensors"], "without a description");
+    let expected_left = ["eng_Latn.safetensors", "vocabulary.json"];
+    assert_eq!(left, expected_left, "without a description");
     let _ = stdout(&mut workshop.train());
     assert_eq!(result(&workshop), expected);
 }

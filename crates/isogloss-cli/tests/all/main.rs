@@ -21,4 +21,5 @@ mod tiny;
 mod train;
 mod trained_directions;
 mod translate;
+mod vocabulary;
 mod workshop;

@@ -64,14 +64,14 @@ pub(super) fn keep_best(candidates: &mut Vec<Candidate>, count: usize) {
 }
 
 /// Rules out tokens that would repeat an n-gram of `ids`.
-pub(super) fn ban_repeats<R: Real>(ids: &[u32], n: usize, log_probs: &mut [R]) {
+pub(super) fn ban_repeats(ids: &[u32], n: usize, mut ban: impl FnMut(u32)) {
     if n == 0 || ids.len() < n {
         return;
     }
     let prefix = &ids[ids.len() + 1 - n..];
     for window in ids.windows(n) {
         if window[..n - 1] == *prefix {
-            log_probs[window[n - 1] as usize] = R::neg_infinity();
+            ban(window[n - 1]);
         }
     }
 }
@@ -85,8 +85,8 @@ mod tests {
     #[test]
     fn repeats_are_ruled_out() {
         let banned = |ids: &[u32], n| {
-            let mut row = vec![0f32; 10];
-            ban_repeats(ids, n, &mut row);
+            let mut row = [0f32; 10];
+            ban_repeats(ids, n, |id| row[id as usize] = f32::NEG_INFINITY);
             (0..10).filter(|&i| row[i] < 0.0).collect::<Vec<_>>()
         };
         assert_eq!(banned(&[2, 5, 6, 5], 2), [6]);

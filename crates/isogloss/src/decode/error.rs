@@ -57,6 +57,16 @@ pub enum DecodeError {
         /// Which piece of the translation, counted from 1 after the language tag.
         piece: usize,
     },
+    /// An output vocabulary of another model.
+    #[error(
+        "an output vocabulary holds the id {id}, but the model has {vocabulary} pieces; is it another model's?"
+    )]
+    Vocabulary {
+        /// The id.
+        id: u32,
+        /// Size of the model's vocabulary.
+        vocabulary: usize,
+    },
     /// A language of a direction has no update, and the base alone was not asked for.
     #[error(
         "the adapters hold no {} updates for {language}; train them, or translate with the base alone",

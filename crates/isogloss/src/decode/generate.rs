@@ -1,215 +1,60 @@
-//! One batch through the model, step by step.
+//! One step of the sentences in translation through the model.
 
-use std::ops::Range;
+use isogloss_kernels::{Backend, Real};
 
-use isogloss_kernels::Backend;
-
-use crate::batch::Packed;
+use crate::decode::active::Active;
 use crate::decode::candidates::{Candidate, ban_repeats, keep_best, push_best};
 use crate::decode::search::Search;
-use crate::decode::{DecodeError, DecodeOptions, Hypothesis, Request};
-use crate::model::{Context, CrossCache, Model, StepRow, TargetCache};
+use crate::decode::{DecodeError, DecodeOptions, Heads};
+use crate::model::{Context, DecoderCache, Head, Model};
 
 /// Rows whose logits are held at a time: enough to reuse the embedding, little beside the caches.
 const LOGIT_ROWS: usize = 64;
 
-/// A sentence that is being translated.
-struct Active<'a> {
-    /// Its place in the batch.
-    index: usize,
-    request: &'a Request,
-    memory: Range<usize>,
-    search: Search,
-    /// The slots that it owns, as many as the beam; the first ones belong to the live hypotheses, in their order.
-    slots: Vec<usize>,
+/// What stays the same from step to step.
+pub(super) struct Run<'a, B: Backend> {
+    pub model: &'a Model<B::Real>,
+    /// Without dropout.
+    pub cx: Context<'a, B>,
+    pub options: &'a DecodeOptions,
+    /// Parts of the head, for target languages that have one.
+    pub heads: Option<&'a Heads<B::Real>>,
 }
 
-/// Translates a batch. `numbers` are the sentences' numbers in errors.
-pub(super) fn generate<B: Backend>(
-    model: &Model<B::Real>,
-    cx: Context<'_, B>,
-    requests: &[&Request],
-    numbers: &[usize],
-    options: &DecodeOptions,
-) -> Result<Vec<Vec<Hypothesis>>, DecodeError> {
-    let cx = Context {
-        dropout: None,
-        ..cx
-    };
-    let mut found = vec![Vec::new(); requests.len()];
-    let (rows, memory_of) = pack_sources(model, requests);
-    let memory = model.encode(&cx, &rows);
-    let run = Run {
-        model,
-        cx,
-        options,
-        numbers,
-        cross: model.cross_cache(&cx, &rows, &memory),
-    };
-    drop(memory);
-
-    let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|&i| (requests[i].target_language, requests[i].source_language));
-    let config = model.config();
-    let mut active: Vec<Active<'_>> = order
-        .into_iter()
-        .enumerate()
-        .map(|(place, index)| {
-            let request = requests[index];
-            let longest = options.max_length.pieces(request.source_ids.len(), config);
-            Active {
-                index,
-                request,
-                memory: memory_of[index].clone(),
-                search: Search::new(request.target_tag, config.eos_token_id, longest, options),
-                slots: (place * options.beam..(place + 1) * options.beam).collect(),
-            }
-        })
-        .collect();
-    let mut cache = TargetCache::new(model, active.len() * options.beam);
-    // What follows the start token is forced, so its states are of no interest.
-    let start: Vec<StepRow> = active
-        .iter()
-        .map(|s| s.row(config.decoder_start_token_id, 0))
-        .collect();
-    let _ = model.decode_step(&cx, &run.cross, &mut cache, &start);
-    while !active.is_empty() {
-        run.step(&mut active, &mut cache)?;
-        let (over, on): (Vec<_>, Vec<_>) = active
-            .into_iter()
-            .partition(|sentence| sentence.search.live.is_empty());
-        active = on;
-        for sentence in over {
-            found[sentence.index] = sentence.search.into_best(options.n_best);
-        }
-        compact(&mut active, &mut cache);
-    }
-    Ok(found)
-}
-
-/// The encoder's input, by source language, then target language, and where each sentence lies in it.
-fn pack_sources<R: isogloss_kernels::Real>(
-    model: &Model<R>,
-    requests: &[&Request],
-) -> (Packed, Vec<Range<usize>>) {
-    let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|&i| (requests[i].source_language, requests[i].target_language));
-    let (mut rows, mut places) = (Packed::default(), vec![0..0; requests.len()]);
-    for i in order {
-        let (request, start) = (requests[i], rows.len());
-        rows.push(
-            request.source_ids.iter().copied(),
-            model.layout().first_position,
-            request.source_language,
-            request.target_language,
-            0,
-        );
-        places[i] = start..rows.len();
-    }
-    (rows, places)
-}
-
-/// Gives back the slots of finished sentences once they are half of all.
-fn compact<R: isogloss_kernels::Real>(active: &mut [Active<'_>], cache: &mut TargetCache<R>) {
-    let kept: Vec<usize> = active.iter().flat_map(|s| s.slots.clone()).collect();
-    if 2 * kept.len() > cache.slots() {
-        return;
-    }
-    cache.keep_slots(&kept);
-    for (new, slot) in active.iter_mut().flat_map(|s| &mut s.slots).enumerate() {
-        *slot = new;
+impl<B: Backend> Clone for Run<'_, B> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-impl Active<'_> {
-    fn row(&self, id: u32, hypothesis: usize) -> StepRow {
-        StepRow {
-            id,
-            slot: self.slots[hypothesis],
-            memory: self.memory.clone(),
-            source: self.request.source_language,
-            target: self.request.target_language,
-        }
-    }
+impl<B: Backend> Copy for Run<'_, B> {}
 
-    /// Gives each new hypothesis a slot that holds its parent's rows: the parent's own, or a copy in a slot that no parent of a
-    /// live hypothesis holds.
-    fn assign_slots<R: isogloss_kernels::Real>(
-        &mut self,
-        parents: &[usize],
-        cache: &mut TargetCache<R>,
-    ) {
-        let mut free: Vec<usize> = (0..self.slots.len())
-            .filter(|i| !parents.contains(i))
-            .map(|i| self.slots[i])
-            .collect();
-        let mut slots = Vec::with_capacity(self.slots.len());
-        for (child, &parent) in parents.iter().enumerate() {
-            let own = self.slots[parent];
-            // There are as many slots as children at most, so a second child finds a free one.
-            match free.pop_if(|_| parents[..child].contains(&parent)) {
-                Some(copy) => {
-                    cache.copy_slot(own, copy);
-                    slots.push(copy);
-                }
-                None => slots.push(own),
-            }
-        }
-        slots.append(&mut free);
-        self.slots = slots;
-    }
-}
-
-/// What stays the same during a batch.
-struct Run<'a, B: Backend> {
-    model: &'a Model<B::Real>,
-    cx: Context<'a, B>,
-    options: &'a DecodeOptions,
-    numbers: &'a [usize],
-    cross: CrossCache<B::Real>,
-}
-
-impl<B: Backend> Run<'_, B> {
-    /// One more token for every live hypothesis.
-    fn step(
+impl<'a, B: Backend> Run<'a, B> {
+    /// One more token for every live hypothesis. A sentence that hasn't started reads the start token: what follows it is forced, so
+    /// its states are of no interest. Such sentences stand last.
+    pub fn step(
         &self,
         active: &mut [Active<'_>],
-        cache: &mut TargetCache<B::Real>,
+        cache: &mut DecoderCache<B::Real>,
     ) -> Result<(), DecodeError> {
+        let config = self.model.config();
+        let started = active.partition_point(|sentence| sentence.started);
+        let (going, starting) = active.split_at_mut(started);
         let (mut rows, mut owners) = (Vec::new(), Vec::new());
-        for (place, sentence) in active.iter().enumerate() {
+        for (place, sentence) in going.iter().enumerate() {
             for (hypothesis, live) in sentence.search.live.iter().enumerate() {
                 let last = live.ids.last().copied().unwrap_or_default();
                 rows.push(sentence.row(last, hypothesis));
                 owners.push((place, hypothesis));
             }
         }
-        let (model, cx) = (self.model, &self.cx);
-        let states = model.decode_step(cx, &self.cross, cache, &rows);
-        let mut candidates = vec![Vec::new(); active.len()];
-        let config = model.config();
-        for (states, owners) in states
-            .chunks(LOGIT_ROWS * config.d_model)
-            .zip(owners.chunks(LOGIT_ROWS))
-        {
-            let mut logits = model.logits(cx, states);
-            // In a row that isn't finite, log-softmax may hide it.
-            let rows = logits.chunks_exact(config.vocab_size).zip(owners);
-            for (row, &(place, _)) in rows {
-                self.check_finite(row, &active[place])?;
-            }
-            cx.backend.log_softmax(config.vocab_size, &mut logits);
-            let rows = logits.chunks_exact_mut(config.vocab_size).zip(owners);
-            for (row, &(place, hypothesis)) in rows {
-                self.candidates(
-                    row,
-                    &active[place].search,
-                    hypothesis,
-                    &mut candidates[place],
-                );
-            }
+        for sentence in starting {
+            rows.push(sentence.row(config.decoder_start_token_id, 0));
+            sentence.started = true;
         }
-        for (sentence, mut candidates) in active.iter_mut().zip(candidates) {
+        let states = self.model.decode_step(&self.cx, cache, &rows);
+        let candidates = self.best(going, &owners, &states)?;
+        for (sentence, mut candidates) in going.iter_mut().zip(candidates) {
             keep_best(&mut candidates, sentence.search.candidates());
             let parents = sentence.search.advance(&candidates);
             sentence.assign_slots(&parents, cache);
@@ -217,40 +62,113 @@ impl<B: Backend> Run<'_, B> {
         Ok(())
     }
 
-    fn check_finite(&self, row: &[B::Real], sentence: &Active<'_>) -> Result<(), DecodeError> {
-        use num_traits::Float;
-        // No early exit, so that the loop is vectorised.
-        if row.iter().fold(true, |finite, x| finite & x.is_finite()) {
-            return Ok(());
+    /// The candidates of each sentence. `owners` are sentence and hypothesis of each of the first rows of `states`.
+    fn best(
+        &self,
+        active: &[Active<'_>],
+        owners: &[(usize, usize)],
+        states: &[B::Real],
+    ) -> Result<Vec<Vec<Candidate>>, DecodeError> {
+        let width = self.model.config().d_model;
+        let heads: Vec<Option<&Head<B::Real>>> = active.iter().map(|s| self.head(s)).collect();
+        let mut candidates = vec![Vec::new(); active.len()];
+        let (mut owners, mut states) = (owners, states);
+        while let Some(&(first, _)) = owners.first() {
+            // Rows of a language lie together, so that those of a head do.
+            let head = heads[first];
+            let same = |&&(place, _): &&(usize, usize)| {
+                heads[place].map(std::ptr::from_ref) == head.map(std::ptr::from_ref)
+            };
+            let rows = owners.iter().take(LOGIT_ROWS).take_while(same).count();
+            let (now, later) = owners.split_at(rows);
+            let (now_states, later_states) = states.split_at(rows * width);
+            self.score(active, head, now, now_states, &mut candidates)?;
+            (owners, states) = (later, later_states);
         }
-        Err(DecodeError::NotFinite {
-            sentence: self.numbers[sentence.index],
-            piece: sentence.search.live[0].ids.len(),
-        })
+        Ok(candidates)
     }
 
-    /// The best continuations of one hypothesis from its row of log-probabilities.
+    /// Adds the candidates of some hypotheses with the same head.
+    fn score(
+        &self,
+        active: &[Active<'_>],
+        head: Option<&Head<B::Real>>,
+        owners: &[(usize, usize)],
+        states: &[B::Real],
+        candidates: &mut [Vec<Candidate>],
+    ) -> Result<(), DecodeError> {
+        let (columns, mut logits) = match head {
+            Some(head) => {
+                let logits = self.model.logits_over(&self.cx, states, head);
+                (head.len(), logits)
+            }
+            None => {
+                let logits = self.model.logits(&self.cx, states);
+                (self.model.config().vocab_size, logits)
+            }
+        };
+        // In a row that isn't finite, log-softmax may hide it.
+        for (row, &(place, _)) in logits.chunks_exact(columns).zip(owners) {
+            check_finite(row, &active[place])?;
+        }
+        self.cx.backend.log_softmax(columns, &mut logits);
+        for (row, &(place, hypothesis)) in logits.chunks_exact_mut(columns).zip(owners) {
+            let (search, found) = (&active[place].search, &mut candidates[place]);
+            let before = found.len();
+            self.candidates(row, head, search, hypothesis, found);
+            if let Some(head) = head {
+                found[before..]
+                    .iter_mut()
+                    .for_each(|c| c.token = head.id(c.token));
+            }
+        }
+        Ok(())
+    }
+
+    /// The part of the head that a sentence's pieces are chosen from, if not all.
+    fn head(&self, sentence: &Active<'_>) -> Option<&'a Head<B::Real>> {
+        let language = sentence.request.target_language;
+        self.heads?.get(self.model, &self.cx, language)
+    }
+
+    /// The best continuations of one hypothesis from its row of log-probabilities; their tokens are columns.
     fn candidates(
         &self,
         row: &mut [B::Real],
+        head: Option<&Head<B::Real>>,
         search: &Search,
         hypothesis: usize,
         candidates: &mut Vec<Candidate>,
     ) {
         use num_traits::Float;
         let (live, config) = (&search.live[hypothesis], self.model.config());
-        let never = B::Real::neg_infinity();
-        row[config.pad_token_id as usize] = never;
+        let mut ban = |id: u32| {
+            if let Some(column) = head.map_or(Some(id as usize), |head| head.column(id)) {
+                row[column] = B::Real::neg_infinity();
+            }
+        };
+        ban(config.pad_token_id);
         // The tag is among the ids, so their number is that of the next piece.
         if live.ids.len() < self.options.min_length {
-            row[config.eos_token_id as usize] = never;
+            ban(config.eos_token_id);
         }
         if self.options.no_repeat_ngram > 0 {
             let ids: Vec<u32> = std::iter::once(config.decoder_start_token_id)
                 .chain(live.ids.iter().copied())
                 .collect();
-            ban_repeats(&ids, self.options.no_repeat_ngram, row);
+            ban_repeats(&ids, self.options.no_repeat_ngram, ban);
         }
         push_best(row, search.candidates(), hypothesis, live.score, candidates);
     }
+}
+
+fn check_finite<R: Real>(row: &[R], sentence: &Active<'_>) -> Result<(), DecodeError> {
+    // No early exit, so that the loop is vectorised.
+    if row.iter().fold(true, |finite, x| finite & x.is_finite()) {
+        return Ok(());
+    }
+    Err(DecodeError::NotFinite {
+        sentence: sentence.index + 1,
+        piece: sentence.search.live[0].ids.len(),
+    })
 }

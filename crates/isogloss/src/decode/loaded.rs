@@ -4,7 +4,9 @@ use isogloss_kernels::Backend;
 
 use crate::adapter::{self, AdapterFileError, AdapterSet};
 use crate::checkpoint::{self, BaseHash, CheckpointError};
-use crate::decode::{DecodeError, TextTranslator, Translator};
+use crate::decode::{
+    DecodeError, Heads, TextTranslator, Translator, Vocabularies, VocabularyError, VocabularyUse,
+};
 use crate::model::{Context, Model, ModelError, PackFor};
 use crate::params::ParamStore;
 use crate::tokenize::{TokenizeError, Tokenizer};
@@ -38,6 +40,9 @@ pub enum LoadError {
     /// The adapters cannot be read, or are another base's.
     #[error(transparent)]
     Adapters(#[from] AdapterFileError),
+    /// The adapters' output vocabularies cannot be read, or are another tokenizer's.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
 }
 
 /// Most bytes for weights packed ahead that stay as they are as well: the embedding.
@@ -56,6 +61,10 @@ pub struct Loaded {
     pub set: AdapterSet,
     /// Hash of the base's tensors, by which adapters know it; none if nobody asked.
     pub hash: Option<BaseHash>,
+    /// The output vocabularies that lie beside the updates; none without adapters, or with adapters from before there were any.
+    pub vocabularies: Vocabularies,
+    /// Those in use.
+    heads: Heads<f32>,
 }
 
 impl Loaded {
@@ -63,7 +72,8 @@ impl Loaded {
     /// finite, and, with adapters, to see that it is theirs.
     ///
     /// # Errors
-    /// If a file is missing or damaged, if the tokenizer's ids don't fit the weights, or if the adapters belong to another base.
+    /// If a file is missing or damaged, if the tokenizer's ids don't fit the weights, or if the adapters belong to another base or
+    /// their output vocabularies to another tokenizer.
     pub fn open(model_dir: &Path, adapters: Option<&Path>) -> Result<Self, LoadError> {
         Self::load(model_dir, adapters, adapters.is_some())
     }
@@ -102,6 +112,10 @@ impl Loaded {
             None => AdapterSet::none(Vec::new()),
         };
         set.share_with(tokenizer.languages());
+        let vocabularies = match adapters {
+            Some(dir) => Vocabularies::load(dir, &tokenizer)?,
+            None => Vocabularies::default(),
+        };
         let model = Model::new(&checkpoint.config, checkpoint.tensors, None).map_err(|source| {
             LoadError::Model {
                 dir: model_dir.to_owned(),
@@ -114,12 +128,29 @@ impl Loaded {
             store,
             set,
             hash,
+            vocabularies,
+            heads: Heads::default(),
         })
     }
 
-    /// The same with the model's weights packed ahead for a backend: translation is faster, takes more memory (the
-    /// weights in the precision of products, in place of those in the files), and gives the same. A backend in [`Precision::Int8`](isogloss_kernels::Precision::Int8) computes with bytes what is packed,
-    /// and that is all of it.
+    /// The same with output vocabularies in use, in all translators that it makes; by default none is. See
+    /// [`Translator::with_heads`] for what changes.
+    ///
+    /// # Errors
+    /// None: that the tokenizer fits was seen when the model was loaded.
+    pub fn with_vocabularies(mut self, using: VocabularyUse) -> Result<Self, DecodeError> {
+        let languages = self.vocabularies.by_language.iter();
+        let served = languages.filter(|(_, vocabulary)| vocabulary.serves(using));
+        let heads = served.filter_map(|(language, vocabulary)| {
+            Some((self.set.language_id(language)?, vocabulary.ids().to_vec()))
+        });
+        self.heads = Heads::new(heads, self.model.config())?;
+        Ok(self)
+    }
+
+    /// The same with the model's weights packed ahead for a backend: translation is faster, takes the weights' memory in the precision
+    /// of products in place of those in the files, and gives the same. In [`Precision::Int8`](isogloss_kernels::Precision::Int8) what
+    /// is packed is quantised, and that is all of it.
     #[must_use]
     pub fn packed<B: Backend<Real = f32>>(mut self, backend: &B) -> Self {
         self.model.pack(backend, PackFor::Forward, MAX_PACKED);
@@ -137,7 +168,7 @@ impl Loaded {
         }
     }
 
-    /// Translates text with the model and its updates, in batches of about `batch_tokens` source tokens (see
+    /// Translates text with the model and its updates, about `batch_tokens` source tokens at a time (see
     /// [`Translator::with_batch_tokens`]).
     ///
     /// # Errors
@@ -147,8 +178,9 @@ impl Loaded {
         backend: &'a B,
         batch_tokens: usize,
     ) -> Result<TextTranslator<'a, B>, DecodeError> {
-        let translator =
-            Translator::new(&self.model, self.context(backend)).with_batch_tokens(batch_tokens);
+        let translator = Translator::new(&self.model, self.context(backend))
+            .with_batch_tokens(batch_tokens)
+            .with_heads(&self.heads);
         TextTranslator::new(translator, &self.tokenizer, &self.set)
     }
 }

@@ -163,6 +163,19 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
         Ok(prepared)
     }
 
+    /// Pieces that translations in a direction are chosen from; none if that is all.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn pieces(
+        &self,
+        direction: &Direction,
+        missing: MissingUpdates,
+    ) -> Result<Option<usize>, DecodeError> {
+        let ends = self.ends(direction, missing)?;
+        Ok(self.translator.pieces(ends.target))
+    }
+
     /// Translates prepared lines. Progress counts the parts of split lines as sentences.
     ///
     /// # Errors

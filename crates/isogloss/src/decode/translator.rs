@@ -2,12 +2,12 @@ use isogloss_kernels::Backend;
 
 use crate::adapter::Adapters;
 use crate::batch::LanguageId;
-use crate::decode::generate::generate;
-use crate::decode::{DecodeError, DecodeOptions};
+use crate::decode::generate::Run;
+use crate::decode::pool::{PARTS, Pool, Waiting};
+use crate::decode::{DecodeError, DecodeOptions, Heads};
 use crate::model::{Context, Model};
 
-/// Default of [`Translator::with_batch_tokens`]. Of the 418M model, the caches of a batch of this size take about 300 MB with a beam
-/// of 5.
+/// Default of [`Translator::with_batch_tokens`]. Of the 418M model, the caches of so many tokens take about 300 MB with a beam of 5.
 pub const DEFAULT_BATCH_TOKENS: usize = 512;
 
 /// A sentence to translate.
@@ -53,6 +53,7 @@ pub struct Translator<'a, B: Backend> {
     model: &'a Model<B::Real>,
     cx: Context<'a, B>,
     batch_tokens: usize,
+    heads: Option<&'a Heads<B::Real>>,
 }
 
 impl<B: Backend> Clone for Translator<'_, B> {
@@ -62,7 +63,7 @@ impl<B: Backend> Clone for Translator<'_, B> {
 }
 
 impl<'a, B: Backend> Translator<'a, B> {
-    /// A shorter sentence counts as this many tokens of a batch: its hypotheses take room whatever its length.
+    /// A shorter sentence counts as this many tokens of those translated at a time: its hypotheses take room whatever its length.
     pub const SHORTEST: usize = 16;
 
     /// A translator with the default size of batches. Dropout of the context is ignored.
@@ -72,17 +73,34 @@ impl<'a, B: Backend> Translator<'a, B> {
             model,
             cx,
             batch_tokens: DEFAULT_BATCH_TOKENS,
+            heads: None,
         }
     }
 
-    /// Puts sentences together up to this many source tokens; a longer sentence is a batch of its own. More are faster and take
-    /// more memory; results don't change. Default [`DEFAULT_BATCH_TOKENS`].
+    /// Translates sentences of up to this many source tokens at a time; a longer one is alone. Whenever about a quarter is
+    /// done, others enter. More are faster and take more memory; results don't change. Default [`DEFAULT_BATCH_TOKENS`].
     #[must_use]
     pub fn with_batch_tokens(self, batch_tokens: usize) -> Self {
         Translator {
             batch_tokens,
             ..self
         }
+    }
+
+    /// Chooses the pieces of some target languages' translations from their vocabulary alone. Results may change: a piece that isn't
+    /// in it is never written, and scores are log-probabilities over what is.
+    #[must_use]
+    pub fn with_heads(self, heads: &'a Heads<B::Real>) -> Self {
+        Translator {
+            heads: Some(heads),
+            ..self
+        }
+    }
+
+    /// Pieces that translations into a language are chosen from; none if that is all.
+    #[must_use]
+    pub fn pieces(&self, target: LanguageId) -> Option<usize> {
+        self.heads?.pieces(target)
     }
 
     /// The model.
@@ -98,7 +116,8 @@ impl<'a, B: Backend> Translator<'a, B> {
     }
 
     /// Translates sentences of any mix of directions; the `n_best` hypotheses of each, best first, in the order of the requests.
-    /// `progress` is called after every batch.
+    /// `progress` is called about as often as sentences of a quarter of
+    /// [`with_batch_tokens`](Self::with_batch_tokens) are done, and at the end.
     ///
     /// # Errors
     /// If an option or a request is wrong (checked before anything is translated), or if the model computes no finite numbers.
@@ -119,18 +138,34 @@ impl<'a, B: Backend> Translator<'a, B> {
             tokens: 0,
             of_tokens: requests.iter().map(|r| r.source_ids.len()).sum(),
         };
-        for batch in self.batches(requests) {
-            let members: Vec<&Request> = batch.iter().map(|&i| &requests[i]).collect();
-            let numbers: Vec<usize> = batch.iter().map(|&i| i + 1).collect();
-            let hypotheses = generate(self.model, self.cx, &members, &numbers, options)?;
-            for (&i, hypotheses) in batch.iter().zip(hypotheses) {
+        let waiting = self.longest_first(requests);
+        let mut waiting = waiting.as_slice();
+        let run = Run {
+            model: self.model,
+            cx: Context {
+                dropout: None,
+                ..self.cx
+            },
+            options,
+            heads: self.heads,
+        };
+        let mut pool = Pool::new(run, self.batch_tokens);
+        let mut told = 0;
+        loop {
+            pool.admit(&mut waiting);
+            if pool.is_empty() {
+                return Ok(found);
+            }
+            for (i, hypotheses) in pool.step()? {
                 found[i] = hypotheses;
+                state.sentences += 1;
                 state.tokens += requests[i].source_ids.len();
             }
-            state.sentences += batch.len();
-            progress(state);
+            if pool.is_empty() || state.tokens > told + self.batch_tokens / PARTS {
+                progress(state);
+                told = state.tokens;
+            }
         }
-        Ok(found)
     }
 
     fn check(&self, request: &Request, sentence: usize) -> Result<(), DecodeError> {
@@ -162,26 +197,19 @@ impl<'a, B: Backend> Translator<'a, B> {
         Ok(())
     }
 
-    /// Sentences of about the same length together, the longest first: a batch takes as many steps as its longest sentence, and
-    /// what doesn't fit in memory shows at once.
-    fn batches(&self, requests: &[Request]) -> Vec<Vec<usize>> {
-        let length = |i: usize| requests[i].source_ids.len();
-        let mut order: Vec<usize> = (0..requests.len()).filter(|&i| length(i) > 0).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(length(i)));
-        let (mut batches, mut tokens) = (Vec::<Vec<usize>>::new(), 0);
-        for i in order {
-            let cost = length(i).max(Self::SHORTEST);
-            match batches.last_mut() {
-                Some(batch) if tokens + cost <= self.batch_tokens => {
-                    batch.push(i);
-                    tokens += cost;
-                }
-                _ => {
-                    batches.push(vec![i]);
-                    tokens = cost;
-                }
-            }
-        }
-        batches
+    /// The sentences, the longest first: sentences of about the same length need about as many steps, what doesn't fit in memory
+    /// shows at once, and short ones are left for the end, when the batch runs empty.
+    fn longest_first<'r>(&self, requests: &'r [Request]) -> Vec<Waiting<'r>> {
+        let all = requests.iter().enumerate();
+        let waiting = all.filter(|(_, request)| !request.source_ids.is_empty());
+        let mut waiting: Vec<Waiting<'_>> = waiting
+            .map(|(index, request)| Waiting {
+                index,
+                request,
+                cost: request.source_ids.len().max(Self::SHORTEST),
+            })
+            .collect();
+        waiting.sort_by_key(|w| std::cmp::Reverse(w.request.source_ids.len()));
+        waiting
     }
 }

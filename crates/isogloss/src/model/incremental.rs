@@ -1,10 +1,4 @@
 //! Cached decoding: one new token for each live hypothesis a step, from the same blocks as training.
-//!
-//! The caches are the caller's. Keys and values of the encoder's output are computed once for a sentence and layer, and all
-//! hypotheses of a sentence read the same rows. Keys and values of the target lie in slots of contiguous rows, a slot a
-//! hypothesis; a hypothesis that lives on keeps its slot, so that only a second child of the same parent costs a copy.
-
-use std::ops::Range;
 
 use isogloss_kernels::{Backend, Buffer, Real, Span};
 
@@ -12,121 +6,22 @@ use crate::batch::{LanguageId, Packed};
 use crate::graph::Stack;
 use crate::model::Model;
 use crate::model::attention::AttentionBlock;
+use crate::model::cache::{CacheKey, DecoderCache, KeysValues};
 use crate::model::context::Context;
 
-/// Rows that a cache starts with, and the least that it grows by.
-const ROWS: usize = 16;
-
-/// Keys and values of one attention.
-#[derive(Debug, Clone, Default)]
-struct KeysValues<R: Real> {
-    keys: Buffer<R>,
-    values: Buffer<R>,
-}
-
-/// Keys and values that the cross-attention of each decoder layer sees, for all sentences of a batch, in the encoder's packed
-/// order.
-#[derive(Debug, Clone)]
-pub(crate) struct CrossCache<R: Real> {
-    layers: Vec<KeysValues<R>>,
-}
-
-/// Keys and values of the target tokens so far: `slots` runs of `capacity` rows, of which the first `len` are filled.
-#[derive(Debug, Clone)]
-pub(crate) struct TargetCache<R: Real> {
-    layers: Vec<KeysValues<R>>,
-    width: usize,
-    slots: usize,
-    capacity: usize,
-    len: usize,
-}
-
 /// One new token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct StepRow {
     /// The token.
     pub id: u32,
-    /// The hypothesis' place in the [`TargetCache`].
+    /// The sentence.
+    pub key: CacheKey,
+    /// The hypothesis' slot among the sentence's.
     pub slot: usize,
-    /// The sentence's rows in the encoder's packed order.
-    pub memory: Range<usize>,
     /// Language of the source.
     pub source: LanguageId,
     /// Language of the target.
     pub target: LanguageId,
-}
-
-impl<R: Real> TargetCache<R> {
-    /// An empty cache for `slots` hypotheses.
-    pub fn new(model: &Model<R>, slots: usize) -> Self {
-        let layer = KeysValues {
-            keys: Buffer::default(),
-            values: Buffer::default(),
-        };
-        TargetCache {
-            layers: vec![layer; model.decoder.layers.len()],
-            width: model.config.d_model,
-            slots,
-            capacity: 0,
-            len: 0,
-        }
-    }
-
-    /// Number of slots.
-    pub fn slots(&self) -> usize {
-        self.slots
-    }
-
-    /// Copies what is filled of slot `from` to slot `to`.
-    pub fn copy_slot(&mut self, from: usize, to: usize) {
-        let (run, filled) = (self.capacity * self.width, self.len * self.width);
-        for layer in &mut self.layers {
-            for rows in [&mut layer.keys, &mut layer.values] {
-                rows.copy_within(from * run..from * run + filled, to * run);
-            }
-        }
-    }
-
-    /// Keeps the slots of `kept` alone, renumbered in that order.
-    pub fn keep_slots(&mut self, kept: &[usize]) {
-        self.lay_out(kept, self.capacity);
-    }
-
-    fn lay_out(&mut self, kept: &[usize], capacity: usize) {
-        let (old, new) = (self.capacity * self.width, capacity * self.width);
-        let filled = self.len * self.width;
-        for layer in &mut self.layers {
-            for rows in [&mut layer.keys, &mut layer.values] {
-                let mut moved = Buffer::zeroed(kept.len() * new);
-                for (to, from) in kept.iter().enumerate() {
-                    moved[to * new..to * new + filled]
-                        .copy_from_slice(&rows[from * old..from * old + filled]);
-                }
-                *rows = moved;
-            }
-        }
-        (self.slots, self.capacity) = (kept.len(), capacity);
-    }
-
-    /// Makes room for one more row in every slot.
-    fn reserve(&mut self) {
-        if self.len == self.capacity {
-            let all: Vec<usize> = (0..self.slots).collect();
-            // By half, so that little of the largest array of all lies idle.
-            self.lay_out(&all, self.capacity + (self.capacity / 2).max(ROWS));
-        }
-    }
-}
-
-impl<R: Real> KeysValues<R> {
-    fn write(&mut self, row: usize, width: usize, from: usize, keys: &[R], values: &[R]) {
-        let (to, from) = (
-            row * width..(row + 1) * width,
-            from * width..(from + 1) * width,
-        );
-        self.keys[to.clone()].copy_from_slice(&keys[from.clone()]);
-        self.values[to].copy_from_slice(&values[from]);
-    }
 }
 
 impl<R: Real> AttentionBlock<R> {
@@ -158,38 +53,53 @@ impl<R: Real> AttentionBlock<R> {
 }
 
 impl<R: Real> Model<R> {
-    /// The keys and values of all cross-attentions, from encoder states `memory (N, D)` of `rows`.
-    pub(crate) fn cross_cache<B: Backend<Real = R>>(
+    /// An empty cache for decoding with `slots` hypotheses a sentence.
+    pub(crate) fn cache(&self, slots: usize) -> DecoderCache<R> {
+        DecoderCache::new(self.decoder.layers.len(), self.config.d_model, slots)
+    }
+
+    /// Takes sentences into the cache, from encoder states `memory (N, D)` of `rows`: the keys and values of all cross-attentions.
+    /// Returns the sentences' keys, in packed order.
+    pub(crate) fn cache_sources<B: Backend<Real = R>>(
         &self,
         cx: &Context<'_, B>,
         rows: &Packed,
         memory: &[R],
-    ) -> CrossCache<R> {
-        let layers = self.decoder.layers.iter().map(|layer| KeysValues {
-            keys: layer.cross.k.forward(cx, rows, memory, false),
-            values: layer.cross.v.forward(cx, rows, memory, false),
-        });
-        CrossCache {
-            layers: layers.collect(),
+        cache: &mut DecoderCache<R>,
+    ) -> Vec<CacheKey> {
+        let width = self.config.d_model;
+        let keys: Vec<CacheKey> = rows.spans.iter().map(|s| cache.insert(s.q_len)).collect();
+        let places: Vec<usize> = keys.iter().map(|&k| cache.source_rows(k).start).collect();
+        for (layer, cached) in self.decoder.layers.iter().zip(&mut cache.source.layers) {
+            let k = layer.cross.k.forward(cx, rows, memory, false);
+            let v = layer.cross.v.forward(cx, rows, memory, false);
+            for (span, &place) in rows.spans.iter().zip(&places) {
+                let from = span.q_start * width..(span.q_start + span.q_len) * width;
+                cached.write(place, width, &k[from.clone()], &v[from]);
+            }
         }
+        keys
     }
 
-    /// Decoder states `(step.len(), D)` after one more token in each of the step's slots. Rows of a language should lie
-    /// together. `cx` must not drop anything.
+    /// Decoder states `(step.len(), D)` after one more token in each of the step's slots. Of a sentence, all live hypotheses must be in
+    /// the step; rows of a language should lie together. `cx` must not drop anything.
     pub(crate) fn decode_step<B: Backend<Real = R>>(
         &self,
         cx: &Context<'_, B>,
-        cross: &CrossCache<R>,
-        target: &mut TargetCache<R>,
+        cache: &mut DecoderCache<R>,
         step: &[StepRow],
     ) -> Buffer<R> {
         let width = self.config.d_model;
-        target.reserve();
+        let mut keys: Vec<CacheKey> = step.iter().map(|row| row.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        // Growing one sentence's slots may move another's, so that places are asked for afterwards.
+        keys.iter().for_each(|&key| cache.reserve(key));
         let (mut rows, mut own, mut memory) = (Packed::default(), Vec::new(), Vec::new());
-        let position = self.layout().first_position + target.len as u32;
         for (i, row) in step.iter().enumerate() {
-            let id = std::iter::once(row.id);
-            rows.push(id, position, row.source, row.target, 0);
+            let len = cache.len(row.key);
+            let position = self.layout().first_position + len as u32;
+            rows.push(std::iter::once(row.id), position, row.source, row.target, 0);
             let span = |k_start, k_len| Span {
                 q_start: i,
                 q_len: 1,
@@ -197,31 +107,32 @@ impl<R: Real> Model<R> {
                 k_len,
                 key: 0,
             };
-            own.push(span(row.slot * target.capacity, target.len + 1));
-            memory.push(span(row.memory.start, row.memory.len()));
+            own.push(span(cache.slot_start(row.key, row.slot), len + 1));
+            let source = cache.source_rows(row.key);
+            memory.push(span(source.start, source.len()));
         }
         let mut x = self.embed(cx, &rows, Stack::Decoder);
-        let caches = cross.layers.iter().zip(&mut target.layers);
-        for (layer, (cross, cache)) in self.decoder.layers.iter().zip(caches) {
+        let caches = cache.source.layers.iter().zip(&mut cache.target.layers);
+        for (layer, (source, target)) in self.decoder.layers.iter().zip(caches) {
             let block = &layer.attention;
             let (h, _) = block.norm.forward(cx, &x);
             let q = block.q.forward(cx, &rows, &h, false);
             let k = block.k.forward(cx, &rows, &h, false);
             let v = block.v.forward(cx, &rows, &h, false);
-            for (i, row) in step.iter().enumerate() {
-                let to = row.slot * target.capacity + target.len;
-                cache.write(to, width, i, &k, &v);
+            let new = k.chunks_exact(width).zip(v.chunks_exact(width));
+            for (span, (k, v)) in own.iter().zip(new) {
+                target.write(span.k_start + span.k_len - 1, width, k, v);
             }
-            block.attend(cx, &rows, &q, cache, &own, &mut x);
+            block.attend(cx, &rows, &q, target, &own, &mut x);
 
             let block = &layer.cross;
             let (h, _) = block.norm.forward(cx, &x);
             let q = block.q.forward(cx, &rows, &h, false);
-            block.attend(cx, &rows, &q, cross, &memory, &mut x);
+            block.attend(cx, &rows, &q, source, &memory, &mut x);
 
             let _ = layer.feed_forward.forward(cx, &rows, &mut x);
         }
-        target.len += 1;
+        keys.iter().for_each(|&key| cache.advance(key));
         self.decoder.norm.forward(cx, &x).0
     }
 }

@@ -6,10 +6,12 @@
 
 mod attention;
 mod build;
+mod cache;
 mod context;
 mod decoder;
 mod encoder;
 mod feed_forward;
+mod head;
 mod incremental;
 mod init;
 mod linear;
@@ -29,8 +31,10 @@ use crate::model::weight::Weight;
 
 pub use crate::graph::ModelConfig;
 pub use build::ModelError;
+pub(crate) use cache::{CacheKey, DecoderCache};
 pub use context::{Context, Grads};
-pub(crate) use incremental::{CrossCache, StepRow, TargetCache};
+pub(crate) use head::Head;
+pub(crate) use incremental::StepRow;
 pub use init::initial_tensors;
 pub use pack::PackFor;
 pub(crate) use pack::Packing;

@@ -126,6 +126,34 @@ impl<R: Real> Weight<R> {
         }
     }
 
+    /// Some rows, in the order given, as a frozen matrix of their own.
+    ///
+    /// # Panics
+    /// If there is no such row, or if the store is another model's.
+    pub(crate) fn gather(&self, store: &ParamStore<R>, rows: &[u32]) -> Self {
+        let place = match &self.place {
+            Place::Trainable(id) => Place::Converted(gather(store.get(*id), self.cols, rows)),
+            Place::Converted(values) => Place::Converted(gather(values, self.cols, rows)),
+            Place::Packed => {
+                let all = self.frozen_mat();
+                let row = |&row: &u32| (0..self.cols).map(move |j| all.at(row as usize, j));
+                Place::Converted(rows.iter().flat_map(row).collect())
+            }
+            Place::Frozen(storage) => Place::Frozen(match (storage.as_f32(), storage.as_bf16()) {
+                (Some(values), _) => Storage::F32(gather(values, self.cols, rows)),
+                (None, values) => {
+                    Storage::Bf16(gather(values.unwrap_or_default(), self.cols, rows))
+                }
+            }),
+        };
+        Weight {
+            rows: rows.len(),
+            cols: self.cols,
+            place,
+            packed: None,
+        }
+    }
+
     /// The matrix, if it isn't trained; otherwise an empty one.
     fn frozen_mat(&self) -> Mat<'_, R> {
         let data = match (&self.place, self.packed.as_deref()) {
@@ -145,6 +173,14 @@ impl<R: Real> Weight<R> {
         let mat = Mat::strided(data, self.rows, self.cols, self.cols);
         mat.with_packed(self.packed.as_deref())
     }
+}
+
+fn gather<T: Copy>(values: &[T], width: usize, rows: &[u32]) -> Vec<T> {
+    let mut gathered = Vec::with_capacity(rows.len() * width);
+    for &row in rows {
+        gathered.extend_from_slice(&values[row as usize * width..][..width]);
+    }
+    gathered
 }
 
 /// A vector of the base (a bias, or half of a layer norm): frozen, or a trainable parameter.

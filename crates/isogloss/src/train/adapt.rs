@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use isogloss_kernels::Cpu;
@@ -6,7 +7,7 @@ use crate::adapter::{self, AdapterSet};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Method, TrainConfig};
 use crate::corpus::{Corpus, FilterReport, Sampler};
-use crate::decode::Loaded;
+use crate::decode::{Loaded, Vocabularies, Vocabulary};
 use crate::language::{Language, Resource};
 use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
 use crate::params::ParamStore;
@@ -27,6 +28,10 @@ pub struct Adaptation {
     pub trainable: usize,
     /// What the run was expected to take.
     pub estimate: Estimate,
+    /// The output vocabularies that lie beside the adapters, by target language; none before training is finished, nor with `full`.
+    pub vocabularies: Vocabularies,
+    /// Pieces of the tokenizer.
+    pub pieces: usize,
 }
 
 /// How far the score may move between training and reload, in nats: the files hold the very bits, so nothing but the order of
@@ -146,14 +151,19 @@ pub fn adapt(
         Method::Full => "model",
         _ => "adapters",
     });
-    let adaptation = Adaptation {
+    let mut adaptation = Adaptation {
         trained,
         result,
         trainable: store.values().len(),
         estimate,
+        vocabularies: Vocabularies::default(),
+        pieces: opened.tokenizer.vocab_size(),
     };
     if adaptation.trained.outcome == Outcome::Finished {
-        opened.save(&adaptation.result, &set, &store)?;
+        if !set.updates.is_empty() {
+            adaptation.vocabularies = vocabularies(&opened.tokenizer, &corpus, &validation);
+        }
+        opened.save(&adaptation, &set, &store)?;
         let cx = Context {
             backend: &backend,
             store: &store,
@@ -164,6 +174,24 @@ pub fn adapt(
         opened.check(&adaptation.result, config, &backend, trained, &material)?;
     }
     Ok(adaptation)
+}
+
+/// For each target language the pieces of all its training text, measured on the validation references.
+fn vocabularies(tokenizer: &Tokenizer, training: &Corpus, validation: &Corpus) -> Vocabularies {
+    let targets = |corpus: &Corpus| -> BTreeSet<Language> {
+        corpus.directions().map(|(d, _)| d.target.clone()).collect()
+    };
+    let held_out = targets(validation);
+    let learn = |language: Language| {
+        let references = held_out.get(&language).into_iter();
+        let references = references.flat_map(|language| validation.texts(language));
+        let text = training.texts(&language);
+        let learnt = Vocabulary::learn(tokenizer, &language, text, references);
+        (language, learnt)
+    };
+    Vocabularies {
+        by_language: targets(training).into_iter().map(learn).collect(),
+    }
 }
 
 /// The base with its tokenizer.
@@ -202,15 +230,18 @@ impl Opened {
 
     fn save(
         &self,
-        dir: &Path,
+        adaptation: &Adaptation,
         set: &AdapterSet,
         store: &ParamStore<f32>,
     ) -> Result<(), TrainError> {
+        let dir = &adaptation.result;
         if set.updates.is_empty() {
             let tensors = tensors_of(store, DType::F32);
             checkpoint::write(dir, &self.checkpoint.config, &tensors)?;
             return Ok(tokenize::copy_files(&self.dir, dir)?);
         }
+        // Before the adapters' description, so that a folder that has that is whole.
+        adaptation.vocabularies.save(dir, &self.tokenizer)?;
         Ok(adapter::save(
             dir,
             set,

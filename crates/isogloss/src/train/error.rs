@@ -6,7 +6,7 @@ use crate::adapter::{AdapterError, AdapterFileError};
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
 use crate::corpus::{CorpusError, FilterError, SampleError};
-use crate::decode::{DecodeError, LoadError};
+use crate::decode::{DecodeError, LoadError, VocabularyError};
 use crate::evaluate::EvaluateError;
 use crate::files::FileError;
 use crate::model::ModelError;
@@ -40,6 +40,9 @@ pub enum TrainError {
     /// The updates' files.
     #[error(transparent)]
     AdapterFile(#[from] AdapterFileError),
+    /// The output vocabularies' file.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
     /// Loading what was saved.
     #[error(transparent)]
     Load(#[from] LoadError),

@@ -76,6 +76,11 @@ fn seeds() -> Vec<Seed> {
             parsers::saved().index.clone(),
         ),
         (
+            "vocabulary.json",
+            parsers::vocabulary_json,
+            parsers::learnt().to_vec(),
+        ),
+        (
             "weights of adapters",
             parsers::adapter_weights,
             parsers::saved().weights.clone(),

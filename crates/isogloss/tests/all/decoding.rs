@@ -1,5 +1,6 @@
 //! Translation: the hypotheses and scores of `generate` in transformers, and independence of a sentence from its batch.
 
+mod heads;
 mod limits;
 
 use isogloss::adapter::Adapters;
@@ -209,7 +210,60 @@ fn neighbours_in_the_batch_change_no_bit() {
     }
 }
 
-/// Each hypothesis' score is what the model itself gives it when it reads it as a label.
+/// Sources of 2 to 60 tokens in no order; the longest exceed the smaller budgets.
+fn many() -> Vec<Request> {
+    let lengths = (0..40u32).map(|n| match n % 5 {
+        0 => 20 + n,
+        _ => (n * 11) % 19,
+    });
+    let all = (0..).zip(lengths).map(|(n, len): (u32, u32)| {
+        let (source, target) = (n % 3, (n / 3) % 3);
+        let words = (0..len).map(|j| 4 + (n * 17 + j * 7) % 56);
+        Request {
+            source_ids: std::iter::once(190 + source)
+                .chain(words)
+                .chain([EOS])
+                .collect(),
+            source_language: LanguageId(source as u16),
+            target_language: LanguageId(target as u16),
+            target_tag: 190 + target,
+        }
+    });
+    all.collect()
+}
+
+/// Sentences leave when they are done and others enter: whoever is beside a sentence, and however far, it gets what it gets alone.
+#[test]
+fn sentences_that_come_and_go_change_no_bit() {
+    let setup = Setup::new(Cpu::new(2).unwrap(), true);
+    let all = many();
+    let tokens: usize = all.iter().map(|r| r.source_ids.len()).sum();
+    for (beam, n_best) in [(1, 1), (4, 1), (4, 4)] {
+        let options = DecodeOptions {
+            beam,
+            n_best,
+            ..DecodeOptions::default()
+        };
+        let alone: Vec<_> = all
+            .iter()
+            .map(|r| setup.translate(std::slice::from_ref(r), &options).remove(0))
+            .collect();
+        let lengths = alone.iter().map(|found| found[0].ids.len());
+        let distinct: std::collections::BTreeSet<usize> = lengths.collect();
+        assert!(distinct.len() > 5, "they end at different steps");
+        for budget in [0, 40, 100, 512, usize::MAX] {
+            let translator = setup.translator().with_batch_tokens(budget);
+            let mut seen = vec![(0, 0)];
+            let together = translator.translate_ids(&all, &options, &mut |p| {
+                seen.push((p.sentences, p.tokens));
+            });
+            assert_eq!(together.unwrap(), alone, "beam {beam}, budget {budget}");
+            assert!(seen.is_sorted() && seen.len() <= all.len() + 1, "{seen:?}");
+            assert_eq!(seen.last(), Some(&(all.len(), tokens)));
+        }
+    }
+}
+
 /// Packing is for speed: ids and scores keep their bits.
 #[test]
 fn weights_packed_ahead_change_nothing() {
@@ -226,6 +280,7 @@ fn weights_packed_ahead_change_nothing() {
     }
 }
 
+/// Each hypothesis' score is what the model itself gives it when it reads it as a label.
 #[test]
 fn scores_are_those_of_the_uncached_model() {
     use isogloss::batch::{Batch, Sentence};

@@ -194,10 +194,8 @@ fn five_updates(cpu: &Cpu, full: bool, packed: bool) -> Vec<Vec<u32>> {
         }
     };
     if packed {
-        // Not all of them fit.
-        let all = model.clone().pack(cpu, PackFor::Training, usize::MAX);
-        let taken = model.pack(cpu, PackFor::Training, all / 2);
-        assert!(full || (taken > 0 && taken <= all / 2 && taken < all));
+        let taken = model.pack(cpu, PackFor::Training, usize::MAX);
+        assert_eq!(taken > 0, !full);
     }
     let directions: Vec<[u16; 2]> = tiny::MIXED.into_iter().cycle().take(20).collect();
     let batch = tiny::batch(&model, &tiny::pairs(&config, &directions));
@@ -218,7 +216,8 @@ fn five_updates(cpu: &Cpu, full: bool, packed: bool) -> Vec<Vec<u32>> {
     seen
 }
 
-/// With three threads, weights are packed ahead as well: that changes nothing either.
+/// With three threads, weights are packed ahead as well: that changes nothing either, except that a bf16 backend then reads the
+/// embedding in bf16.
 #[test]
 fn the_number_of_threads_changes_no_bit_of_five_updates() {
     for full in [false, true] {
@@ -229,10 +228,14 @@ fn the_number_of_threads_changes_no_bit_of_five_updates() {
                         .unwrap()
                         .with_precision(precision)
                 };
-                let one = five_updates(&cpu(1), full, false);
-                for threads in [2, 3] {
+                let plain = five_updates(&cpu(1), full, false);
+                let packed = match precision {
+                    Precision::Bf16 => five_updates(&cpu(1), full, true),
+                    _ => plain.clone(),
+                };
+                for (threads, one) in [(2, &plain), (3, &packed)] {
                     let more = five_updates(&cpu(threads), full, threads == 3);
-                    for (i, (more, one)) in more.iter().zip(&one).enumerate() {
+                    for (i, (more, one)) in more.iter().zip(one).enumerate() {
                         assert!(
                             more == one,
                             "record {i}: {path:?}, {precision:?}, {threads} threads"

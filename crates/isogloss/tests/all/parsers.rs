@@ -10,6 +10,7 @@ use isogloss::batch::{Batch, LanguageId, Sentence};
 use isogloss::checkpoint;
 use isogloss::config::{self, PretrainConfig, TrainConfig};
 use isogloss::corpus::{Corpus, DataConfig, DirectionFilter};
+use isogloss::decode::{Vocabularies, Vocabulary};
 use isogloss::language::{Language, Resource};
 use isogloss::model::{Context, Model, ModelConfig};
 use isogloss::params::ParamStore;
@@ -214,4 +215,41 @@ pub fn adapters_json(bytes: &[u8]) -> bool {
 pub fn adapter_weights(bytes: &[u8]) -> bool {
     let dir = folder(&[(INDEX, &saved().index), (OF_GERMAN, bytes)]);
     adapters(dir.path())
+}
+
+const VOCABULARY: &str = "vocabulary.json";
+
+/// A tokenizer that output vocabularies are learnt with.
+fn pieces() -> &'static Tokenizer {
+    static PIECES_OPEN: OnceLock<Tokenizer> = OnceLock::new();
+    PIECES_OPEN.get_or_init(|| {
+        let dir = folder(&[("sentencepiece.bpe.model", PIECES)]);
+        Tokenizer::open(dir.path()).expect("the fixture")
+    })
+}
+
+/// The output vocabulary of one language, as it was saved.
+pub fn learnt() -> &'static [u8] {
+    static LEARNT: OnceLock<Vec<u8>> = OnceLock::new();
+    LEARNT.get_or_init(|| {
+        let german: Language = "deu_Latn".parse().expect("a language");
+        let learnt = Vocabulary::learn(pieces(), &german, [TEXT], [TEXT]);
+        let by_language = [(german, learnt)].into();
+        let dir = folder(&[]);
+        let saved = Vocabularies { by_language }.save(dir.path(), pieces());
+        saved.expect("a file");
+        std::fs::read(dir.path().join(VOCABULARY)).expect(VOCABULARY)
+    })
+}
+
+pub fn vocabulary_json(bytes: &[u8]) -> bool {
+    let dir = folder(&[(VOCABULARY, bytes)]);
+    let Ok(found) = Vocabularies::load(dir.path(), pieces()) else {
+        return false;
+    };
+    let size = pieces().vocab_size() as u32;
+    for vocabulary in found.by_language.values() {
+        assert!(vocabulary.ids().iter().all(|&id| id < size));
+    }
+    true
 }

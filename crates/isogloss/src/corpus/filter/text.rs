@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use unicode_script::{Script, UnicodeScript as _};
+use unicode_script::Script;
 
 use super::{FilterConfig, Reason};
-use crate::language::Language;
+use crate::language::{Language, Scripts, script};
 
 /// The reason to drop a text of `length` characters whatever stands beside it.
 pub(super) fn judge(
@@ -68,50 +68,12 @@ static PLACEHOLDERS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&alternatives.join("|")).expect("a constant pattern that the tests compile")
 });
 
-/// The Unicode script of a letter.
-fn script(c: char) -> Script {
-    // The table is searched for every letter of the corpus, and most of them are these.
-    if c.is_ascii_alphabetic() {
-        Script::Latin
-    } else {
-        c.script()
-    }
-}
-
 /// How many letters of an alphabet a character stands for: a Chinese sentence with a few names in Latin letters is still
 /// a Chinese sentence.
 fn weight(script: Script) -> usize {
     match script {
         Script::Han | Script::Hiragana | Script::Katakana | Script::Hangul => 3,
         _ => 1,
-    }
-}
-
-/// The Unicode scripts of a language's letters. ISO 15924 has codes for writing systems that mix scripts (Japanese) or
-/// are variants of one (simplified and traditional Chinese).
-struct Scripts([Option<Script>; 3]);
-
-impl Scripts {
-    fn of(language: &Language) -> Self {
-        Scripts(match language.script() {
-            "Jpan" => [
-                Some(Script::Han),
-                Some(Script::Hiragana),
-                Some(Script::Katakana),
-            ],
-            "Hang" | "Kore" => [Some(Script::Hangul), Some(Script::Han), None],
-            "Hans" | "Hant" | "Hani" => [Some(Script::Han), None, None],
-            code => [Script::from_short_name(code), None, None],
-        })
-    }
-
-    fn contains(&self, script: Script) -> bool {
-        self.0.contains(&Some(script))
-    }
-
-    /// No script that Unicode knows.
-    fn is_unknown(&self) -> bool {
-        self.0.iter().all(Option::is_none)
     }
 }
 

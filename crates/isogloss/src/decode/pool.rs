@@ -1,0 +1,123 @@
+//! The sentences that are translated together: those that are done leave, and others take their place.
+
+use isogloss_kernels::Backend;
+
+use crate::batch::Packed;
+use crate::decode::active::Active;
+use crate::decode::generate::Run;
+use crate::decode::search::Search;
+use crate::decode::{DecodeError, Hypothesis, Request};
+use crate::model::DecoderCache;
+
+/// Sentences enter once one part of so many of the budget is free, so that the decoder's steps stay nearly full.
+pub(super) const PARTS: usize = 4;
+
+/// But not before so many tokens are free, or all: the encoder is slow with less at a time.
+const LEAST: usize = 64;
+
+/// A sentence that has yet to be translated.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting<'a> {
+    /// Its place among all requests.
+    pub index: usize,
+    pub request: &'a Request,
+    /// What it counts of the budget.
+    pub cost: usize,
+}
+
+/// Sentences in translation, each at its own piece.
+pub(super) struct Pool<'a, B: Backend> {
+    run: Run<'a, B>,
+    cache: DecoderCache<B::Real>,
+    active: Vec<Active<'a>>,
+    budget: usize,
+}
+
+impl<'a, B: Backend> Pool<'a, B> {
+    /// An empty pool. At most `budget` tokens are translated at a time, unless they are one sentence's.
+    pub fn new(run: Run<'a, B>, budget: usize) -> Self {
+        Pool {
+            cache: run.model.cache(run.options.beam),
+            run,
+            active: Vec::new(),
+            budget,
+        }
+    }
+
+    /// Whether nothing is being translated.
+    pub fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// Takes in the first of the sentences that wait, as many as fit, unless too little is free.
+    pub fn admit(&mut self, waiting: &mut &[Waiting<'a>]) {
+        let used: usize = self.active.iter().map(|s| s.cost).sum();
+        let enough = (self.budget / PARTS).max(LEAST).min(self.budget);
+        if !self.is_empty() && self.budget.saturating_sub(used) < enough {
+            return;
+        }
+        let mut total = used;
+        let fits = |w: &&Waiting<'_>| {
+            total += w.cost;
+            total == w.cost || total <= self.budget
+        };
+        let count = waiting.iter().take_while(fits).count();
+        let (entering, rest) = waiting.split_at(count);
+        *waiting = rest;
+        if !entering.is_empty() {
+            self.encode(entering.to_vec());
+        }
+    }
+
+    /// Brings sentences through the encoder and into the cache.
+    fn encode(&mut self, mut entering: Vec<Waiting<'a>>) {
+        let Run {
+            model, cx, options, ..
+        } = self.run;
+        entering.sort_by_key(|w| (w.request.source_language, w.request.target_language));
+        let mut rows = Packed::default();
+        for Waiting { request, .. } in &entering {
+            rows.push(
+                request.source_ids.iter().copied(),
+                model.layout().first_position,
+                request.source_language,
+                request.target_language,
+                0,
+            );
+        }
+        let memory = model.encode(&cx, &rows);
+        let keys = model.cache_sources(&cx, &rows, &memory, &mut self.cache);
+        let config = model.config();
+        for (waiting, key) in entering.into_iter().zip(keys) {
+            let request = waiting.request;
+            let longest = options.max_length.pieces(request.source_ids.len(), config);
+            let search = Search::new(request.target_tag, config.eos_token_id, longest, options);
+            self.active
+                .push(Active::new(waiting, search, key, options.beam));
+        }
+    }
+
+    /// One more token for every live hypothesis. Returns the sentences that are done, with their place among all requests.
+    ///
+    /// # Errors
+    /// If the model computes no finite numbers.
+    pub fn step(&mut self) -> Result<Vec<(usize, Vec<Hypothesis>)>, DecodeError> {
+        // Rows of a language lie together; those of start tokens last, since no logits are asked of them.
+        self.active.sort_by_key(|s| {
+            let request = s.request;
+            let starts = !s.started;
+            (starts, request.target_language, request.source_language)
+        });
+        self.run.step(&mut self.active, &mut self.cache)?;
+        let (over, on): (Vec<_>, Vec<_>) = std::mem::take(&mut self.active)
+            .into_iter()
+            .partition(|sentence| sentence.search.live.is_empty());
+        self.active = on;
+        let done = over.into_iter().map(|sentence| {
+            self.cache.remove(sentence.key());
+            let best = sentence.search.into_best(self.run.options.n_best);
+            (sentence.index, best)
+        });
+        Ok(done.collect())
+    }
+}

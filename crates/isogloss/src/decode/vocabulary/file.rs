@@ -1,0 +1,194 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::decode::vocabulary::{Coverage, Vocabularies, Vocabulary};
+use crate::files::{self, FileError};
+use crate::language::Language;
+use crate::tokenize::Tokenizer;
+
+/// Name of the file, beside the adapters.
+const FILE: &str = "vocabulary.json";
+const FORMAT: u32 = 1;
+
+/// `vocabulary.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Index {
+    /// Version of this layout.
+    format: u32,
+    /// SHA-256 of the tokenizer's pieces; ids mean nothing with another.
+    tokenizer: String,
+    languages: BTreeMap<Language, Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// Pieces of the text that it was measured on, and how many of them are outside.
+    held_out: [usize; 2],
+    /// Ascending ids, and runs of them: `2 4-90 97`.
+    ids: String,
+}
+
+/// Why output vocabularies could not be saved or loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VocabularyError {
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] FileError),
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no vocabulary.
+    #[error("{}: {reason}; remove the file to translate with all pieces", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Its ids are another tokenizer's.
+    #[error(
+        "{} was learnt with another tokenizer (pieces {expected}) than the model's ({got}); remove the file to translate with all \
+         pieces, or take the model that the adapters were trained on",
+        path.display()
+    )]
+    OtherTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Hash of the pieces that it was learnt with.
+        expected: String,
+        /// Hash of the model's pieces.
+        got: String,
+    },
+}
+
+/// SHA-256 over the number of pieces and, for each id, the piece's length in bytes and the piece.
+fn fingerprint(tokenizer: &Tokenizer) -> String {
+    let size = tokenizer.vocab_size() as u32;
+    let mut hash = Sha256::new();
+    hash.update(size.to_le_bytes());
+    for id in 0..size {
+        let piece = tokenizer.piece(id).unwrap_or_default();
+        hash.update((piece.len() as u64).to_le_bytes());
+        hash.update(piece);
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Vocabularies {
+    /// Writes `vocabulary.json` to the folder of the adapters that they belong to; the folder is made if it isn't there.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn save(&self, dir: &Path, tokenizer: &Tokenizer) -> Result<(), VocabularyError> {
+        files::create_dir(dir)?;
+        let entry = |(language, vocabulary): (&Language, &Vocabulary)| {
+            let Coverage { pieces, outside } = vocabulary.held_out;
+            let entry = Entry {
+                held_out: [pieces, outside],
+                ids: runs(&vocabulary.ids),
+            };
+            (language.clone(), entry)
+        };
+        let index = Index {
+            format: FORMAT,
+            tokenizer: fingerprint(tokenizer),
+            languages: self.by_language.iter().map(entry).collect(),
+        };
+        let path = dir.join(FILE);
+        let text = serde_json::to_string_pretty(&index).map_err(|e| VocabularyError::Index {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
+        files::write_atomic(&path, |w| writeln!(w, "{text}"))?;
+        Ok(())
+    }
+
+    /// Reads what [`save`](Self::save) wrote; none at all where the folder has no such file.
+    ///
+    /// # Errors
+    /// If the file can't be read, is damaged, or was learnt with another tokenizer.
+    pub fn load(dir: &Path, tokenizer: &Tokenizer) -> Result<Self, VocabularyError> {
+        let path = dir.join(FILE);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(VocabularyError::Read { path, source }),
+        };
+        let malformed = |reason: String| VocabularyError::Index {
+            path: path.clone(),
+            reason,
+        };
+        let index: Index = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
+        if index.format != FORMAT {
+            return Err(malformed(format!(
+                "format {} is newer than this program reads ({FORMAT})",
+                index.format
+            )));
+        }
+        let got = fingerprint(tokenizer);
+        if index.tokenizer != got {
+            return Err(VocabularyError::OtherTokenizer {
+                path,
+                expected: index.tokenizer,
+                got,
+            });
+        }
+        let mut by_language = BTreeMap::new();
+        for (language, Entry { held_out, ids }) in index.languages {
+            let wrong = |reason| malformed(format!("the ids of {language}: {reason}"));
+            let ids = parse(&ids, tokenizer.vocab_size()).map_err(wrong)?;
+            if ids.binary_search(&tokenizer.eos()).is_err() {
+                return Err(wrong("</s> is missing".to_owned()));
+            }
+            let [pieces, outside] = held_out;
+            let held_out = Coverage { pieces, outside };
+            by_language.insert(language.clone(), Vocabulary { ids, held_out });
+        }
+        Ok(Vocabularies { by_language })
+    }
+}
+
+/// Ascending ids as text, runs joined.
+fn runs(ids: &[u32]) -> String {
+    let mut text = String::new();
+    for run in ids.chunk_by(|a, b| a + 1 == *b) {
+        let space = if text.is_empty() { "" } else { " " };
+        let _ = match run {
+            [one] => write!(text, "{space}{one}"),
+            _ => write!(text, "{space}{}-{}", run[0], run[run.len() - 1]),
+        };
+    }
+    text
+}
+
+/// Reads what [`runs`] writes, of ids below `size`.
+fn parse(text: &str, size: usize) -> Result<Vec<u32>, String> {
+    let mut ids: Vec<u32> = Vec::new();
+    for run in text.split_ascii_whitespace() {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) else {
+            return Err(format!("`{run}` is no id and no run of ids"));
+        };
+        let ascend = first <= last && ids.last().is_none_or(|&before| before < first);
+        if !ascend {
+            return Err(format!("they don't ascend at `{run}`"));
+        }
+        if last as usize >= size {
+            return Err(format!("`{run}` goes beyond the {size} pieces"));
+        }
+        ids.extend(first..=last);
+    }
+    Ok(ids)
+}
