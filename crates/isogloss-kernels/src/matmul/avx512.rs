@@ -6,15 +6,18 @@ use std::arch::x86_64::*;
 use crate::matmul::kernel::{MicroKernel, Tile, Word};
 use crate::matmul::pack512::{pack, pack_pairs};
 
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 pub(super) static F32: MicroKernel = MicroKernel {
     rows: 14,
     lanes: LANES,
     depth: 256,
     word: Word::F32,
+    group: 1,
     run,
     pack,
+    pack_rows: pack,
+    session: None,
 };
 
 pub(super) static ROUNDED: MicroKernel = MicroKernel {
@@ -27,6 +30,7 @@ pub(super) static PAIR: MicroKernel = MicroKernel {
     word: Word::Pair,
     run: run_pairs,
     pack: pack_pairs,
+    pack_rows: pack_pairs,
     ..F32
 };
 
@@ -124,7 +128,7 @@ tile_kernel!(tile_of_pairs, "avx512f,avx512bf16", |sum, a, b| {
 /// As [`MicroKernel::run`], with AVX512F.
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
-unsafe fn store(tile: &Tile, product: &[__m512]) {
+pub(super) unsafe fn store(tile: &Tile, product: &[__m512]) {
     match tile.width / LANES {
         // SAFETY: the caller's promise.
         1 => unsafe { store_rows::<1>(tile, product) },

@@ -12,8 +12,11 @@ pub(super) static F32: MicroKernel = MicroKernel {
     lanes: LANES,
     depth: 256,
     word: Word::F32,
+    group: 1,
     run,
     pack,
+    pack_rows: pack,
+    session: None,
 };
 
 pub(super) static ROUNDED: MicroKernel = MicroKernel {
@@ -88,7 +91,7 @@ unsafe fn tile_of<const M: usize, const N: usize>(tile: &Tile) {
 /// # Safety
 /// As [`run`].
 #[inline(never)]
-unsafe fn store(tile: &Tile, product: &[f32]) {
+pub(super) unsafe fn store(tile: &Tile, product: &[f32]) {
     for (i, row) in product.chunks_exact(tile.width).enumerate() {
         for (j, &value) in row.iter().enumerate().take(tile.cols) {
             // SAFETY: `(i, j)` is an element of the tile, and the bias is null or as long as its rows.
