@@ -6,7 +6,7 @@ use crate::cpu::Cpu;
 use crate::matmul::Mat;
 use crate::matmul::kernel::{MicroKernel, select};
 use crate::matmul::pack::{Operand, Part};
-use crate::scratch::SharedMut;
+use crate::scratch::{Lines, SharedMut};
 
 /// Panels that one task packs.
 const TASK_PANELS: usize = 8;
@@ -241,9 +241,9 @@ pub struct PackedWeight {
     rows: usize,
     cols: usize,
     /// For `x W^T`.
-    forward: Vec<u32>,
+    forward: Lines,
     /// For `dy W`, if asked for.
-    backward: Option<Vec<u32>>,
+    backward: Option<Lines>,
 }
 
 impl std::fmt::Debug for PackedWeight {
@@ -284,7 +284,7 @@ impl PackedWeight {
                 Blocks::new(kernel, b.rows()),
                 Panels::cols(kernel, b.cols()),
             );
-            let mut words = vec![0; blocks.all_words() * panels.padded()];
+            let mut words = Lines::zeros(blocks.all_words() * panels.padded());
             pack_whole(
                 kernel,
                 &Operand::cols_of(b),
@@ -316,7 +316,7 @@ impl PackedWeight {
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let words = self.forward.len() + self.backward.as_ref().map_or(0, Vec::len);
+        let words = self.forward.len() + self.backward.as_ref().map_or(0, |words| words.len());
         4 * words
     }
 
