@@ -54,6 +54,38 @@ impl DerefMut for Scratch {
     }
 }
 
+/// Zeros to be packed into, at a 64-byte boundary: no vector or row of a tile then lies across two cache lines.
+pub(crate) struct Lines {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Lines {
+    /// `len` words.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Lines {
+            lines: vec![Line([0.0; 16]); len.div_ceil(16)],
+            len,
+        }
+    }
+}
+
+impl Deref for Lines {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        // SAFETY: `lines` holds at least `len` values of 32 bits, initialised, in lines of 16 without padding.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [u32] {
+        // SAFETY: as in `deref`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
 /// A pointer that tasks on several threads write through, each to its own elements.
 pub(crate) struct SharedMut<T>(*mut T);
 

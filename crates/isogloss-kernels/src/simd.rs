@@ -23,11 +23,13 @@ macro_rules! multiversion {
             }
 
             match path.path() {
-                // SAFETY: `Supported` is made only of a path whose instructions the machine has.
                 #[cfg(target_arch = "x86_64")]
-                $crate::cpu::KernelPath::Avx512 | $crate::cpu::KernelPath::Avx512Bf16 => unsafe {
-                    avx512($($arg),*)
-                },
+                $crate::cpu::KernelPath::Avx512
+                | $crate::cpu::KernelPath::Avx512Bf16
+                | $crate::cpu::KernelPath::AmxBf16 => {
+                    // SAFETY: `Supported` is made only of a path whose instructions the machine has.
+                    unsafe { avx512($($arg),*) }
+                }
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::cpu::KernelPath::Avx2 => unsafe { avx2($($arg),*) },

@@ -16,15 +16,19 @@ pub enum KernelPath {
     Avx512,
     /// The same with AVX512-BF16: products of bf16 pairs in one instruction.
     Avx512Bf16,
+    /// The same with AMX-BF16: products of tiles of bf16 pairs; what is in `f32` runs as on [`Avx512`](KernelPath::Avx512). On Linux
+    /// alone, which the process asks for permission, and only if a small product comes out right.
+    AmxBf16,
 }
 
 impl KernelPath {
     /// All paths, slowest first.
-    pub const ALL: [KernelPath; 4] = [
+    pub const ALL: [KernelPath; 5] = [
         KernelPath::Portable,
         KernelPath::Avx2,
         KernelPath::Avx512,
         KernelPath::Avx512Bf16,
+        KernelPath::AmxBf16,
     ];
 
     /// The name that [`FromStr`] reads.
@@ -35,6 +39,7 @@ impl KernelPath {
             KernelPath::Avx2 => "avx2",
             KernelPath::Avx512 => "avx512",
             KernelPath::Avx512Bf16 => "avx512bf16",
+            KernelPath::AmxBf16 => "amxbf16",
         }
     }
 
@@ -59,6 +64,8 @@ impl KernelPath {
             KernelPath::Avx512Bf16 => {
                 KernelPath::Avx512.is_available() && std::is_x86_feature_detected!("avx512bf16")
             }
+            #[cfg(target_arch = "x86_64")]
+            KernelPath::AmxBf16 => KernelPath::Avx512Bf16.is_available() && super::amx::is_usable(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -120,8 +127,8 @@ pub enum Precision {
     /// Operands as they are (bf16 storage is widened).
     #[default]
     F32,
-    /// Both operands rounded to bf16, to nearest even: about twice as fast where the machine has AVX512-BF16, emulated
-    /// elsewhere.
+    /// Both operands rounded to bf16, to nearest even: about twice as fast where the machine has AVX512-BF16, faster still with AMX,
+    /// emulated elsewhere.
     Bf16,
     /// For decoding: weights that are packed ahead are quantised to 8 bits, a factor for each output channel, and what is multiplied
     /// with them a row at a time. All other products are as in `F32`.
@@ -146,7 +153,7 @@ impl Precision {
 pub enum CpuError {
     /// A name that is no path.
     #[error(
-        "no kernel path is called {name:?}: use one of portable, avx2, avx512, avx512bf16, or unset {PATH_VARIABLE} for the fastest"
+        "no kernel path is called {name:?}: use one of portable, avx2, avx512, avx512bf16, amxbf16, or unset {PATH_VARIABLE} for the fastest"
     )]
     UnknownPath {
         /// What was asked for.

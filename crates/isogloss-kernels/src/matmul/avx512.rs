@@ -6,15 +6,18 @@ use std::arch::x86_64::*;
 use crate::matmul::kernel::{MicroKernel, Tile, Word};
 use crate::matmul::pack512::{pack, pack_pairs};
 
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 pub(super) static F32: MicroKernel = MicroKernel {
     rows: 14,
     lanes: LANES,
     depth: 256,
     word: Word::F32,
+    group: 1,
     run,
     pack,
+    pack_rows: pack,
+    session: None,
 };
 
 pub(super) static ROUNDED: MicroKernel = MicroKernel {
@@ -27,6 +30,7 @@ pub(super) static PAIR: MicroKernel = MicroKernel {
     word: Word::Pair,
     run: run_pairs,
     pack: pack_pairs,
+    pack_rows: pack_pairs,
     ..F32
 };
 

@@ -99,6 +99,17 @@ pub(crate) fn fast(
         return run(cpu, &Product::int8(&rows, weight, epilogue, c));
     }
     let kernel = select(cpu.supported(), cpu.precision());
+    fast_with(kernel, cpu, (a, b), epilogue, c);
+}
+
+/// The same with a kernel for numbers whose instructions the machine has.
+pub(super) fn fast_with(
+    kernel: &'static MicroKernel,
+    cpu: &Cpu,
+    (a, b): (Mat<'_, f32>, Mat<'_, f32>),
+    epilogue: Epilogue<'_, f32>,
+    c: MatMut<'_, f32>,
+) {
     let (mut a_space, mut b_space) = (Vec::new(), Vec::new());
     let a = a.widened(&mut a_space).unwrap_or(a);
     let b = match Product::reads_packed(kernel, &b, &c) {
@@ -166,15 +177,24 @@ pub(crate) fn serial(
     epilogue: Epilogue<'_, f32>,
     c: MatMut<'_, f32>,
 ) {
+    serial_with(select(path, precision), (a, b), epilogue, c);
+}
+
+/// The same with a kernel whose instructions the machine has.
+pub(super) fn serial_with(
+    kernel: &'static MicroKernel,
+    (a, b): (Mat<'_, f32>, Mat<'_, f32>),
+    epilogue: Epilogue<'_, f32>,
+    c: MatMut<'_, f32>,
+) {
     let (mut a_space, mut b_space) = (Vec::new(), Vec::new());
     let a = a.widened(&mut a_space).unwrap_or(a);
     let b = b.widened(&mut b_space).unwrap_or(b);
-    let product = Product::new(select(path, precision), a, b, epilogue, c);
+    let product = Product::new(kernel, a, b, epilogue, c);
     if product.rows == 0 || product.cols == 0 {
         return;
     }
     let (rows, cols) = (product.row_panels.len(), product.col_panels.len());
-    let kernel = product.kernel;
     let (down, across) = (TASK_ROWS / kernel.rows, TASK_COLS / (2 * kernel.lanes));
     for j in (0..cols).step_by(across) {
         for i in (0..rows).step_by(down) {
@@ -401,9 +421,17 @@ impl<'a> Product<'a> {
     ) {
         let (blocks, most) = (self.blocks, self.blocks.most_words());
         let space = |ahead: bool, width: usize| Scratch::take(if ahead { 0 } else { most * width });
-        let mut a_space = space(self.a_words.is_some(), area.rows);
-        let width = self.col_panels.padded_of(&area.across);
-        let mut b_space = space(self.b_words.is_some(), width);
+        let mut a_space = space(
+            self.a_words.is_some(),
+            self.row_panels.padded_of(&area.down),
+        );
+        let mut b_space = space(
+            self.b_words.is_some(),
+            self.col_panels.padded_of(&area.across),
+        );
+        // SAFETY: the machine has the kernel's instructions. No other product runs on this thread before this one's blocks are
+        // done: nothing here waits for other tasks.
+        let _ready = unsafe { self.kernel.begin() };
         for block in 0..blocks.len() {
             let a = self.side(
                 (&self.a, self.a_words),
@@ -469,7 +497,8 @@ impl<'a> Product<'a> {
                     self.row_panels.start(p) - area.row,
                     self.row_panels.count(p),
                 );
-                let a = a_words[tile.words * row..][..tile.words * rows].as_ptr();
+                let padded = self.row_panels.width(p);
+                let a = a_words[tile.words * row..][..tile.words * padded].as_ptr();
                 let bias = if tile.bias.is_null() {
                     tile.bias
                 } else {

@@ -1,12 +1,15 @@
-//! What a micro-kernel is: the part of the product that is written for one kind of instruction. A new kind (AMX, say) is a
-//! [`MicroKernel`] and a line in [`select`].
+//! What a micro-kernel is: the part of the product that is written for one kind of instruction. A new kind is a [`MicroKernel`] and
+//! a line in [`select`].
 
 use crate::backend::Epilogue;
-use crate::cpu::{KernelPath, Precision, Supported};
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::KernelPath;
+use crate::cpu::{Precision, Supported};
+use crate::matmul::pack::PackFn;
 use crate::matmul::portable;
 
 #[cfg(target_arch = "x86_64")]
-use crate::matmul::{avx2, avx512};
+use crate::matmul::{amx, avx2, avx512};
 
 /// What a packed operand is made of. All are 32 bits wide, so that packing is one transpose for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +45,55 @@ pub(super) struct MicroKernel {
     pub depth: usize,
     /// What the operands are packed as.
     pub word: Word,
+    /// Words of the inner dimension come in whole groups of this many, zeros beyond the operand. More than one: panels are loaded as
+    /// tiles, so a panel of rows is one or two `lanes` wide too, and as [`pack_rows`](Self::pack_rows) lays it out.
+    pub group: usize,
     /// Writes a tile.
     ///
     /// # Safety
-    /// The machine has the kernel's instructions, and the pointers of [`Tile`] are good.
+    /// The machine has the kernel's instructions, the thread is [`Ready`], and the pointers of [`Tile`] are good.
     pub run: unsafe fn(&Tile),
-    /// Packs panels of an operand.
-    pub pack: super::pack::PackFn,
+    /// Packs panels of columns.
+    pub pack: PackFn,
+    /// Packs panels of rows.
+    pub pack_rows: PackFn,
+    /// What a thread does around the tiles of an area, if anything.
+    pub session: Option<Session>,
+}
+
+/// State of a thread that a kernel needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Session {
+    /// Prepares the thread. Needs the kernel's instructions.
+    pub begin: unsafe fn(),
+    /// Leaves the thread as it was. Needs the kernel's instructions.
+    pub end: unsafe fn(),
+}
+
+/// A thread that is ready for a kernel's tiles, until this is dropped.
+pub(super) struct Ready(Option<Session>);
+
+impl MicroKernel {
+    /// Prepares the calling thread for [`run`](Self::run). Not for two kernels, or twice, at a time.
+    ///
+    /// # Safety
+    /// The machine has the kernel's instructions.
+    pub(super) unsafe fn begin(&self) -> Ready {
+        if let Some(session) = self.session {
+            // SAFETY: the caller's promise.
+            unsafe { (session.begin)() }
+        }
+        Ready(self.session)
+    }
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        if let Some(session) = self.0 {
+            // SAFETY: `begin` was promised the instructions.
+            unsafe { (session.end)() }
+        }
+    }
 }
 
 impl MicroKernel {
@@ -67,9 +112,9 @@ pub(super) struct Tile {
     pub width: usize,
     /// Columns that exist in `c`, `1..=width`.
     pub cols: usize,
-    /// Words of the inner dimension.
+    /// Words of the inner dimension, whole groups.
     pub words: usize,
-    /// `words x rows` packed words.
+    /// A packed panel of `words x rows` (with groups: of one or two `lanes` of rows).
     pub a: *const u32,
     /// `words x width` packed words.
     pub b: *const u32,
@@ -141,9 +186,13 @@ pub(super) fn select(path: Supported, precision: Precision) -> &'static MicroKer
     };
     match (path.path(), precision) {
         #[cfg(target_arch = "x86_64")]
+        (KernelPath::AmxBf16, Precision::Bf16) => &amx::BF16,
+        #[cfg(target_arch = "x86_64")]
         (KernelPath::Avx512Bf16, Precision::Bf16) => &avx512::PAIR,
         #[cfg(target_arch = "x86_64")]
-        (KernelPath::Avx512Bf16 | KernelPath::Avx512, Precision::F32) => &avx512::F32,
+        (KernelPath::AmxBf16 | KernelPath::Avx512Bf16 | KernelPath::Avx512, Precision::F32) => {
+            &avx512::F32
+        }
         #[cfg(target_arch = "x86_64")]
         (KernelPath::Avx512, Precision::Bf16) => &avx512::ROUNDED,
         #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,7 @@
 //! Matrix product: views of matrices, the plain reference, the fast kernels.
 
+#[cfg(any(test, target_arch = "x86_64"))]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +20,8 @@ pub mod reference;
 mod transposed;
 mod view;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::multiplies as amx_multiplies;
 pub(crate) use columns::add_column_sums;
 pub(crate) use dispatch::{fast, serial};
 pub use int8::quantize_rows;

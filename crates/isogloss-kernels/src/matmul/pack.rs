@@ -60,7 +60,7 @@ pub(super) enum Source {
 ///
 /// # Safety
 /// The machine has the instructions, every element of the part is readable, and the panel holds
-/// `depth.div_ceil(word.depth()) * width` words.
+/// `depth.div_ceil(word.depth()) * width` words, rounded up to whole groups of the kernel.
 pub(super) type PackFn = unsafe fn(&Panel, *mut u32);
 
 /// A panel to pack.
@@ -129,7 +129,21 @@ pub(super) fn round(x: f32) -> u32 {
 /// As [`PackFn`]; no instructions are asked for.
 #[inline(always)]
 pub(super) unsafe fn pack_generic(panel: &Panel, out: *mut u32) {
-    // SAFETY: elements `(o, k)` of the part are readable.
+    // SAFETY: the caller's promise.
+    unsafe { pack_at(panel, out, |w, o| w * panel.width + o) }
+}
+
+/// The same where word `w` of row or column `o` lies at `at(w, o)`.
+///
+/// # Safety
+/// As [`PackFn`]; `at` stays inside the panel.
+#[inline(always)]
+pub(super) unsafe fn pack_at(panel: &Panel, out: *mut u32, at: impl Fn(usize, usize) -> usize) {
+    let put = |w, o, x| {
+        // SAFETY: `fill` asks for words of the panel alone, and `at` stays inside.
+        unsafe { out.add(at(w, o)).write(x) }
+    };
+    // SAFETY: elements `(o, k)` of the part are readable, and `fill` asks for those alone, with a pair's second step guarded.
     let f32_at = |p: *const f32, o: usize, k: usize| unsafe {
         p.add(o * panel.outer_stride + k * panel.inner_stride)
             .read()
@@ -143,49 +157,41 @@ pub(super) unsafe fn pack_generic(panel: &Panel, out: *mut u32) {
         u32::from(x.to_bits()) << 16
     };
     let pair = |low: u32, high: u32| (low >> 16) | high;
-    // SAFETY: the caller's promise, for each of the closures' bounds: `fill` asks for elements of the part alone, with a pair's
-    // second step guarded.
-    unsafe {
-        match (panel.source, panel.word) {
-            (Source::F32(p), Word::F32) => fill(panel, out, |o, k| f32_at(p, o, k)),
-            (Source::F32(p), Word::Rounded) => {
-                fill(panel, out, |o, k| round(f32::from_bits(f32_at(p, o, k))));
-            }
-            (Source::Bf16(p), Word::F32 | Word::Rounded) => {
-                fill(panel, out, |o, k| bf16_at(p, o, k));
-            }
-            (Source::F32(p), Word::Pair) => fill(panel, out, |o, k| {
-                let low = round(f32::from_bits(f32_at(p, o, k)));
-                let high = if k + 1 < panel.depth {
-                    round(f32::from_bits(f32_at(p, o, k + 1)))
-                } else {
-                    0
-                };
-                pair(low, high)
-            }),
-            (Source::Bf16(p), Word::Pair) => fill(panel, out, |o, k| {
-                let high = if k + 1 < panel.depth {
-                    bf16_at(p, o, k + 1)
-                } else {
-                    0
-                };
-                pair(bf16_at(p, o, k), high)
-            }),
+    match (panel.source, panel.word) {
+        (Source::F32(p), Word::F32) => fill(panel, put, |o, k| f32_at(p, o, k)),
+        (Source::F32(p), Word::Rounded) => {
+            fill(panel, put, |o, k| round(f32::from_bits(f32_at(p, o, k))));
         }
+        (Source::Bf16(p), Word::F32 | Word::Rounded) => {
+            fill(panel, put, |o, k| bf16_at(p, o, k));
+        }
+        (Source::F32(p), Word::Pair) => fill(panel, put, |o, k| {
+            let low = round(f32::from_bits(f32_at(p, o, k)));
+            let high = if k + 1 < panel.depth {
+                round(f32::from_bits(f32_at(p, o, k + 1)))
+            } else {
+                0
+            };
+            pair(low, high)
+        }),
+        (Source::Bf16(p), Word::Pair) => fill(panel, put, |o, k| {
+            let high = if k + 1 < panel.depth {
+                bf16_at(p, o, k + 1)
+            } else {
+                0
+            };
+            pair(bf16_at(p, o, k), high)
+        }),
     }
 }
 
-/// Fills a panel with `word(outer, inner)`, in the order in which the source lies in memory.
-///
-/// # Safety
-/// `out` holds the panel.
+/// Fills a panel with `word(outer, inner)`, in the order in which the source lies in memory: `put(w, o, x)` writes word `w` of row
+/// or column `o`, for each that `depth` and `width` make.
 #[inline(always)]
-unsafe fn fill(panel: &Panel, out: *mut u32, word: impl Fn(usize, usize) -> u32) {
+fn fill(panel: &Panel, put: impl Fn(usize, usize, u32), word: impl Fn(usize, usize) -> u32) {
     const BLOCK: usize = 16;
     let step = panel.word.depth();
     let words = panel.depth.div_ceil(step);
-    // SAFETY: `w < words` and the column is below `width`: inside the panel.
-    let put = |w: usize, o: usize, x: u32| unsafe { out.add(w * panel.width + o).write(x) };
     if panel.outer_stride == 1 {
         for w in 0..words {
             for o in 0..panel.count {

@@ -4,10 +4,9 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
+use crate::matmul::avx512::LANES;
 use crate::matmul::kernel::Word;
 use crate::matmul::pack::{Panel, Source, pack_generic};
-
-const LANES: usize = 16;
 
 /// Packs `f32` words, rounded or not.
 ///
@@ -68,47 +67,114 @@ unsafe fn by_stride<T>(
 /// As [`crate::matmul::pack::PackFn`], with AVX512 F, BW, VL and BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn pack_pairs(panel: &Panel, out: *mut u32) {
-    let even = |k: usize| k + 1 < panel.depth;
-    let join = |low, high| _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
-    // SAFETY: the caller's promise; the second step of a pair is read where it exists alone, and the masks keep to the `n` values
-    // that do.
+    // SAFETY: the caller's promise; `lines` and `transpose` ask for what exists alone.
     unsafe {
         match panel.source {
-            Source::F32(p) if panel.outer_stride == 1 => lines(panel, out, |k, o, n| {
-                let p = p.add(k * panel.inner_stride + o);
-                let high = if even(k) {
-                    narrowed(p.add(panel.inner_stride), n)
-                } else {
-                    _mm512_setzero_si512()
-                };
-                join(narrowed(p, n), high)
-            }),
-            Source::Bf16(p) if panel.outer_stride == 1 => lines(panel, out, |k, o, n| {
-                let p = p.add(k * panel.inner_stride + o);
-                let high = if even(k) {
-                    widened(p.add(panel.inner_stride), n)
-                } else {
-                    _mm512_setzero_si512()
-                };
-                join(widened(p, n), high)
-            }),
-            Source::F32(p) if panel.inner_stride == 1 => transpose(panel, out, |o, k, n| {
-                let p = p.add(o * panel.outer_stride + k);
-                let low = _mm512_maskz_loadu_ps(first(n), p);
-                let high = if n > LANES {
-                    _mm512_maskz_loadu_ps(first(n - LANES), p.add(LANES))
-                } else {
-                    _mm512_setzero_ps()
-                };
-                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
-            }),
-            Source::Bf16(p) if panel.inner_stride == 1 => transpose(panel, out, |o, k, n| {
-                let mask = ((1u64 << n) - 1) as __mmask32;
-                _mm512_maskz_loadu_epi16(mask, p.add(o * panel.outer_stride + k).cast())
-            }),
+            Source::F32(p) if panel.outer_stride == 1 => {
+                lines(panel, out, |k, o, n| line_of_f32(panel, p, k, o, n));
+            }
+            Source::Bf16(p) if panel.outer_stride == 1 => {
+                lines(panel, out, |k, o, n| line_of_bf16(panel, p, k, o, n));
+            }
+            Source::F32(p) if panel.inner_stride == 1 => {
+                transpose(panel, out, |o, k, n| row_of_f32(panel, p, o, k, n));
+            }
+            Source::Bf16(p) if panel.inner_stride == 1 => {
+                transpose(panel, out, |o, k, n| row_of_bf16(panel, p, o, k, n));
+            }
             _ => pack_generic(panel, out),
         }
     }
+}
+
+/// Pairs of steps `k` and `k + 1` of `n <= 16` rows or columns from `o` on, whose stride is 1; zero beyond the last step.
+///
+/// # Safety
+/// They are readable, but for step `k + 1` beyond the last.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn line_of_f32(
+    panel: &Panel,
+    p: *const f32,
+    k: usize,
+    o: usize,
+    n: usize,
+) -> __m512i {
+    // SAFETY: the caller's promise; the second step is read where it exists alone.
+    unsafe {
+        let p = p.add(k * panel.inner_stride + o);
+        let high = if k + 1 < panel.depth {
+            narrowed(p.add(panel.inner_stride), n)
+        } else {
+            _mm512_setzero_si512()
+        };
+        _mm512_or_si512(narrowed(p, n), _mm512_slli_epi32::<16>(high))
+    }
+}
+
+/// # Safety
+/// As [`line_of_f32`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn line_of_bf16(
+    panel: &Panel,
+    p: *const bf16,
+    k: usize,
+    o: usize,
+    n: usize,
+) -> __m512i {
+    // SAFETY: as in `line_of_f32`.
+    unsafe {
+        let p = p.add(k * panel.inner_stride + o);
+        let high = if k + 1 < panel.depth {
+            widened(p.add(panel.inner_stride), n)
+        } else {
+            _mm512_setzero_si512()
+        };
+        _mm512_or_si512(widened(p, n), _mm512_slli_epi32::<16>(high))
+    }
+}
+
+/// Pairs of the `n <= 32` steps from `k` on of row or column `o`, where the stride of steps is 1; zeros beyond.
+///
+/// # Safety
+/// The steps are readable.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn row_of_f32(
+    panel: &Panel,
+    p: *const f32,
+    o: usize,
+    k: usize,
+    n: usize,
+) -> __m512i {
+    // SAFETY: the caller's promise; the masks keep to the `n` values. Both types are 64 bytes of any bits.
+    unsafe {
+        let p = p.add(o * panel.outer_stride + k);
+        let low = _mm512_maskz_loadu_ps(first(n), p);
+        let high = if n > LANES {
+            _mm512_maskz_loadu_ps(first(n - LANES), p.add(LANES))
+        } else {
+            _mm512_setzero_ps()
+        };
+        std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+    }
+}
+
+/// # Safety
+/// As [`row_of_f32`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn row_of_bf16(
+    panel: &Panel,
+    p: *const bf16,
+    o: usize,
+    k: usize,
+    n: usize,
+) -> __m512i {
+    let mask = ((1u64 << n) - 1) as __mmask32;
+    // SAFETY: the caller's promise; the mask keeps to the `n` values.
+    unsafe { _mm512_maskz_loadu_epi16(mask, p.add(o * panel.outer_stride + k).cast()) }
 }
 
 /// A mask of the first `n` of 16 lanes.

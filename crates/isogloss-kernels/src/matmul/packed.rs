@@ -8,6 +8,7 @@ use crate::matmul::kernel::{MicroKernel, select};
 use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_whole};
 use crate::matmul::transposed::ForwardPanels;
+use crate::scratch::Lines;
 
 /// A frozen weight `(out, in)` that was packed ahead, for products whose right operand it is. See
 /// [`Backend::pack_weight`](crate::Backend::pack_weight).
@@ -28,9 +29,9 @@ struct FloatWeight {
     /// The kernel it was packed for.
     kernel: &'static MicroKernel,
     /// For `x W^T`.
-    forward: Vec<u32>,
+    forward: Lines,
     /// For `dy W`, if asked for.
-    backward: Option<Vec<u32>>,
+    backward: Option<Lines>,
 }
 
 impl std::fmt::Debug for PackedWeight {
@@ -49,13 +50,28 @@ impl PackedWeight {
             }
             Words::Int8(Int8Weight::new(cpu, weight))
         } else {
-            Words::Float(FloatWeight::new(cpu, weight, backward))
+            let kernel = select(cpu.supported(), cpu.precision());
+            return Some(Self::for_kernel(kernel, cpu, weight, backward));
         };
         Some(PackedWeight {
             rows: weight.rows(),
             cols: weight.cols(),
             words,
         })
+    }
+
+    /// Packs a weight for a kernel for numbers whose instructions the machine has.
+    pub(super) fn for_kernel(
+        kernel: &'static MicroKernel,
+        cpu: &Cpu,
+        weight: Mat<'_, f32>,
+        backward: bool,
+    ) -> Self {
+        PackedWeight {
+            rows: weight.rows(),
+            cols: weight.cols(),
+            words: Words::Float(FloatWeight::new(kernel, cpu, weight, backward)),
+        }
     }
 
     fn quantizes(rows: usize, cols: usize, backward: bool) -> bool {
@@ -81,7 +97,9 @@ impl PackedWeight {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.words {
-            Words::Float(w) => 4 * (w.forward.len() + w.backward.as_ref().map_or(0, Vec::len)),
+            Words::Float(w) => {
+                4 * (w.forward.len() + w.backward.as_ref().map_or(0, |words| words.len()))
+            }
             Words::Int8(w) => w.bytes(),
         }
     }
@@ -177,8 +195,7 @@ impl PackedWeight {
 }
 
 impl FloatWeight {
-    fn new(cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Self {
-        let kernel = select(cpu.supported(), cpu.precision());
+    fn new(kernel: &'static MicroKernel, cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Self {
         let mut space = Vec::new();
         let weight = weight.widened(&mut space).unwrap_or(weight);
         let pack = |b: Mat<'_, f32>| {
@@ -186,7 +203,7 @@ impl FloatWeight {
                 Blocks::new(kernel, b.rows()),
                 Panels::cols(kernel, b.cols()),
             );
-            let mut words = vec![0; blocks.all_words() * panels.padded()];
+            let mut words = Lines::zeros(blocks.all_words() * panels.padded());
             pack_whole(
                 kernel,
                 &Operand::cols_of(b),

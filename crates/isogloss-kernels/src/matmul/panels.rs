@@ -21,10 +21,18 @@ pub(super) enum Panels {
     },
     /// Columns: two vectors; the last panel is one vector where that is enough.
     Cols { count: usize, lanes: usize },
+    /// Rows of a kernel that loads tiles: in the same sizes as columns.
+    TileRows { count: usize, lanes: usize },
 }
 
 impl Panels {
     pub(super) fn rows(kernel: &MicroKernel, count: usize) -> Self {
+        if kernel.group > 1 {
+            return Panels::TileRows {
+                count,
+                lanes: kernel.lanes,
+            };
+        }
         let panels = count.div_ceil(kernel.rows).max(1);
         Panels::Rows {
             panels,
@@ -44,7 +52,9 @@ impl Panels {
     pub(super) fn len(self) -> usize {
         match self {
             Panels::Rows { panels, .. } => panels,
-            Panels::Cols { count, lanes } => count.div_ceil(2 * lanes),
+            Panels::Cols { count, lanes } | Panels::TileRows { count, lanes } => {
+                count.div_ceil(2 * lanes)
+            }
         }
     }
 
@@ -52,7 +62,9 @@ impl Panels {
     pub(super) fn start(self, p: usize) -> usize {
         match self {
             Panels::Rows { size, larger, .. } => p * size + p.min(larger),
-            Panels::Cols { count, lanes } => (2 * p * lanes).min(count),
+            Panels::Cols { count, lanes } | Panels::TileRows { count, lanes } => {
+                (2 * p * lanes).min(count)
+            }
         }
     }
 
@@ -65,8 +77,13 @@ impl Panels {
     pub(super) fn width(self, p: usize) -> usize {
         match self {
             Panels::Rows { .. } => self.count(p),
-            Panels::Cols { lanes, .. } if self.count(p) <= lanes => lanes,
-            Panels::Cols { lanes, .. } => 2 * lanes,
+            Panels::Cols { lanes, .. } | Panels::TileRows { lanes, .. } => {
+                if self.count(p) <= lanes {
+                    lanes
+                } else {
+                    2 * lanes
+                }
+            }
         }
     }
 
@@ -97,6 +114,8 @@ pub(super) struct Blocks {
     step: usize,
     /// Steps of a word.
     word: usize,
+    /// Words of a group.
+    group: usize,
 }
 
 impl Blocks {
@@ -105,6 +124,7 @@ impl Blocks {
             depth,
             step: kernel.depth,
             word: kernel.word.depth(),
+            group: kernel.group,
         }
     }
 
@@ -124,9 +144,10 @@ impl Blocks {
         (first, (self.depth - first).min(self.step))
     }
 
-    /// Words of block `b` for each row or column.
+    /// Words of block `b` for each row or column, whole groups.
     pub(super) fn words(self, b: usize) -> usize {
-        self.steps(b).1.div_ceil(self.word)
+        let words = self.steps(b).1.div_ceil(self.word);
+        words.next_multiple_of(self.group)
     }
 
     /// Words of the largest block.
@@ -134,7 +155,7 @@ impl Blocks {
         self.words(0)
     }
 
-    /// Words of all blocks before block `b`: only the last one may be short.
+    /// Words of all blocks before block `b`: only the last one may be short, and a whole block is whole groups.
     pub(super) fn words_before(self, b: usize) -> usize {
         b * self.step.div_ceil(self.word)
     }
@@ -172,9 +193,13 @@ pub(super) fn pack_panels(
         };
         let panel = operand.panel(part, kernel.word, panels.width(p));
         let out = &mut out[words * (part.outer - origin)..][..words * panels.width(p)];
+        let pack = match panels {
+            Panels::Cols { .. } => kernel.pack,
+            Panels::Rows { .. } | Panels::TileRows { .. } => kernel.pack_rows,
+        };
         // SAFETY: the machine has the kernel's instructions; `panel` checked that the part lies within the operand, whose view
         // checked that its elements lie within its slice; the panel has space.
-        unsafe { (kernel.pack)(&panel, out.as_mut_ptr()) }
+        unsafe { pack(&panel, out.as_mut_ptr()) }
     }
 }
 

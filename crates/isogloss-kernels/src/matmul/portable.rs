@@ -12,8 +12,11 @@ pub(super) static F32: MicroKernel = MicroKernel {
     lanes: LANES,
     depth: 256,
     word: Word::F32,
+    group: 1,
     run,
     pack,
+    pack_rows: pack,
+    session: None,
 };
 
 pub(super) static ROUNDED: MicroKernel = MicroKernel {

@@ -14,8 +14,11 @@ pub(super) static VNNI: MicroKernel = MicroKernel {
     // Sums of integers stay in registers to the end: one block.
     depth: super::MAX_DEPTH,
     word: Word::F32,
+    group: 1,
     run,
     pack,
+    pack_rows: pack,
+    session: None,
 };
 
 /// Whether this machine has AVX512-VNNI beside the paths' instructions.

@@ -35,9 +35,15 @@ fn words_of(depth: usize) -> usize {
 fn select(path: Supported) -> &'static MicroKernel {
     match path.path() {
         #[cfg(target_arch = "x86_64")]
-        KernelPath::Avx512 | KernelPath::Avx512Bf16 if avx512::is_available() => &avx512::VNNI,
+        KernelPath::Avx512 | KernelPath::Avx512Bf16 | KernelPath::AmxBf16
+            if avx512::is_available() =>
+        {
+            &avx512::VNNI
+        }
         #[cfg(target_arch = "x86_64")]
-        KernelPath::Avx512 | KernelPath::Avx512Bf16 | KernelPath::Avx2 => &avx2::INT8,
+        KernelPath::Avx512 | KernelPath::Avx512Bf16 | KernelPath::AmxBf16 | KernelPath::Avx2 => {
+            &avx2::INT8
+        }
         _ => &portable::INT8,
     }
 }

@@ -8,8 +8,11 @@ pub(super) static INT8: MicroKernel = MicroKernel {
     lanes: LANES,
     depth: super::MAX_DEPTH,
     word: Word::F32,
+    group: 1,
     run,
     pack,
+    pack_rows: pack,
+    session: None,
 };
 
 /// # Safety
