@@ -63,7 +63,7 @@ pub(crate) struct Args {
     /// Rule out a piece that would repeat a run of N tokens
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     no_repeat_ngram: usize,
-    /// What matrix products are computed from; bf16 is faster where the processor knows it
+    /// What matrix products are computed from; int8 is fastest, bf16 is faster than f32 where the processor knows it
     #[arg(
         long,
         value_name = "TYPE",
