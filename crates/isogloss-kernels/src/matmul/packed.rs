@@ -75,7 +75,8 @@ impl PackedWeight {
     }
 
     fn quantizes(rows: usize, cols: usize, backward: bool) -> bool {
-        !backward && rows > NARROW && Int8Weight::fits(cols)
+        // Of a single column the transpose can't be told apart.
+        !backward && rows > NARROW && cols > 1 && Int8Weight::fits(cols)
     }
 
     /// What [`bytes`](Self::bytes) would be.
