@@ -200,8 +200,7 @@ fn translate(
     args.served
         .tell_vocabularies(&translator, &loaded, evaluation.directions())?;
     let mut shown = Shown::start(quiet);
-    let found = backend
-        .install(|| evaluation.translate(&translator, options, decoding, &mut |p| shown.update(p)));
+    let found = evaluation.translate(&translator, options, decoding, &mut |p| shown.update(p));
     shown.finish();
     let hash = loaded.hash.map(|hash| hash.to_string());
     Ok((hash.unwrap_or_default(), found.map_err(wrong)?))

@@ -145,13 +145,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
         args.served
             .tell_vocabularies(&translator, &loaded, &directions)?;
     }
-    translate(args, &backend, &translator, &lines, &options)
+    translate(args, &translator, &lines, &options)
 }
 
 /// Translates and writes some lines at a time.
 fn translate(
     args: &Args,
-    backend: &Cpu,
     translator: &TextTranslator<'_, Cpu>,
     lines: &[Line],
     options: &DecodeOptions,
@@ -162,11 +161,9 @@ fn translate(
         .chunks(LINES_AT_ONCE)
         .zip((1..).step_by(LINES_AT_ONCE))
     {
-        let found = backend
-            .install(|| {
-                translator.translate_lines(chunk, options, &mut |progress| {
-                    bar.set_position(done + progress.tokens as u64);
-                })
+        let found = translator
+            .translate_lines(chunk, options, &mut |progress| {
+                bar.set_position(done + progress.tokens as u64);
             })
             .map_err(|e| failure(e.renumbered(|line| line + first - 1)))?;
         done += chunk.iter().map(Line::tokens).sum::<usize>() as u64;

@@ -94,8 +94,8 @@ pub(crate) fn fast(
     c: MatMut<'_, f32>,
 ) {
     if let Some(weight) = int8_weight(cpu, &b, &c) {
-        let rows = QuantizedRows::new(cpu, a);
         check::matmul(&a, &b, &epilogue, &c);
+        let rows = QuantizedRows::new(cpu, a);
         return run(cpu, &Product::int8(&rows, weight, epilogue, c));
     }
     let kernel = select(cpu.supported(), cpu.precision());

@@ -48,7 +48,7 @@ pub fn decode(
         .with_batch_tokens(bench.batch * longest.unwrap_or(0).max(Translator::<Cpu>::SHORTEST));
     let work = || {
         for requests in requests.chunks(bench.batch.max(1)) {
-            backend.install(|| translator.translate_ids(requests, &options, &mut |_| ()))?;
+            translator.translate_ids(requests, &options, &mut |_| ())?;
         }
         Ok::<(), DecodeError>(())
     };

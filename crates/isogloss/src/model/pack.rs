@@ -82,9 +82,8 @@ impl<'a, B: Backend> Packing<'a, B> {
 
 impl<R: Real> Model<R> {
     /// Packs frozen weights ahead for products on `backend`, one after the other; those that are trained stay as they are. Where what is
-    /// packed does without the values, it takes their place; `budget` limits the bytes beyond
-    /// that. If the backend rounds to bfloat16, a
-    /// frozen embedding is kept in it. Returns the bytes of what was packed. A model that was packed for one backend works on any other,
+    /// packed does without the values, it takes their place; `budget` limits the bytes beyond that. If the backend rounds to bfloat16, a frozen
+    /// embedding is kept in it. Returns the bytes of what was packed. A model that was packed for one backend works on any other,
     /// slowly, with the values that the first one saw.
     pub fn pack<B: Backend<Real = R>>(
         &mut self,

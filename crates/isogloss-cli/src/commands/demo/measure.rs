@@ -147,11 +147,9 @@ impl Measure {
             missing,
             ..TextOptions::default()
         };
-        let translations = self.backend.install(|| {
-            let greedy = DecodeOptions::greedy();
-            evaluation.translate(&translator, options, &greedy, &mut |p| {
-                bar.set_position(p.sentences as u64);
-            })
+        let greedy = DecodeOptions::greedy();
+        let translations = evaluation.translate(&translator, options, &greedy, &mut |p| {
+            bar.set_position(p.sentences as u64);
         });
         bar.finish_and_clear();
         let translations = translations.map_err(Failure::input)?;
