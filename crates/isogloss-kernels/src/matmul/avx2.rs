@@ -7,7 +7,7 @@ use half::bf16;
 use crate::matmul::kernel::{MicroKernel, Tile, Word};
 use crate::matmul::pack::{Panel, Source, pack_generic};
 
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 pub(super) static F32: MicroKernel = MicroKernel {
     rows: 6,
@@ -29,7 +29,7 @@ pub(super) static ROUNDED: MicroKernel = MicroKernel {
 /// # Safety
 /// As [`crate::matmul::pack::PackFn`], with AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn pack(panel: &Panel, out: *mut u32) {
+unsafe fn pack(panel: &Panel, out: *mut u32) {
     if panel.inner_stride != 1 {
         // SAFETY: the caller's promise.
         return unsafe { pack_generic(panel, out) };

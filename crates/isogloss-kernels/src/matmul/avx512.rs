@@ -69,6 +69,36 @@ unsafe fn run_pairs(tile: &Tile) {
     unsafe { by_size!(tile, tile_of_pairs, 1 2 3 4 5 6 7 8 9 10 11 12 13) }
 }
 
+/// The sums of a tile of `$m` rows and `16 $v` columns, from `$zero` on: `$step(sum, a, b)` adds a word's product. The panels must hold
+/// the tile's words.
+macro_rules! tile_sums {
+    ($tile:ident, $m:ident, $v:ident, $zero:expr, $step:expr) => {{
+        let mut sums = [[$zero; $v]; $m];
+        let mut a = $tile.a.cast::<i32>();
+        let mut b = $tile.b.cast::<i32>();
+        for _ in 0..$tile.words {
+            // SAFETY: the panels hold `words` times what is read here.
+            unsafe {
+                let mut values = [_mm512_setzero_si512(); $v];
+                for (v, value) in values.iter_mut().enumerate() {
+                    *value = _mm512_loadu_epi32(b.add(v * LANES));
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let x = _mm512_set1_epi32(*a.add(i));
+                    for (sum, &value) in sums.iter_mut().zip(&values) {
+                        *sum = $step(*sum, x, value);
+                    }
+                }
+                a = a.add($m);
+                b = b.add($v * LANES);
+            }
+        }
+        sums
+    }};
+}
+
+pub(super) use tile_sums;
+
 /// Defines the kernel of a tile of `M` rows and `16 V` columns: `$step(sum, a, b)` adds a word's product.
 macro_rules! tile_kernel {
     ($name:ident, $features:literal, $step:expr) => {
@@ -76,26 +106,7 @@ macro_rules! tile_kernel {
         /// As [`MicroKernel::run`], with the features; the tile has `M` rows and `16 V` columns.
         #[target_feature(enable = $features)]
         unsafe fn $name<const M: usize, const V: usize>(tile: &Tile) {
-            let mut sums = [[_mm512_setzero_ps(); V]; M];
-            let mut a = tile.a.cast::<i32>();
-            let mut b = tile.b.cast::<i32>();
-            for _ in 0..tile.words {
-                // SAFETY: the panels hold `words` times what is read here.
-                unsafe {
-                    let mut values = [_mm512_setzero_si512(); V];
-                    for (v, value) in values.iter_mut().enumerate() {
-                        *value = _mm512_loadu_epi32(b.add(v * LANES));
-                    }
-                    for (i, sums) in sums.iter_mut().enumerate() {
-                        let x = _mm512_set1_epi32(*a.add(i));
-                        for (sum, &value) in sums.iter_mut().zip(&values) {
-                            *sum = $step(*sum, x, value);
-                        }
-                    }
-                    a = a.add(M);
-                    b = b.add(V * LANES);
-                }
-            }
+            let sums = tile_sums!(tile, M, V, _mm512_setzero_ps(), $step);
             // Only this short loop touches the sums: were they read where it takes many instructions, the compiler would keep them
             // in memory all along.
             let alpha = _mm512_set1_ps(tile.alpha);

@@ -16,6 +16,7 @@ mod pack512;
 mod packed;
 mod panels;
 mod portable;
+mod product;
 pub mod reference;
 mod transposed;
 mod view;

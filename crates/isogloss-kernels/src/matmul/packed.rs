@@ -2,11 +2,11 @@
 
 use crate::cpu::{Cpu, Precision};
 use crate::matmul::Mat;
-use crate::matmul::dispatch::NARROW;
 use crate::matmul::int8::Int8Weight;
 use crate::matmul::kernel::{MicroKernel, select};
 use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_whole};
+use crate::matmul::product::NARROW;
 use crate::matmul::transposed::ForwardPanels;
 use crate::scratch::Lines;
 

@@ -3,7 +3,7 @@
 use crate::matmul::kernel::{MicroKernel, Tile, Word};
 use crate::matmul::pack::{Panel, pack_generic};
 
-pub(super) const ROWS: usize = 4;
+const ROWS: usize = 4;
 pub(super) const LANES: usize = 4;
 pub(super) const WIDTH: usize = 2 * LANES;
 
@@ -26,7 +26,7 @@ pub(super) static ROUNDED: MicroKernel = MicroKernel {
 
 /// # Safety
 /// As [`pack_generic`].
-pub(super) unsafe fn pack(panel: &Panel, out: *mut u32) {
+unsafe fn pack(panel: &Panel, out: *mut u32) {
     // SAFETY: the caller's promise.
     unsafe { pack_generic(panel, out) }
 }

@@ -2,21 +2,15 @@
 
 use std::arch::x86_64::*;
 
-use crate::matmul::avx2::{mask, pack, store};
-use crate::matmul::kernel::{MicroKernel, Tile, Word};
-
-const LANES: usize = 8;
+use crate::matmul::avx2::{F32, LANES, mask, store};
+use crate::matmul::kernel::{MicroKernel, Tile};
 
 pub(super) static INT8: MicroKernel = MicroKernel {
     rows: 4,
-    lanes: LANES,
+    // Sums of integers stay in registers to the end: one block.
     depth: super::MAX_DEPTH,
-    word: Word::F32,
-    group: 1,
     run,
-    pack,
-    pack_rows: pack,
-    session: None,
+    ..F32
 };
 
 /// # Safety

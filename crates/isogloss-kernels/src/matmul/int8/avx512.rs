@@ -2,23 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use crate::matmul::avx512::{by_size, store};
-use crate::matmul::kernel::{MicroKernel, Tile, Word};
-use crate::matmul::pack512::pack;
-
-const LANES: usize = 16;
+use crate::matmul::avx512::{F32, LANES, by_size, store, tile_sums};
+use crate::matmul::kernel::{MicroKernel, Tile};
 
 pub(super) static VNNI: MicroKernel = MicroKernel {
-    rows: 14,
-    lanes: LANES,
     // Sums of integers stay in registers to the end: one block.
     depth: super::MAX_DEPTH,
-    word: Word::F32,
-    group: 1,
     run,
-    pack,
-    pack_rows: pack,
-    session: None,
+    ..F32
 };
 
 /// Whether this machine has AVX512-VNNI beside the paths' instructions.
@@ -38,26 +29,7 @@ unsafe fn run(tile: &Tile) {
 /// As [`run`]; the tile has `M` rows and `16 V` columns.
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
-    let mut sums = [[_mm512_setzero_si512(); V]; M];
-    let mut a = tile.a.cast::<i32>();
-    let mut b = tile.b.cast::<i32>();
-    for _ in 0..tile.words {
-        // SAFETY: the panels hold `words` times what is read here.
-        unsafe {
-            let mut values = [_mm512_setzero_si512(); V];
-            for (v, value) in values.iter_mut().enumerate() {
-                *value = _mm512_loadu_epi32(b.add(v * LANES));
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let x = _mm512_set1_epi32(*a.add(i));
-                for (sum, &value) in sums.iter_mut().zip(&values) {
-                    *sum = _mm512_dpbusd_epi32(*sum, x, value);
-                }
-            }
-            a = a.add(M);
-            b = b.add(V * LANES);
-        }
-    }
+    let sums = tile_sums!(tile, M, V, _mm512_setzero_si512(), _mm512_dpbusd_epi32);
     let (mut factors, mut offsets) = ([_mm512_setzero_ps(); V], [_mm512_setzero_si512(); V]);
     for v in 0..V {
         let cols = tile.cols.saturating_sub(v * LANES).min(LANES);

@@ -1,18 +1,13 @@
 //! 4 x 8 in plain Rust.
 
-use crate::matmul::kernel::{MicroKernel, Tile, Word};
-use crate::matmul::portable::{LANES, ROWS, WIDTH, pack, store};
+use crate::matmul::kernel::{MicroKernel, Tile};
+use crate::matmul::portable::{F32, LANES, WIDTH, store};
 
 pub(super) static INT8: MicroKernel = MicroKernel {
-    rows: ROWS,
-    lanes: LANES,
+    // Sums of integers stay in registers to the end: one block.
     depth: super::MAX_DEPTH,
-    word: Word::F32,
-    group: 1,
     run,
-    pack,
-    pack_rows: pack,
-    session: None,
+    ..F32
 };
 
 /// # Safety

@@ -6,6 +6,7 @@ use crate::matmul::pack::Operand;
 use crate::matmul::panels::{Blocks, Panels, pack_whole};
 use crate::matmul::transposed::ForwardPanels;
 use crate::matmul::{Mat, MatData};
+use crate::scratch::{Lines, SharedMut};
 
 /// Output channels that are quantised at a time.
 const ROWS: usize = 64;
@@ -13,7 +14,7 @@ const ROWS: usize = 64;
 /// A weight `(out, in)` quantised per output channel and packed for `x W^T`.
 pub(in crate::matmul) struct Int8Weight {
     pub(in crate::matmul) kernel: &'static MicroKernel,
-    pub(in crate::matmul) words: Vec<u32>,
+    pub(in crate::matmul) words: Lines,
     /// Factor of each output channel.
     pub(in crate::matmul) scales: Vec<f32>,
     /// What the rows' shift adds to each output channel.
@@ -32,7 +33,7 @@ impl Int8Weight {
         let mut plain = vec![0u32; rows * width];
         let mut scales = vec![0.0f32; rows];
         let mut offsets = vec![0i32; rows];
-        let shared = crate::scratch::SharedMut::new(&mut offsets);
+        let shared = SharedMut::new(&mut offsets);
         cpu.chunks2(
             (&mut plain, (ROWS * width).max(1)),
             (&mut scales, ROWS),
@@ -52,7 +53,7 @@ impl Int8Weight {
         );
         let kernel = select(cpu.supported());
         let (blocks, panels) = (Blocks::new(kernel, width), Panels::cols(kernel, rows));
-        let mut words = vec![0; blocks.all_words() * panels.padded()];
+        let mut words = Lines::zeros(blocks.all_words() * panels.padded());
         let words_as_f32 = Mat::new(bytemuck::cast_slice(&plain), rows, width);
         let operand = Operand::cols_of(words_as_f32.t());
         pack_whole(kernel, &operand, blocks, panels, cpu, &mut words);
