@@ -32,10 +32,7 @@ pub(crate) enum DecodingPrecisionArg {
 
 impl From<PrecisionArg> for Precision {
     fn from(precision: PrecisionArg) -> Self {
-        match precision {
-            PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::Bf16 => Precision::Bf16,
-        }
+        ComputePrecision::from(precision).into()
     }
 }
 

@@ -209,11 +209,7 @@ impl Compute {
     /// # Errors
     /// If `ISOGLOSS_KERNEL_PATH` names no path of this machine, or if no threads can be started.
     pub fn backend(self) -> Result<Cpu, CpuError> {
-        let precision = match self.precision {
-            ComputePrecision::F32 => Precision::F32,
-            ComputePrecision::Bf16 => Precision::Bf16,
-        };
-        Ok(Cpu::new(self.threads)?.with_precision(precision))
+        Ok(Cpu::new(self.threads)?.with_precision(self.precision.into()))
     }
 }
 
@@ -226,6 +222,15 @@ pub enum ComputePrecision {
     F32,
     /// bfloat16 factors, single-precision sums.
     Bf16,
+}
+
+impl From<ComputePrecision> for Precision {
+    fn from(precision: ComputePrecision) -> Self {
+        match precision {
+            ComputePrecision::F32 => Precision::F32,
+            ComputePrecision::Bf16 => Precision::Bf16,
+        }
+    }
 }
 
 fn one() -> u64 {
