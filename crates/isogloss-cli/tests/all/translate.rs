@@ -85,6 +85,34 @@ fn a_line_in_is_a_line_out() {
     }
 }
 
+/// Rounded weights score nearly as the model does, and not the same: so they are in use.
+#[test]
+fn every_precision_translates() {
+    let folder = folder();
+    let scores = |more: &[&str]| -> Vec<f64> {
+        let json = ["--json", "--n-best", "1"];
+        let text = stdout(translate(folder.path(), &json).args(more));
+        let rows = text.lines().map(|l| serde_json::from_str(l).unwrap());
+        let best = |row: Value| row["hypotheses"][0]["score"].as_f64();
+        rows.filter_map(best).collect()
+    };
+    let numbers = scores(&[]);
+    assert_eq!(numbers.len(), 2);
+    for precision in ["bf16", "int8"] {
+        let rounded = scores(&["--precision", precision]);
+        assert_eq!(rounded.len(), numbers.len());
+        assert_ne!(rounded, numbers, "{precision}");
+        for (rounded, number) in rounded.iter().zip(&numbers) {
+            assert!(
+                (rounded - number).abs() < 0.05 * number.abs(),
+                "{precision}"
+            );
+        }
+    }
+    let refused = refusal(&mut translate(folder.path(), &["--precision", "int4"]));
+    assert!(refused.contains("f32, bf16, int8"), "{refused}");
+}
+
 #[test]
 fn files_are_read_and_written() {
     let folder = folder();
