@@ -1,5 +1,9 @@
+use num_traits::Float;
+
+use crate::attention::cached::{KeptRows, RowLists};
 use crate::matmul::{Mat, MatMut, PackedWeight};
 use crate::real::Real;
+use crate::{check, head_loss};
 
 /// What happens to a product before it is stored: `c = act(alpha * a b + bias + (accumulate ? c : 0))`.
 #[derive(Debug, Clone, Copy)]
@@ -194,7 +198,7 @@ pub trait Backend: Send + Sync {
 
     /// Multi-head attention of each span, `out = softmax(scale q k^T) v`, with optional dropout of the weights. `lse` receives
     /// the log-sum-exp of the scores, `(Nq, heads)`. Rows of `out` outside all spans are left alone. Several spans may share
-    /// keys (beams of one sentence).
+    /// keys.
     fn attention(
         &self,
         shape: AttentionShape,
@@ -206,6 +210,39 @@ pub trait Backend: Send + Sync {
         out: &mut [Self::Real],
         lse: &mut [Self::Real],
     );
+
+    /// Attention of single queries over kept rows, `out[i] = softmax(scale q[i] k^T) v` for each head, where `k` and `v` are the rows of
+    /// query `i`'s list; `causal` has no say. Rows of `q`, of `out` and of what is kept are `heads * head_dim` wide. Where rows are kept in
+    /// bfloat16, the query may be rounded to it as well.
+    fn cached_attention(
+        &self,
+        shape: AttentionShape,
+        q: &[Self::Real],
+        keys: &KeptRows<Self::Real>,
+        values: &KeptRows<Self::Real>,
+        lists: RowLists<'_>,
+        out: &mut [Self::Real],
+    );
+
+    /// Writes `values` to some kept rows, each as long as the others.
+    fn keep(&self, rows: &[u32], values: &[Self::Real], kept: &mut KeptRows<Self::Real>) {
+        kept.write(rows, values);
+    }
+
+    /// Whether rows for [`cached_attention`](Self::cached_attention) are best kept in bfloat16.
+    fn keeps_bf16(&self) -> bool {
+        false
+    }
+
+    /// Number of threads that [`in_parallel`](Self::in_parallel) uses.
+    fn threads(&self) -> usize {
+        1
+    }
+
+    /// Runs `f` for each task, in any order and on any thread. Operations that a task calls stay on its thread.
+    fn in_parallel(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+        (0..tasks).for_each(f);
+    }
 
     /// Backward of [`attention`](Self::attention): overwrites the spans' rows of `dq`, `dk`, `dv`. Spans must not share queries or
     /// keys.
@@ -276,8 +313,28 @@ pub trait Backend: Send + Sync {
         dtable: Option<&mut [Self::Real]>,
     );
 
-    /// In place log-softmax of rows of `width`.
-    fn log_softmax(&self, width: usize, logits: &mut [Self::Real]);
+    /// The `count` largest logits of each row and their classes, best first and the lower class first among equals, and the log of the sum
+    /// of exponentials of all: `logits = h table^T`, `table` is `(V, D)`, `best` is `(N, count)`, `1 <= count <= V`. A row of which a logit
+    /// isn't finite has NaN in `lse`, and anything in `best`.
+    fn head_best(
+        &self,
+        h: &[Self::Real],
+        table: Mat<'_, Self::Real>,
+        count: usize,
+        best: &mut [(Self::Real, u32)],
+        lse: &mut [Self::Real],
+    ) {
+        check::head_best(h, &table, count, best, lse);
+        let (classes, width, rows) = (table.rows(), table.cols(), lse.len());
+        let mut logits = vec![Self::Real::nan(); rows * classes];
+        self.matmul(
+            Mat::new(h, rows, width),
+            table.t(),
+            Epilogue::default(),
+            MatMut::new(&mut logits, rows, classes),
+        );
+        head_loss::reference::best(&logits, count, best, lse);
+    }
 
     /// One step of Adam: `values`, `first` and `second` are updated from `grads`.
     fn adam(

@@ -1,6 +1,7 @@
 //! What each operation asks of its arguments, for every backend alike. The fast kernels' unsafe code relies on it, so nothing
 //! here may wrap.
 
+use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{AttentionShape, Epilogue, NormGradients, Span};
 use crate::matmul::{Mat, MatMut};
 
@@ -139,6 +140,52 @@ pub(crate) fn attention<R>(
     disjoint("queries", spans.iter().map(|s| (s.q_start, s.q_len)));
 }
 
+/// The width of rows that are written to some places.
+#[track_caller]
+pub(crate) fn kept_rows<R>(rows: &[u32], values: &[R]) -> usize {
+    let (len, count) = (values.len(), rows.len());
+    assert!(
+        count == 0 && len == 0 || count > 0 && len > 0 && len.is_multiple_of(count),
+        "`values` holds {len} values, expected {count} rows"
+    );
+    (len / count.max(1)).max(1)
+}
+
+#[track_caller]
+pub(crate) fn cached_attention<R: crate::Real>(
+    shape: AttentionShape,
+    q: &[R],
+    keys: &KeptRows<R>,
+    values: &KeptRows<R>,
+    lists: RowLists<'_>,
+    out: &[R],
+) {
+    let AttentionShape {
+        heads, head_dim, ..
+    } = shape;
+    let width = heads.checked_mul(head_dim).filter(|&width| width > 0);
+    let Some(width) = width else {
+        panic!("`shape` has {heads} heads of {head_dim}");
+    };
+    matrix("q", q, lists.ends.len(), width);
+    length("out", out, q.len());
+    let (len, others) = (keys.len(), values.len());
+    assert!(
+        len == others && len.is_multiple_of(width),
+        "`keys` holds {len} values and `values` {others}, expected whole rows of {width}"
+    );
+    let mut start = 0;
+    for &end in lists.ends {
+        assert!(
+            start < end && end <= lists.rows.len(),
+            "`lists` has one from {start} to {end} of {} rows",
+            lists.rows.len()
+        );
+        start = end;
+    }
+    indices("lists", lists.rows, len / width);
+}
+
 #[track_caller]
 pub(crate) fn attention_backward<R>(
     shape: AttentionShape,
@@ -252,6 +299,24 @@ pub(crate) fn head_loss<R: crate::Real>(
     if let Some(dtable) = dtable {
         matrix("dtable", dtable, classes, width);
     }
+}
+
+#[track_caller]
+pub(crate) fn head_best<R: crate::Real>(
+    h: &[R],
+    table: &Mat<'_, R>,
+    count: usize,
+    best: &[(R, u32)],
+    lse: &[R],
+) {
+    let classes = table.rows();
+    contiguous(table);
+    matrix("h", h, lse.len(), table.cols());
+    assert!(
+        (1..=classes).contains(&count),
+        "`count` is {count} of {classes} classes"
+    );
+    matrix("best", best, lse.len(), count);
 }
 
 #[track_caller]

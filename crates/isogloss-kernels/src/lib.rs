@@ -24,6 +24,7 @@ mod reference;
 mod scratch;
 mod simd;
 
+pub use attention::cached::{KeptRows, RowLists};
 pub use backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients,
     SmoothingKind, Span,

@@ -35,12 +35,15 @@ thread_local! {
 }
 
 impl Real for f32 {
+    #[inline]
     fn of(x: f32) -> Self {
         x
     }
+    #[inline]
     fn f64(self) -> f64 {
         f64::from(self)
     }
+    #[inline]
     fn reuse(x: &[f32]) -> Option<&[Self]> {
         Some(x)
     }
@@ -50,9 +53,11 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    #[inline]
     fn of(x: f32) -> Self {
         f64::from(x)
     }
+    #[inline]
     fn f64(self) -> f64 {
         self
     }

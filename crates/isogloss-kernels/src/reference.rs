@@ -1,5 +1,6 @@
 use std::marker::PhantomData;
 
+use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients, Span,
 };
@@ -58,6 +59,18 @@ impl<R: Real> Backend for Reference<R> {
         lse: &mut [R],
     ) {
         attention::reference::attention(shape, q, k, v, spans, dropout, out, lse);
+    }
+
+    fn cached_attention(
+        &self,
+        shape: AttentionShape,
+        q: &[R],
+        keys: &KeptRows<R>,
+        values: &KeptRows<R>,
+        lists: RowLists<'_>,
+        out: &mut [R],
+    ) {
+        attention::reference::cached_attention(shape, q, keys, values, lists, out);
     }
 
     fn attention_backward(
@@ -124,10 +137,6 @@ impl<R: Real> Backend for Reference<R> {
         dtable: Option<&mut [R]>,
     ) {
         head_loss::reference::head_loss(h, table, targets, smoothing, loss, nll, dh, dtable);
-    }
-
-    fn log_softmax(&self, width: usize, logits: &mut [R]) {
-        head_loss::reference::log_softmax(width, logits);
     }
 
     fn adam(

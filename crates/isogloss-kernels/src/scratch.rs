@@ -1,6 +1,7 @@
 //! Buffers that a thread keeps: a kernel borrows one and gives it back, so that a training step doesn't allocate.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
 /// A cache line, so that packed panels start at one.
@@ -54,6 +55,27 @@ impl DerefMut for Scratch {
     }
 }
 
+/// Asks for pages of 2 MB where the system gives them on request: a weight is read from its beginning to its end at every step, and with
+/// small pages the processor looks up each of thousands of addresses. It is a wish; nothing depends on it.
+fn ask_for_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    #[cfg(target_os = "linux")]
+    {
+        const HUGE: usize = 2 << 20;
+        let bytes = size_of_val(memory);
+        let start = memory.as_mut_ptr() as usize;
+        let first = start.next_multiple_of(HUGE);
+        let end = (start + bytes) / HUGE * HUGE;
+        if first < end {
+            let at = memory.as_mut_ptr().cast::<u8>().wrapping_add(first - start);
+            // SAFETY: the range lies within memory that is borrowed mutably, at a multiple of the page size; the advice changes how it is
+            // backed, not what it holds.
+            unsafe { libc::madvise(at.cast(), end - first, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = memory;
+}
+
 /// Zeros to be packed into, at a 64-byte boundary: no vector or row of a tile then lies across two cache lines.
 pub(crate) struct Lines {
     lines: Vec<Line>,
@@ -63,10 +85,11 @@ pub(crate) struct Lines {
 impl Lines {
     /// `len` words.
     pub(crate) fn zeros(len: usize) -> Self {
-        Lines {
-            lines: vec![Line([0.0; 16]); len.div_ceil(16)],
-            len,
-        }
+        let count = len.div_ceil(16);
+        let mut lines = Vec::with_capacity(count);
+        ask_for_huge_pages(lines.spare_capacity_mut());
+        lines.resize(count, Line([0.0; 16]));
+        Lines { lines, len }
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// The sum of `f(x, y)` over pairs, over [`LANES`] partial sums.
 #[inline(always)]
-pub(crate) fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn sum2<T: Copy>(x: &[f32], y: &[T], f: impl Fn(f32, T) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (x_blocks, x_tail) = x.as_chunks::<LANES>();
     let (y_blocks, y_tail) = y.as_chunks::<LANES>();
@@ -87,6 +87,18 @@ pub(crate) fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
         lanes[i] += f(x, y);
     }
     fold(lanes, |a, b| a + b)
+}
+
+/// The bits of `x` rounded to bf16, to nearest even, in the upper half; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn round_to_bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
+    if (bits & 0x7fff_ffff) > 0x7f80_0000 {
+        (bits | 0x0040_0000) & 0xffff_0000
+    } else {
+        rounded
+    }
 }
 
 /// Replaces each `x` by `f(x)` and returns the sum of the results, over [`LANES`] partial sums.

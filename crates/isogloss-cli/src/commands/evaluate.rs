@@ -10,7 +10,7 @@ use crate::output;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use isogloss::corpus::{Aligned, Corpus, DataConfig, DirectionFilter, OneOrMany, Rows, TsvRows};
-use isogloss::decode::{DEFAULT_BATCH_TOKENS, DecodeOptions, LongLines, MaxLength, TextOptions};
+use isogloss::decode::{DecodeOptions, LongLines, MaxLength, TextOptions};
 use isogloss::evaluate::{
     Bleu, Classes, Evaluation, EvaluationError, Metric, NamedMetric, ScoresFile, Tokenizer,
 };
@@ -80,9 +80,9 @@ pub(crate) struct Args {
         env = "ISOGLOSS_PRECISION"
     )]
     precision: DecodingPrecisionArg,
-    /// Source tokens translated together; more are faster and take more memory
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
-    batch_tokens: usize,
+    /// Source tokens translated together; more are faster and take more memory [default: 512, and 256 for each of more than two threads]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch_tokens: Option<u32>,
     /// Threads; 0 is as many as the machine offers
     #[arg(long, value_name = "N", default_value_t = 0, env = "ISOGLOSS_THREADS")]
     threads: usize,
@@ -191,7 +191,7 @@ fn translate(
     let adapters = args.adapters.as_deref();
     let loaded = args.served.load_with_hash(model, adapters, backend)?;
     let translator = loaded
-        .translator(backend, args.batch_tokens)
+        .translator(backend, args.batch_tokens.map(|n| n as usize))
         .map_err(failure)?;
     let options = TextOptions {
         long_lines: LongLines::Split,

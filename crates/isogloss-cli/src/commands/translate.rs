@@ -7,8 +7,7 @@ use crate::{input, output};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use isogloss::decode::{
-    DEFAULT_BATCH_TOKENS, DecodeOptions, Line, LongLines, MaxLength, TextOptions, TextTranslator,
-    Translation,
+    DecodeOptions, Line, LongLines, MaxLength, TextOptions, TextTranslator, Translation,
 };
 use isogloss::files;
 use isogloss::language::{Direction, Language};
@@ -71,9 +70,9 @@ pub(crate) struct Args {
         env = "ISOGLOSS_PRECISION"
     )]
     precision: DecodingPrecisionArg,
-    /// Source tokens translated together; more are faster and take more memory
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_BATCH_TOKENS)]
-    batch_tokens: usize,
+    /// Source tokens translated together; more are faster and take more memory [default: 512, and 256 for each of more than two threads]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch_tokens: Option<u32>,
     /// Threads; 0 is as many as the machine offers
     #[arg(long, value_name = "N", default_value_t = 0, env = "ISOGLOSS_THREADS")]
     threads: usize,
@@ -133,7 +132,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         .served
         .load(&args.model, args.adapters.as_deref(), &backend)?;
     let translator = loaded
-        .translator(&backend, args.batch_tokens)
+        .translator(&backend, args.batch_tokens.map(|n| n as usize))
         .map_err(failure)?;
     let directions = [Direction::new(args.from.clone(), args.to.clone())];
     let lines = lines.iter().map(|l| (l.as_str(), &directions[0]));

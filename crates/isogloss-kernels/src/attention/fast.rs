@@ -12,36 +12,6 @@ use crate::simd::{exp, map_sum, max, multiversion, sum2};
 /// Queries whose scores are held at a time.
 const QUERIES: usize = 64;
 
-/// Span `first` together with those after it whose queries follow and see the same keys (beams of one sentence), so that the keys are
-/// read once; none if it's together with the one before. A query's result doesn't depend on its neighbours.
-fn joined(
-    mut shape: AttentionShape,
-    spans: &[Span],
-    first: usize,
-    dropout: Option<Dropout>,
-) -> Option<(AttentionShape, Span)> {
-    let joins = |a: &Span, b: &Span| {
-        let same_keys = (a.k_start, a.k_len) == (b.k_start, b.k_len);
-        // A single query sees all keys, causal or not.
-        let all_keys = !shape.causal || (a.q_len == 1 && b.q_len == 1);
-        dropout.is_none() && same_keys && all_keys && b.q_start == a.q_start + a.q_len
-    };
-    if first > 0 && joins(&spans[first - 1], &spans[first]) {
-        return None;
-    }
-    let more = spans[first..]
-        .windows(2)
-        .take_while(|pair| joins(&pair[0], &pair[1]))
-        .count();
-    let mut span = spans[first];
-    if more > 0 {
-        let last = spans[first + more];
-        span.q_len = last.q_start + last.q_len - span.q_start;
-        shape.causal = false;
-    }
-    Some((shape, span))
-}
-
 /// [`crate::Backend::attention`] for [`Cpu`].
 pub(crate) fn forward(
     cpu: &Cpu,
@@ -58,38 +28,20 @@ pub(crate) fn forward(
     let (out, lse) = (SharedMut::new(out), SharedMut::new(lse));
     // Scores and their weighted sum, and packing for them.
     let work = 4 * work(shape, spans);
-    let task = |first: usize, head: usize| {
-        let (shape, span) = joined(shape, spans, first, dropout)?;
-        Some(Task {
+    cpu.run(spans.len() * shape.heads, work, |task| {
+        let task = Task {
             path: cpu.supported(),
             shape,
-            span,
-            head,
+            span: spans[task / shape.heads],
+            head: task % shape.heads,
             dropout,
             q,
             k,
             v,
-        })
-    };
-    cpu.run(spans.len() * shape.heads, work, |i| {
-        let (first, head) = (i / shape.heads, i % shape.heads);
-        // Cached decoding: a product would pack the keys for the sake of one row. Keys are read row by row, all heads of a row
-        // together, as they lie in memory. The span's own length decides, not what it is joined with.
-        let singly = spans[first].q_len == 1 && dropout.is_none();
-        if singly && head > 0 {
-            return;
-        }
-        let Some(task) = task(first, head) else {
-            return;
         };
         // SAFETY: the checks saw that the span's rows exist and that spans don't share queries, so each task has its own rows and
-        // columns of `out` and its own elements of `lse`; that of a single query has all heads'.
-        unsafe {
-            match singly {
-                true => forward_singly(&task, out, lse),
-                false => forward_head(&task, out, lse),
-            }
-        }
+        // columns of `out` and its own elements of `lse`.
+        unsafe { forward_head(&task, out, lse) }
     });
 }
 
@@ -134,69 +86,9 @@ unsafe fn forward_head(task: &Task<'_>, out: SharedMut<f32>, lse: SharedMut<f32>
     }
 }
 
-/// [`forward_head`] for all heads of queries that see all keys, without products.
-///
-/// # Safety
-/// As [`forward_head`], for all heads.
-unsafe fn forward_singly(task: &Task<'_>, out: SharedMut<f32>, lse: SharedMut<f32>) {
-    let (span, heads, width) = (task.span, task.shape.heads, task.width());
-    let keys = &task.k[span.k_start * width..][..span.k_len * width];
-    let values = &task.v[span.k_start * width..][..span.k_len * width];
-    let queries = &task.q[span.q_start * width..][..span.q_len * width];
-    // `(queries, heads, keys)`.
-    let mut scores = Scratch::take(span.q_len * heads * span.k_len);
-    scores_by_key(task.path, queries, keys, task.shape, &mut scores);
-    for (i, row) in scores.chunks_exact_mut(span.k_len.max(1)).enumerate() {
-        let total = softmax(task.path, row, None);
-        // SAFETY: the caller's promise.
-        unsafe { lse.at(span.q_start * heads + i).write(total) };
-    }
-    // SAFETY: the caller's promise: the span's rows, all heads.
-    let out = unsafe { out.slice(span.q_start * width, queries.len()) };
-    sums_by_value(task.path, &scores, values, task.shape, out);
-}
-
-multiversion! {
-    /// Scaled scores `(queries, heads, keys)` of whole rows of queries against whole rows of keys.
-    fn scores_by_key(queries: &[f32], keys: &[f32], shape: AttentionShape, scores: &mut [f32]) {
-        let (dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
-        let count = keys.len() / width.max(1);
-        for (j, key) in keys.chunks_exact(width.max(1)).enumerate() {
-            let by_query = queries.chunks_exact(width).zip(scores.chunks_exact_mut(shape.heads * count));
-            for (query, scores) in by_query {
-                let heads = query.chunks_exact(dim).zip(key.chunks_exact(dim));
-                for (head, (q, k)) in heads.enumerate() {
-                    scores[head * count + j] = shape.scale * sum2(q, k, |q, k| q * k);
-                }
-            }
-        }
-    }
-}
-
-multiversion! {
-    /// Sums of whole rows of values by the weights `(queries, heads, values)`.
-    fn sums_by_value(weights: &[f32], values: &[f32], shape: AttentionShape, sums: &mut [f32]) {
-        let (dim, width) = (shape.head_dim, shape.heads * shape.head_dim);
-        let count = values.len() / width.max(1);
-        sums.fill(0.0);
-        for (j, value) in values.chunks_exact(width.max(1)).enumerate() {
-            let by_query = sums.chunks_exact_mut(width).zip(weights.chunks_exact(shape.heads * count));
-            for (sums, weights) in by_query {
-                let heads = sums.chunks_exact_mut(dim).zip(value.chunks_exact(dim));
-                for (head, (sums, value)) in heads.enumerate() {
-                    let weight = weights[head * count + j];
-                    for (sum, &v) in sums.iter_mut().zip(value) {
-                        *sum += weight * v;
-                    }
-                }
-            }
-        }
-    }
-}
-
 multiversion! {
     /// Softmax of a row in place, then dropout; returns the log of the sum of exponentials.
-    fn softmax(row: &mut [f32], dropout: RowDropout) -> f32 {
+    pub(super) fn softmax(row: &mut [f32], dropout: RowDropout) -> f32 {
         let max = max(row);
         let total = map_sum(row, |x| exp(x - max));
         let inverse = 1.0 / total;

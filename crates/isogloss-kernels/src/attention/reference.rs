@@ -1,5 +1,6 @@
 //! Plain attention: one span, one head, one query at a time.
 
+use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{AttentionShape, Dropout, Span};
 use crate::check;
 use crate::dropout::{draw, mix, threshold};
@@ -146,6 +147,43 @@ pub fn attention_backward<R: Real>(
                     axpy(ds, head.of(k, at), head.of_mut(dq, row));
                     axpy(ds, query, head.of_mut(dk, at));
                 }
+            }
+        }
+    }
+}
+
+/// See [`crate::Backend::cached_attention`].
+///
+/// # Panics
+/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
+pub fn cached_attention<R: Real>(
+    shape: AttentionShape,
+    q: &[R],
+    keys: &KeptRows<R>,
+    values: &KeptRows<R>,
+    lists: RowLists<'_>,
+    out: &mut [R],
+) {
+    check::cached_attention(shape, q, keys, values, lists, out);
+    let scale = R::of(shape.scale);
+    for i in 0..lists.ends.len() {
+        for (_, head) in heads(shape) {
+            let kept = |rows: &KeptRows<R>, row: u32| -> Vec<R> {
+                let start = row as usize * head.width;
+                head.cols.clone().map(|c| rows.at(start + c)).collect()
+            };
+            let query = head.of(q, i);
+            let scores: Vec<R> = lists
+                .of(i)
+                .iter()
+                .map(|&row| scale * dot(query, &kept(keys, row)))
+                .collect();
+            let max = scores.iter().copied().fold(R::neg_infinity(), R::max);
+            let total = scores.iter().map(|&s| (s - max).exp()).sum::<R>();
+            let sums = head.of_mut(out, i);
+            sums.fill(R::zero());
+            for (&row, &score) in lists.of(i).iter().zip(&scores) {
+                axpy((score - max).exp() / total, &kept(values, row), sums);
             }
         }
     }

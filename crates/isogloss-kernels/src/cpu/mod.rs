@@ -6,6 +6,7 @@ mod pool;
 use std::fmt;
 use std::sync::OnceLock;
 
+use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients, Span,
 };
@@ -122,9 +123,10 @@ impl Cpu {
         }
     }
 
-    /// The pool, if `work` multiply-adds are worth the threads.
+    /// The pool, if `work` multiply-adds are worth the threads, and this one isn't in a task already.
     fn pool_for(&self, work: usize) -> Option<&Pool> {
-        self.pool.as_ref().filter(|_| work >= MIN_PARALLEL_WORK)
+        let worth = work >= MIN_PARALLEL_WORK && !pool::in_a_task();
+        self.pool.as_ref().filter(|_| worth)
     }
 
     /// Number of threads that `work` multiply-adds are given.
@@ -251,6 +253,34 @@ impl Backend for Cpu {
         attention::fast::forward(self, shape, q, k, v, spans, dropout, out, lse);
     }
 
+    fn cached_attention(
+        &self,
+        shape: AttentionShape,
+        q: &[f32],
+        keys: &KeptRows<f32>,
+        values: &KeptRows<f32>,
+        lists: RowLists<'_>,
+        out: &mut [f32],
+    ) {
+        attention::cached::forward(self, shape, q, keys, values, lists, out);
+    }
+
+    fn keep(&self, rows: &[u32], values: &[f32], kept: &mut KeptRows<f32>) {
+        attention::cached::keep(self, rows, values, kept);
+    }
+
+    fn keeps_bf16(&self) -> bool {
+        self.precision != Precision::F32
+    }
+
+    fn threads(&self) -> usize {
+        Cpu::threads(self)
+    }
+
+    fn in_parallel(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+        self.run(tasks, usize::MAX, f);
+    }
+
     fn attention_backward(
         &self,
         shape: AttentionShape,
@@ -324,8 +354,15 @@ impl Backend for Cpu {
         head_loss::fast::head_loss(self, h, table, targets, smoothing, loss, nll, dh, dtable);
     }
 
-    fn log_softmax(&self, width: usize, logits: &mut [f32]) {
-        head_loss::fast::log_softmax(self, width, logits);
+    fn head_best(
+        &self,
+        h: &[f32],
+        table: Mat<'_, f32>,
+        count: usize,
+        best: &mut [(f32, u32)],
+        lse: &mut [f32],
+    ) {
+        head_loss::best::head_best(self, h, table, count, best, lse);
     }
 
     fn adam(

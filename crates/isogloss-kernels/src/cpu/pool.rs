@@ -22,6 +22,11 @@ thread_local! {
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether the calling thread runs a task of a pool.
+pub(super) fn in_a_task() -> bool {
+    IN_TASK.get()
+}
+
 /// Threads beside the caller's.
 pub(super) struct Pool {
     shared: Arc<Shared>,
@@ -107,7 +112,7 @@ impl Pool {
             let f = unsafe { &*data.cast::<F>() };
             f(task);
         }
-        let busy = tasks < 2 || IN_TASK.get();
+        let busy = tasks < 2 || in_a_task();
         let held = match self.caller.try_lock() {
             Ok(held) if !busy => held,
             // A panic of an earlier operation left nothing behind.

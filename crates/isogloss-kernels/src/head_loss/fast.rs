@@ -342,21 +342,3 @@ multiversion! {
         }
     }
 }
-
-/// [`crate::Backend::log_softmax`] for [`Cpu`].
-pub(crate) fn log_softmax(cpu: &Cpu, width: usize, logits: &mut [f32]) {
-    check::log_softmax(width, logits);
-    cpu.chunks(logits, width, 16, |_, row| {
-        log_softmax_row(cpu.supported(), row);
-    });
-}
-
-multiversion! {
-    fn log_softmax_row(row: &mut [f32]) {
-        let max = max(row);
-        let log_total = max + sum(row, |x| exp(x - max)).ln();
-        for x in row {
-            *x -= log_total;
-        }
-    }
-}

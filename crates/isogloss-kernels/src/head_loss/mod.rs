@@ -1,5 +1,6 @@
 //! Tied head and label-smoothed cross-entropy in one operation.
 
+pub(crate) mod best;
 pub(crate) mod fast;
 pub mod reference;
 

@@ -63,10 +63,27 @@ pub fn head_loss<R: Real>(
     }
 }
 
-/// See [`crate::Backend::log_softmax`].
+/// See [`crate::Backend::head_best`]; from logits `(N, V)`.
+pub(crate) fn best<R: Real>(logits: &[R], count: usize, best: &mut [(R, u32)], lse: &mut [R]) {
+    let classes = logits.len() / lse.len().max(1);
+    let rows = logits.chunks_exact(classes.max(1));
+    for ((row, best), lse) in rows.zip(best.chunks_exact_mut(count)).zip(lse) {
+        let mut sorted: Vec<(R, u32)> = row.iter().copied().zip(0..).collect();
+        sorted.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal));
+        best.copy_from_slice(&sorted[..count]);
+        let max = sorted[0].0;
+        let total = row.iter().map(|&x| (x - max).exp()).sum::<R>();
+        *lse = match row.iter().all(|x| x.is_finite()) {
+            true => max + total.ln(),
+            false => R::nan(),
+        };
+    }
+}
+
+/// In place log-softmax of rows of `width`.
 ///
 /// # Panics
-/// If a length doesn't agree with the others, or if a row asked for doesn't exist.
+/// If `logits` are no whole rows.
 pub fn log_softmax<R: Real>(width: usize, logits: &mut [R]) {
     check::log_softmax(width, logits);
     for row in logits.chunks_exact_mut(width.max(1)) {

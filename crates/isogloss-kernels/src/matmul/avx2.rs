@@ -74,7 +74,7 @@ unsafe fn widened(p: *const bf16, n: usize) -> __m256 {
     _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x))
 }
 
-/// [`crate::matmul::pack::round`] of 8 values.
+/// [`crate::simd::round_to_bf16`] of 8 values.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn rounded(x: __m256) -> __m256 {

@@ -6,9 +6,10 @@
 use crate::backend::Epilogue;
 use crate::check;
 use crate::cpu::{Cpu, Precision, Supported};
-use crate::matmul::int8::{Int8Weight, QuantizedRows};
+use crate::matmul::int8::QuantizedRows;
 use crate::matmul::kernel::{MicroKernel, select};
 use crate::matmul::pack::Operand;
+use crate::matmul::packed::Int8Columns;
 use crate::matmul::panels::{Panels, pack_whole};
 use crate::matmul::product::{NARROW, Product};
 use crate::matmul::{Mat, MatMut};
@@ -70,7 +71,7 @@ fn of_numbers(
 }
 
 /// The right operand in integers, if it was packed so and is used so. As ever, the rows have no say.
-fn int8_weight<'a>(cpu: &Cpu, b: &Mat<'a, f32>, c: &MatMut<'_, f32>) -> Option<&'a Int8Weight> {
+fn int8_weight<'a>(cpu: &Cpu, b: &Mat<'a, f32>, c: &MatMut<'_, f32>) -> Option<Int8Columns<'a>> {
     let wanted = cpu.precision() == Precision::Int8 && c.cols() > NARROW;
     b.ahead().filter(|_| wanted)?.int8_of(b)
 }
@@ -113,6 +114,37 @@ fn run(cpu: &Cpu, product: &Product<'_>) {
         // SAFETY: the tasks' areas are the cells of a grid, of which no two overlap, and `c` is borrowed for all of them.
         unsafe { product.compute(&area) }
     });
+}
+
+/// The left operand of several products with weights, or with parts of one: what is needed of it for each is made once.
+pub(crate) struct LeftOperand<'a> {
+    a: Mat<'a, f32>,
+    quantized: Option<QuantizedRows>,
+}
+
+impl<'a> LeftOperand<'a> {
+    /// `b` is one of the right operands, or the whole of them.
+    pub(crate) fn new(cpu: &Cpu, a: Mat<'a, f32>, b: &Mat<'_, f32>) -> Self {
+        let quantizes = cpu.precision() == Precision::Int8
+            && b.ahead().is_some_and(|weight| weight.int8_of(b).is_some());
+        LeftOperand {
+            a,
+            quantized: quantizes.then(|| QuantizedRows::new(cpu, a)),
+        }
+    }
+
+    /// `c = a b` on the calling thread; the same bits as of [`fast`].
+    pub(crate) fn times(&self, cpu: &Cpu, b: Mat<'_, f32>, c: MatMut<'_, f32>) {
+        let epilogue = Epilogue::default();
+        // Of a part however narrow: what decides is the whole.
+        match (&self.quantized, b.ahead().and_then(|w| w.int8_of(&b))) {
+            (Some(rows), Some(weight)) => {
+                check::matmul(&self.a, &b, &epilogue, &c);
+                run_serially(&Product::int8(rows, weight, epilogue, c));
+            }
+            _ => serial(cpu.supported(), cpu.precision(), self.a, b, epilogue, c),
+        }
+    }
 }
 
 /// The same on the calling thread, for products inside a task.

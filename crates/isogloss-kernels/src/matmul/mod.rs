@@ -24,7 +24,7 @@ mod view;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::multiplies as amx_multiplies;
 pub(crate) use columns::add_column_sums;
-pub(crate) use dispatch::{fast, serial};
+pub(crate) use dispatch::{LeftOperand, fast, serial};
 pub use int8::quantize_rows;
 pub use packed::PackedWeight;
 pub use view::{Mat, MatData, MatMut};

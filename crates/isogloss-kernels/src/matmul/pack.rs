@@ -8,6 +8,7 @@ use half::bf16;
 use crate::matmul::kernel::Word;
 use crate::matmul::transposed::ForwardPanels;
 use crate::matmul::{Mat, MatData};
+use crate::simd::round_to_bf16;
 
 /// An operand as packing sees it.
 #[derive(Debug, Clone, Copy)]
@@ -111,18 +112,6 @@ impl Operand<'_> {
     }
 }
 
-/// Rounds to bf16, to nearest even; NaN stays NaN.
-#[inline(always)]
-pub(super) fn round(x: f32) -> u32 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
-    if (bits & 0x7fff_ffff) > 0x7f80_0000 {
-        (bits | 0x0040_0000) & 0xffff_0000
-    } else {
-        rounded
-    }
-}
-
 /// Packing in plain loops: the portable path, and the cases that SIMD packing leaves.
 ///
 /// # Safety
@@ -160,15 +149,17 @@ pub(super) unsafe fn pack_at(panel: &Panel, out: *mut u32, at: impl Fn(usize, us
     match (panel.source, panel.word) {
         (Source::F32(p), Word::F32) => fill(panel, put, |o, k| f32_at(p, o, k)),
         (Source::F32(p), Word::Rounded) => {
-            fill(panel, put, |o, k| round(f32::from_bits(f32_at(p, o, k))));
+            fill(panel, put, |o, k| {
+                round_to_bf16(f32::from_bits(f32_at(p, o, k)))
+            });
         }
         (Source::Bf16(p), Word::F32 | Word::Rounded) => {
             fill(panel, put, |o, k| bf16_at(p, o, k));
         }
         (Source::F32(p), Word::Pair) => fill(panel, put, |o, k| {
-            let low = round(f32::from_bits(f32_at(p, o, k)));
+            let low = round_to_bf16(f32::from_bits(f32_at(p, o, k)));
             let high = if k + 1 < panel.depth {
-                round(f32::from_bits(f32_at(p, o, k + 1)))
+                round_to_bf16(f32::from_bits(f32_at(p, o, k + 1)))
             } else {
                 0
             };

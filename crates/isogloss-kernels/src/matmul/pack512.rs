@@ -209,7 +209,7 @@ unsafe fn narrowed(p: *const f32, n: usize) -> __m512i {
     }
 }
 
-/// [`crate::matmul::pack::round`] of 16 values.
+/// [`crate::simd::round_to_bf16`] of 16 values.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn round(x: __m512i) -> __m512i {

@@ -34,6 +34,35 @@ struct FloatWeight {
     backward: Option<Lines>,
 }
 
+/// Columns of a right operand that was packed ahead.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    /// All panels.
+    pub words: &'a [u32],
+    /// Width of all panels, one beside the other.
+    pub padded: usize,
+    /// The first of the columns, which starts a panel.
+    pub first: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// All that was packed.
+    pub(super) fn all(words: &'a [u32], panels: Panels) -> Self {
+        Columns {
+            words,
+            padded: panels.padded(),
+            first: 0,
+        }
+    }
+}
+
+/// Columns of a weight in integers.
+#[derive(Clone, Copy)]
+pub(super) struct Int8Columns<'a> {
+    pub weight: &'a Int8Weight,
+    pub columns: Columns<'a>,
+}
+
 impl std::fmt::Debug for PackedWeight {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (rows, cols, bytes) = (self.rows, self.cols, self.bytes());
@@ -105,13 +134,13 @@ impl PackedWeight {
         }
     }
 
-    /// The panels of a right operand `b` that is this weight, or its transpose; `None` if it was packed for another kernel or
-    /// another use.
+    /// The panels of a right operand `b` that is this weight, some rows of it, or the transpose of either; `None` if it was packed
+    /// for another kernel or another use, or isn't whole panels.
     pub(super) fn columns_of<'a>(
         &'a self,
         kernel: &MicroKernel,
         b: &Mat<'_, f32>,
-    ) -> Option<&'a [u32]> {
+    ) -> Option<Columns<'a>> {
         let Words::Float(words) = &self.words else {
             return None;
         };
@@ -119,16 +148,33 @@ impl PackedWeight {
             return None;
         }
         if self.is_forward(b) {
-            return Some(&words.forward);
+            return self.some_columns(kernel, &words.forward, b);
         }
         // A matrix of one row or column could be either; it isn't worth the question.
         if (b.rows(), b.cols()) == (self.rows, self.cols)
             && b.col_stride() == 1
             && b.row_stride() > 1
         {
-            return words.backward.as_deref();
+            let words = words.backward.as_deref()?;
+            return Some(Columns::all(words, Panels::cols(kernel, self.cols)));
         }
         None
+    }
+
+    /// The columns of `x W^T` that belong to the rows of `W` that `b` is the transpose of.
+    fn some_columns<'a>(
+        &self,
+        kernel: &MicroKernel,
+        words: &'a [u32],
+        b: &Mat<'_, f32>,
+    ) -> Option<Columns<'a>> {
+        let (first, wide) = (b.first_row(), 2 * kernel.lanes);
+        let end = first + b.cols();
+        let whole = first.is_multiple_of(wide) && (end.is_multiple_of(wide) || end == self.rows);
+        whole.then(|| Columns {
+            first,
+            ..Columns::all(words, Panels::cols(kernel, self.rows))
+        })
     }
 
     /// The panels of a right operand `b` that is this weight, if there are none for that product: to be packed anew from those for the
@@ -140,7 +186,10 @@ impl PackedWeight {
     ) -> Option<ForwardPanels<'_>> {
         match &self.words {
             Words::Float(words) if std::ptr::eq(words.kernel, kernel) && !self.is_forward(b) => {
-                Some(self.panels(words))
+                Some(ForwardPanels {
+                    first: b.first_row(),
+                    ..self.panels(words)
+                })
             }
             _ => None,
         }
@@ -150,6 +199,7 @@ impl PackedWeight {
         ForwardPanels {
             kernel: words.kernel,
             words: &words.forward,
+            first: 0,
             rows: self.rows,
             cols: self.cols,
         }
@@ -178,16 +228,22 @@ impl PackedWeight {
         }
     }
 
-    /// The bytes of a right operand `b` that is the transpose of this weight.
-    pub(super) fn int8_of(&self, b: &Mat<'_, f32>) -> Option<&Int8Weight> {
+    /// The bytes of a right operand `b` that is the transpose of this weight, or of some of its rows.
+    pub(super) fn int8_of(&self, b: &Mat<'_, f32>) -> Option<Int8Columns<'_>> {
         match &self.words {
-            Words::Int8(words) if self.is_forward(b) => Some(words),
+            Words::Int8(weight) if self.is_forward(b) => {
+                let columns = self.some_columns(weight.kernel, &weight.words, b)?;
+                Some(Int8Columns { weight, columns })
+            }
             _ => None,
         }
     }
 
     fn is_forward(&self, b: &Mat<'_, f32>) -> bool {
-        (b.rows(), b.cols()) == (self.cols, self.rows) && b.row_stride() == 1 && b.col_stride() > 1
+        b.rows() == self.cols
+            && b.first_row() + b.cols() <= self.rows
+            && b.row_stride() == 1
+            && b.col_stride() > 1
     }
 
     pub(super) fn shape(&self) -> (usize, usize) {

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use crate::backend::Epilogue;
 use crate::check;
-use crate::matmul::int8::{Int8Weight, QuantizedRows};
+use crate::matmul::int8::QuantizedRows;
 use crate::matmul::kernel::{Dequantize, MicroKernel, Tile};
 use crate::matmul::pack::Operand;
+use crate::matmul::packed::{Columns, Int8Columns};
 use crate::matmul::panels::{Blocks, Panels, pack_panels};
 use crate::matmul::{Mat, MatData, MatMut};
 use crate::scratch::{Scratch, SharedMut};
@@ -35,8 +36,8 @@ pub(super) struct Product<'a> {
     pub a: Operand<'a>,
     pub b: Operand<'a>,
     /// All of `a`, or of `b`, if it is packed ahead; else each task packs its part.
-    a_words: Option<&'a [u32]>,
-    pub b_words: Option<&'a [u32]>,
+    a_words: Option<Columns<'a>>,
+    pub b_words: Option<Columns<'a>>,
     pub blocks: Blocks,
     pub row_panels: Panels,
     pub col_panels: Panels,
@@ -123,8 +124,12 @@ impl<'a> Product<'a> {
     /// The same with operands packed ahead that weren't yet.
     pub fn with_words<'s>(&'s self, a: Option<&'s [u32]>, b: Option<&'s [u32]>) -> Product<'s> {
         Product {
-            a_words: self.a_words.or(a),
-            b_words: self.b_words.or(b),
+            a_words: self
+                .a_words
+                .or(a.map(|words| Columns::all(words, self.row_panels))),
+            b_words: self
+                .b_words
+                .or(b.map(|words| Columns::all(words, self.col_panels))),
             ..*self
         }
     }
@@ -132,18 +137,19 @@ impl<'a> Product<'a> {
     /// A product of quantised rows with a weight in integers.
     pub fn int8(
         rows: &'a QuantizedRows,
-        weight: &'a Int8Weight,
+        Int8Columns { weight, columns }: Int8Columns<'a>,
         epilogue: Epilogue<'a, f32>,
         mut c: MatMut<'a, f32>,
     ) -> Self {
         let (kernel, words) = (weight.kernel, rows.mat());
+        let own = columns.first..columns.first + c.cols();
         Product {
             kernel,
             a: Operand::rows_of(words),
             // What is packed ahead is all that there is.
             b: Operand::cols_of(words),
             a_words: None,
-            b_words: Some(&weight.words),
+            b_words: Some(columns),
             blocks: Blocks::new(kernel, words.cols()),
             row_panels: Panels::rows(kernel, c.rows()),
             col_panels: Panels::cols(kernel, c.cols()),
@@ -155,8 +161,8 @@ impl<'a> Product<'a> {
             transposed: false,
             factors: Some(Factors {
                 rows: rows.scales(),
-                cols: &weight.scales,
-                offsets: &weight.offsets,
+                cols: &weight.scales[own.clone()],
+                offsets: &weight.offsets[own],
             }),
         }
     }
@@ -318,7 +324,7 @@ impl<'a> Product<'a> {
     /// A block of an area's panels of one operand, from its first panel on: cut out of what was packed ahead, or packed here.
     fn side<'s>(
         &self,
-        (operand, ahead): (&Operand<'_>, Option<&'s [u32]>),
+        (operand, ahead): (&Operand<'_>, Option<Columns<'s>>),
         (panels, range): (Panels, &Range<usize>),
         block: usize,
         space: &'s mut [u32],
@@ -327,8 +333,9 @@ impl<'a> Product<'a> {
         let words = blocks.words(block);
         match ahead {
             Some(all) => {
-                let first = blocks.words_before(block) * panels.padded();
-                &all[first + words * panels.start(range.start)..][..words * panels.padded_of(range)]
+                let first = blocks.words_before(block) * all.padded
+                    + words * (all.first + panels.start(range.start));
+                &all.words[first..][..words * panels.padded_of(range)]
             }
             None => {
                 let to = (panels, range.clone());

@@ -12,7 +12,9 @@ use crate::matmul::panels::{Blocks, Panels};
 pub(super) struct ForwardPanels<'a> {
     pub kernel: &'static MicroKernel,
     pub words: &'a [u32],
-    /// Output channels.
+    /// Output channel that the operand starts with.
+    pub first: usize,
+    /// Output channels of the whole weight.
     pub rows: usize,
     /// Inputs.
     pub cols: usize,
@@ -61,7 +63,7 @@ impl ForwardPanels<'_> {
             let (col, width) = (panels.start(p), panels.width(p));
             let out = &mut out[words * (col - origin)..][..words * width];
             let panel = Part {
-                first,
+                first: self.first + first,
                 depth,
                 col,
                 cols: panels.count(p),

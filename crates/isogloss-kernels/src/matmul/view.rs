@@ -30,6 +30,8 @@ pub struct Mat<'a, R> {
     row_stride: usize,
     col_stride: usize,
     packed: Option<&'a PackedWeight>,
+    /// Row of the packed weight that the matrix starts with.
+    first: usize,
 }
 
 /// Whether the last element lies inside `len` values. The kernels' unsafe code relies on it, so it must not wrap.
@@ -116,6 +118,7 @@ impl<'a, R: Real> Mat<'a, R> {
             row_stride,
             col_stride: 1,
             packed: None,
+            first: 0,
         }
     }
 
@@ -137,6 +140,11 @@ impl<'a, R: Real> Mat<'a, R> {
         self.packed
     }
 
+    /// Row of what was packed ahead that the matrix, as it is stored, starts with.
+    pub(super) fn first_row(&self) -> usize {
+        self.first
+    }
+
     /// The transpose, without a copy.
     #[must_use]
     pub fn t(self) -> Self {
@@ -146,7 +154,7 @@ impl<'a, R: Real> Mat<'a, R> {
             cols: self.rows,
             row_stride: self.col_stride,
             col_stride: self.row_stride,
-            packed: self.packed,
+            ..self
         }
     }
 
@@ -199,14 +207,14 @@ impl<'a, R: Real> Mat<'a, R> {
             MatData::Packed => {
                 let stride = self.row_stride.max(self.col_stride).max(1);
                 let packed = self.packed.expect("a matrix of packed values has them");
-                R::of(packed.at(at / stride, at % stride))
+                R::of(packed.at(self.first + at / stride, at % stride))
             }
         }
     }
 }
 
 impl<'a> Mat<'a, f32> {
-    /// Some rows of a matrix whose rows are contiguous.
+    /// Some rows of a matrix whose rows are contiguous, and what was packed ahead of them.
     ///
     /// # Panics
     /// If it is transposed, or has fewer rows.
@@ -223,9 +231,13 @@ impl<'a> Mat<'a, f32> {
                 values: &values[start..],
                 scales: &scales[first..],
             },
-            MatData::Packed => panic!("some rows of a weight that is packed as a whole"),
+            MatData::Packed => MatData::Packed,
         };
-        Mat::strided(data, count, self.cols, self.row_stride)
+        Mat {
+            packed: self.packed,
+            first: self.first + first,
+            ..Mat::strided(data, count, self.cols, self.row_stride)
+        }
     }
 
     /// The same matrix in `space`, laid out as it is, if its values aren't numbers that a kernel packs.
@@ -238,9 +250,10 @@ impl<'a> Mat<'a, f32> {
                 }
             }
             MatData::Packed => {
-                let packed = self.packed?;
-                let (rows, cols) = packed.shape();
-                let row = |i: usize| (0..cols).map(move |j| packed.at(i, j));
+                let (packed, first) = (self.packed?, self.first);
+                let cols = packed.shape().1;
+                let rows = self.rows * self.cols / cols.max(1);
+                let row = |i: usize| (0..cols).map(move |j| packed.at(first + i, j));
                 space.extend((0..rows).flat_map(row));
             }
             MatData::Real(_) | MatData::Bf16(_) => return None,
@@ -252,6 +265,7 @@ impl<'a> Mat<'a, f32> {
             row_stride: self.row_stride,
             col_stride: self.col_stride,
             packed: None,
+            first: 0,
         })
     }
 

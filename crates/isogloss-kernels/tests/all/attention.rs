@@ -113,42 +113,6 @@ fn check_forward_is_finite(shape: AttentionShape) {
 }
 
 #[test]
-fn beams_of_a_sentence_share_its_keys() {
-    let shape = AttentionShape {
-        heads: 2,
-        head_dim: 8,
-        scale: 0.3,
-        causal: false,
-    };
-    let spans: Vec<Span> = (0..5)
-        .map(|beam| Span {
-            q_start: beam,
-            q_len: 1,
-            k_start: 0,
-            k_len: 11,
-            key: 0,
-        })
-        .collect();
-    let (q, k, v) = (values(1, 5 * 16), values(2, 11 * 16), values(3, 11 * 16));
-    let (mut expected, mut lse64) = (vec![0.0; 5 * 16], vec![0.0; 10]);
-    Reference::<f64>::new().attention(
-        shape,
-        &widen(&q),
-        &widen(&k),
-        &widen(&v),
-        &spans,
-        None,
-        &mut expected,
-        &mut lse64,
-    );
-    for cpu in backends() {
-        let (mut out, mut lse) = (vec![0.0; 5 * 16], vec![0.0; 10]);
-        cpu.attention(shape, &q, &k, &v, &spans, None, &mut out, &mut lse);
-        assert_close(&cpu, "out", &out, &expected, 1e-5);
-    }
-}
-
-#[test]
 #[should_panic(expected = "`spans` share keys")]
 fn a_backward_pass_refuses_shared_keys() {
     let shape = AttentionShape {

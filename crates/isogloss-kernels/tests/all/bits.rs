@@ -1,8 +1,7 @@
 //! What must not change a single bit: the number of threads, and what else is in the batch.
 
 use isogloss_kernels::{
-    AttentionShape, Backend, Cpu, Epilogue, KernelPath, LabelSmoothing, Mat, MatMut, Precision,
-    Span,
+    Backend, Cpu, Epilogue, KernelPath, LabelSmoothing, Mat, MatMut, Precision,
 };
 
 use crate::{assert_same_bits, backends_of, rounded, values};
@@ -165,89 +164,6 @@ fn the_number_of_threads_changes_nothing() {
                 assert_same_bits(&cpu, "result", &more, &one);
                 assert_eq!(squares, more_squares);
             }
-        }
-    }
-}
-
-/// A single query is computed without products, in another order: the same up to rounding.
-#[test]
-fn a_cached_step_attends_like_the_whole_sentence() {
-    let shape = AttentionShape {
-        heads: 3,
-        head_dim: 16,
-        scale: 0.25,
-        causal: true,
-    };
-    let (len, width) = (100, 48);
-    let (q, k, v) = (
-        values(1, len * width),
-        values(2, len * width),
-        values(3, len * width),
-    );
-    for cpu in crate::backends() {
-        let (mut out, mut lse) = (vec![0.0; len * width], vec![0.0; len * 3]);
-        let whole = Span {
-            q_start: 0,
-            q_len: len,
-            k_start: 0,
-            k_len: len,
-            key: 0,
-        };
-        cpu.attention(shape, &q, &k, &v, &[whole], None, &mut out, &mut lse);
-        for at in [0, 1, 17, 63, 64, 99] {
-            let step = Span {
-                q_start: 0,
-                q_len: 1,
-                k_start: 0,
-                k_len: at + 1,
-                key: 0,
-            };
-            let (mut row, mut row_lse) = (vec![0.0; width], vec![0.0; 3]);
-            let query = &q[at * width..][..width];
-            cpu.attention(shape, query, &k, &v, &[step], None, &mut row, &mut row_lse);
-            let expected = crate::widen(&out[at * width..][..width]);
-            crate::assert_close(&cpu, "out", &row, &expected, 1e-6);
-            let expected = crate::widen(&lse[at * 3..][..3]);
-            crate::assert_close(&cpu, "lse", &row_lse, &expected, 1e-6);
-        }
-    }
-}
-
-#[test]
-fn a_beam_attends_alone_as_among_others() {
-    let shape = AttentionShape {
-        heads: 2,
-        head_dim: 8,
-        scale: 0.3,
-        causal: true,
-    };
-    let spans: Vec<Span> = (0..6)
-        .map(|beam| Span {
-            q_start: beam,
-            q_len: 1,
-            k_start: beam / 4,
-            k_len: 11,
-            key: 0,
-        })
-        .collect();
-    let (q, k, v) = (values(1, 6 * 16), values(2, 12 * 16), values(3, 12 * 16));
-    for cpu in crate::backends() {
-        let run = |spans: &[Span]| {
-            let (mut out, mut lse) = (vec![0.0; 6 * 16], vec![0.0; 12]);
-            cpu.attention(shape, &q, &k, &v, spans, None, &mut out, &mut lse);
-            (out, lse)
-        };
-        let (out, lse) = run(&spans);
-        for (beam, span) in spans.iter().enumerate() {
-            let (alone, lse_alone) = run(&[*span]);
-            let row = beam * 16..(beam + 1) * 16;
-            assert_same_bits(&cpu, "out", &alone[row.clone()], &out[row]);
-            assert_same_bits(
-                &cpu,
-                "lse",
-                &lse_alone[2 * beam..][..2],
-                &lse[2 * beam..][..2],
-            );
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use isogloss_kernels::{
-    AdamStep, AttentionShape, Backend, Cpu, Dropout, Epilogue, LabelSmoothing, Mat, MatMut,
-    Reference, Span,
+    AdamStep, AttentionShape, Backend, Cpu, Dropout, Epilogue, KeptRows, LabelSmoothing, Mat,
+    MatMut, Reference, RowLists, Span,
 };
 
 fn zeros(len: usize) -> Vec<f32> {
@@ -285,10 +285,33 @@ fn heads<B: Backend<Real = f32>>(backend: &B) {
     };
     refused("targets", || target(4, Mat::new(&table, 4, 3)));
     refused("table", || target(0, Mat::new(&table, 4, 3).t()));
-    each(["logits"], |[logits]| {
-        backend.log_softmax(3, &mut zeros(6 + logits));
+    let best = |count: usize, [h, best]: [usize; 2]| {
+        let table = Mat::new(&table, 4, 3);
+        let mut best = vec![(0.0, 0); 4 + best];
+        backend.head_best(&zeros(6 + h), table, count, &mut best, &mut zeros(2));
+    };
+    each(["h", "best"], |more| best(2, more));
+    refused("count", || best(0, [0, 0]));
+    refused("count", || best(5, [0, 0]));
+}
+
+fn kept<B: Backend<Real = f32>>(backend: &B) {
+    let attend = |rows: &[u32], ends: &[usize], [q, keys, values, out]: [usize; 4]| {
+        let kept = |more: usize| KeptRows::Real(zeros(18 + more));
+        let lists = RowLists { rows, ends };
+        let (keys, values) = (kept(keys), kept(values));
+        let mut out = zeros(12 + out);
+        backend.cached_attention(SHAPE, &zeros(12 + q), &keys, &values, lists, &mut out);
+    };
+    let names = ["q", "keys", "keys", "out"];
+    each(names, |more| attend(&[0, 2, 1], &[1, 3], more));
+    refused("lists", || attend(&[0, 3], &[1, 2], [0; 4]));
+    refused("lists", || attend(&[0, 2], &[1, 1], [0; 4]));
+    refused("lists", || attend(&[0, 2], &[1, 3], [0; 4]));
+    refused("values", || {
+        let mut rows = KeptRows::Real(zeros(12));
+        backend.keep(&[0, 1], &zeros(7), &mut rows);
     });
-    refused("logits", || backend.log_softmax(0, &mut zeros(1)));
 }
 
 fn all<B: Backend<Real = f32>>(backend: &B) {
@@ -298,6 +321,7 @@ fn all<B: Backend<Real = f32>>(backend: &B) {
     embeddings(backend);
     elements(backend);
     heads(backend);
+    kept(backend);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod attention;
 mod bits;
+mod decoding;
 mod elementwise;
 mod gradients;
 mod head_loss;

@@ -3,13 +3,10 @@
 use isogloss_kernels::{Backend, Real};
 
 use crate::decode::active::Active;
-use crate::decode::candidates::{Candidate, ban_repeats, keep_best, push_best};
+use crate::decode::candidates::{Candidate, ban_repeats, keep_best};
 use crate::decode::search::Search;
 use crate::decode::{DecodeError, DecodeOptions, Heads};
 use crate::model::{Context, DecoderCache, Head, Model};
-
-/// Rows whose logits are held at a time: enough to reuse the embedding, little beside the caches.
-const LOGIT_ROWS: usize = 64;
 
 /// What stays the same from step to step.
 pub(super) struct Run<'a, B: Backend> {
@@ -39,7 +36,10 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<(), DecodeError> {
         let config = self.model.config();
         let started = active.partition_point(|sentence| sentence.started);
-        let (going, starting) = active.split_at_mut(started);
+        active
+            .iter_mut()
+            .for_each(|sentence| sentence.extend(cache));
+        let (going, starting) = active.split_at(started);
         let (mut rows, mut owners) = (Vec::new(), Vec::new());
         for (place, sentence) in going.iter().enumerate() {
             for (hypothesis, live) in sentence.search.live.iter().enumerate() {
@@ -48,17 +48,16 @@ impl<'a, B: Backend> Run<'a, B> {
                 owners.push((place, hypothesis));
             }
         }
-        for sentence in starting {
-            rows.push(sentence.row(config.decoder_start_token_id, 0));
-            sentence.started = true;
-        }
+        let starts = starting.iter();
+        rows.extend(starts.map(|sentence| sentence.row(config.decoder_start_token_id, 0)));
         let states = self.model.decode_step(&self.cx, cache, &rows);
         let candidates = self.best(going, &owners, &states)?;
-        for (sentence, mut candidates) in going.iter_mut().zip(candidates) {
+        for (sentence, mut candidates) in active.iter_mut().zip(candidates) {
             keep_best(&mut candidates, sentence.search.candidates());
             let parents = sentence.search.advance(&candidates);
-            sentence.assign_slots(&parents, cache);
+            sentence.follow(&parents);
         }
+        active[started..].iter_mut().for_each(|s| s.started = true);
         Ok(())
     }
 
@@ -79,7 +78,7 @@ impl<'a, B: Backend> Run<'a, B> {
             let same = |&&(place, _): &&(usize, usize)| {
                 heads[place].map(std::ptr::from_ref) == head.map(std::ptr::from_ref)
             };
-            let rows = owners.iter().take(LOGIT_ROWS).take_while(same).count();
+            let rows = owners.iter().take_while(same).count();
             let (now, later) = owners.split_at(rows);
             let (now_states, later_states) = states.split_at(rows * width);
             self.score(active, head, now, now_states, &mut candidates)?;
@@ -97,30 +96,33 @@ impl<'a, B: Backend> Run<'a, B> {
         states: &[B::Real],
         candidates: &mut [Vec<Candidate>],
     ) -> Result<(), DecodeError> {
-        let (columns, mut logits) = match head {
-            Some(head) => {
-                let logits = self.model.logits_over(&self.cx, states, head);
-                (head.len(), logits)
-            }
-            None => {
-                let logits = self.model.logits(&self.cx, states);
-                (self.model.config().vocab_size, logits)
-            }
-        };
-        // In a row that isn't finite, log-softmax may hide it.
-        for (row, &(place, _)) in logits.chunks_exact(columns).zip(owners) {
-            check_finite(row, &active[place])?;
-        }
-        self.cx.backend.log_softmax(columns, &mut logits);
-        for (row, &(place, hypothesis)) in logits.chunks_exact_mut(columns).zip(owners) {
-            let (search, found) = (&active[place].search, &mut candidates[place]);
-            let before = found.len();
-            self.candidates(row, head, search, hypothesis, found);
-            if let Some(head) = head {
-                found[before..]
-                    .iter_mut()
-                    .for_each(|c| c.token = head.id(c.token));
-            }
+        let columns = head.map_or(self.model.config().vocab_size, Head::len);
+        let banned: Vec<Vec<u32>> = owners
+            .iter()
+            .map(|&(place, hypothesis)| self.banned(&active[place].search, hypothesis))
+            .collect();
+        // What is ruled out may be among the best.
+        let wanted = owners.iter().zip(&banned);
+        let count = wanted
+            .map(|(&(place, _), banned)| active[place].search.candidates() + banned.len())
+            .max();
+        let count = count.unwrap_or(1).min(columns);
+        let mut best = vec![(B::Real::default(), 0); owners.len() * count];
+        let mut lse = vec![B::Real::default(); owners.len()];
+        self.model
+            .best(&self.cx, states, head, count, &mut best, &mut lse);
+        let rows = best.chunks_exact(count).zip(&lse).zip(&banned);
+        for (((best, &lse), banned), &(place, hypothesis)) in rows.zip(owners) {
+            let sentence = &active[place];
+            check_finite(lse, sentence)?;
+            let score = sentence.search.live[hypothesis].score;
+            let tokens = best.iter().map(|&(logit, column)| Candidate {
+                parent: hypothesis,
+                token: head.map_or(column, |head| head.id(column)),
+                score: score + (logit - lse).f64(),
+            });
+            let allowed = tokens.filter(|c| !banned.contains(&c.token));
+            candidates[place].extend(allowed.take(sentence.search.candidates()));
         }
         Ok(())
     }
@@ -131,40 +133,26 @@ impl<'a, B: Backend> Run<'a, B> {
         self.heads?.get(self.model, &self.cx, language)
     }
 
-    /// The best continuations of one hypothesis from its row of log-probabilities; their tokens are columns.
-    fn candidates(
-        &self,
-        row: &mut [B::Real],
-        head: Option<&Head<B::Real>>,
-        search: &Search,
-        hypothesis: usize,
-        candidates: &mut Vec<Candidate>,
-    ) {
-        use num_traits::Float;
+    /// What may not come next.
+    fn banned(&self, search: &Search, hypothesis: usize) -> Vec<u32> {
         let (live, config) = (&search.live[hypothesis], self.model.config());
-        let mut ban = |id: u32| {
-            if let Some(column) = head.map_or(Some(id as usize), |head| head.column(id)) {
-                row[column] = B::Real::neg_infinity();
-            }
-        };
-        ban(config.pad_token_id);
+        let mut banned = vec![config.pad_token_id];
         // The tag is among the ids, so their number is that of the next piece.
         if live.ids.len() < self.options.min_length {
-            ban(config.eos_token_id);
+            banned.push(config.eos_token_id);
         }
         if self.options.no_repeat_ngram > 0 {
             let ids: Vec<u32> = std::iter::once(config.decoder_start_token_id)
                 .chain(live.ids.iter().copied())
                 .collect();
-            ban_repeats(&ids, self.options.no_repeat_ngram, ban);
+            ban_repeats(&ids, self.options.no_repeat_ngram, |id| banned.push(id));
         }
-        push_best(row, search.candidates(), hypothesis, live.score, candidates);
+        banned
     }
 }
 
-fn check_finite<R: Real>(row: &[R], sentence: &Active<'_>) -> Result<(), DecodeError> {
-    // No early exit, so that the loop is vectorised.
-    if row.iter().fold(true, |finite, x| finite & x.is_finite()) {
+fn check_finite<R: Real>(lse: R, sentence: &Active<'_>) -> Result<(), DecodeError> {
+    if lse.is_finite() {
         return Ok(());
     }
     Err(DecodeError::NotFinite {

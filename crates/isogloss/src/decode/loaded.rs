@@ -168,7 +168,7 @@ impl Loaded {
         }
     }
 
-    /// Translates text with the model and its updates, about `batch_tokens` source tokens at a time (see
+    /// Translates text with the model and its updates, about `batch_tokens` source tokens at a time, or as many as are best (see
     /// [`Translator::with_batch_tokens`]).
     ///
     /// # Errors
@@ -176,11 +176,14 @@ impl Loaded {
     pub fn translator<'a, B: Backend<Real = f32>>(
         &'a self,
         backend: &'a B,
-        batch_tokens: usize,
+        batch_tokens: Option<usize>,
     ) -> Result<TextTranslator<'a, B>, DecodeError> {
-        let translator = Translator::new(&self.model, self.context(backend))
-            .with_batch_tokens(batch_tokens)
-            .with_heads(&self.heads);
+        let translator = Translator::new(&self.model, self.context(backend));
+        let translator = match batch_tokens {
+            Some(tokens) => translator.with_batch_tokens(tokens),
+            None => translator,
+        };
+        let translator = translator.with_heads(&self.heads);
         TextTranslator::new(translator, &self.tokenizer, &self.set)
     }
 }

@@ -19,6 +19,7 @@ mod split;
 mod text;
 mod translator;
 mod vocabulary;
+mod work;
 
 pub use error::DecodeError;
 pub use heads::Heads;

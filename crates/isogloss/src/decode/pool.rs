@@ -36,8 +36,12 @@ pub(super) struct Pool<'a, B: Backend> {
 impl<'a, B: Backend> Pool<'a, B> {
     /// An empty pool. At most `budget` tokens are translated at a time, unless they are one sentence's.
     pub fn new(run: Run<'a, B>, budget: usize) -> Self {
+        let mut cache = run.model.cache(&run.cx);
+        // Translations are about as long as their sources; a half more leaves room for those that aren't, and for partly filled blocks.
+        let rows = budget + budget / 2;
+        cache.reserve(rows, rows * run.options.beam);
         Pool {
-            cache: run.model.cache(run.options.beam),
+            cache,
             run,
             active: Vec::new(),
             budget,
@@ -49,12 +53,12 @@ impl<'a, B: Backend> Pool<'a, B> {
         self.active.is_empty()
     }
 
-    /// Takes in the first of the sentences that wait, as many as fit, unless too little is free.
-    pub fn admit(&mut self, waiting: &mut &[Waiting<'a>]) {
+    /// Takes the first of the sentences that wait, as many as fit, unless too little is free.
+    pub fn choose(&self, waiting: &mut &'a [Waiting<'a>]) -> &'a [Waiting<'a>] {
         let used: usize = self.active.iter().map(|s| s.cost).sum();
         let enough = (self.budget / PARTS).max(LEAST).min(self.budget);
         if !self.is_empty() && self.budget.saturating_sub(used) < enough {
-            return;
+            return &[];
         }
         let mut total = used;
         let fits = |w: &&Waiting<'_>| {
@@ -64,13 +68,15 @@ impl<'a, B: Backend> Pool<'a, B> {
         let count = waiting.iter().take_while(fits).count();
         let (entering, rest) = waiting.split_at(count);
         *waiting = rest;
-        if !entering.is_empty() {
-            self.encode(entering.to_vec());
-        }
+        entering
     }
 
     /// Brings sentences through the encoder and into the cache.
-    fn encode(&mut self, mut entering: Vec<Waiting<'a>>) {
+    pub fn enter(&mut self, entering: &[Waiting<'a>]) {
+        if entering.is_empty() {
+            return;
+        }
+        let mut entering = entering.to_vec();
         let Run {
             model, cx, options, ..
         } = self.run;
@@ -86,14 +92,13 @@ impl<'a, B: Backend> Pool<'a, B> {
             );
         }
         let memory = model.encode(&cx, &rows);
-        let keys = model.cache_sources(&cx, &rows, &memory, &mut self.cache);
+        let cached = model.cache_sources(&cx, &rows, &memory, &mut self.cache);
         let config = model.config();
-        for (waiting, key) in entering.into_iter().zip(keys) {
+        for (waiting, cached) in entering.into_iter().zip(cached) {
             let request = waiting.request;
             let longest = options.max_length.pieces(request.source_ids.len(), config);
             let search = Search::new(request.target_tag, config.eos_token_id, longest, options);
-            self.active
-                .push(Active::new(waiting, search, key, options.beam));
+            self.active.push(Active::new(waiting, search, cached));
         }
     }
 
@@ -114,9 +119,10 @@ impl<'a, B: Backend> Pool<'a, B> {
             .partition(|sentence| sentence.search.live.is_empty());
         self.active = on;
         let done = over.into_iter().map(|sentence| {
-            self.cache.remove(sentence.key());
-            let best = sentence.search.into_best(self.run.options.n_best);
-            (sentence.index, best)
+            let index = sentence.index;
+            let (search, cached) = sentence.into_parts();
+            self.cache.remove(cached);
+            (index, search.into_best(self.run.options.n_best))
         });
         Ok(done.collect())
     }

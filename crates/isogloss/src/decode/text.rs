@@ -121,7 +121,7 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
         lines: &[(&str, &Direction)],
         text: TextOptions,
         options: &DecodeOptions,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Vec<Vec<Translation>>, DecodeError> {
         self.translate_lines(&self.prepare(lines, text)?, options, progress)
     }
@@ -184,7 +184,7 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
         &self,
         lines: &[Line],
         options: &DecodeOptions,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Vec<Vec<Translation>>, DecodeError> {
         let (mut requests, mut line_of) = (Vec::new(), Vec::new());
         for (i, line) in lines.iter().enumerate() {

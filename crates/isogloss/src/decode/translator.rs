@@ -1,14 +1,22 @@
+use std::sync::{Mutex, PoisonError};
+
 use isogloss_kernels::Backend;
 
 use crate::adapter::Adapters;
 use crate::batch::LanguageId;
 use crate::decode::generate::Run;
 use crate::decode::pool::{PARTS, Pool, Waiting};
+use crate::decode::work::{Work, lock};
 use crate::decode::{DecodeError, DecodeOptions, Heads};
 use crate::model::{Context, Model};
 
-/// Default of [`Translator::with_batch_tokens`]. Of the 418M model, the caches of so many tokens take about 300 MB with a beam of 5.
+/// Default of [`Translator::with_batch_tokens`], and the least for each of more than two threads.
 pub const DEFAULT_BATCH_TOKENS: usize = 512;
+const THREAD_TOKENS: usize = 256;
+
+/// A thread has sentences of its own where each has at least so many tokens: with less at a time, products of all threads together are
+/// faster than each for itself.
+const WORKER_TOKENS: usize = 128;
 
 /// A sentence to translate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +80,14 @@ impl<'a, B: Backend> Translator<'a, B> {
         Translator {
             model,
             cx,
-            batch_tokens: DEFAULT_BATCH_TOKENS,
+            batch_tokens: DEFAULT_BATCH_TOKENS.max(THREAD_TOKENS * cx.backend.threads()),
             heads: None,
         }
     }
 
     /// Translates sentences of up to this many source tokens at a time; a longer one is alone. Whenever about a quarter is
-    /// done, others enter. More are faster and take more memory; results don't change. Default [`DEFAULT_BATCH_TOKENS`].
+    /// done, others enter. More are faster and take more memory; results don't change. Default [`DEFAULT_BATCH_TOKENS`], more with more
+    /// than two threads.
     #[must_use]
     pub fn with_batch_tokens(self, batch_tokens: usize) -> Self {
         Translator {
@@ -125,21 +134,13 @@ impl<'a, B: Backend> Translator<'a, B> {
         &self,
         requests: &[Request],
         options: &DecodeOptions,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Vec<Vec<Hypothesis>>, DecodeError> {
         options.validate()?;
         for (i, request) in requests.iter().enumerate() {
             self.check(request, i + 1)?;
         }
-        let mut found = vec![Vec::new(); requests.len()];
-        let mut state = Progress {
-            sentences: requests.iter().filter(|r| r.source_ids.is_empty()).count(),
-            of_sentences: requests.len(),
-            tokens: 0,
-            of_tokens: requests.iter().map(|r| r.source_ids.len()).sum(),
-        };
         let waiting = self.longest_first(requests);
-        let mut waiting = waiting.as_slice();
         let run = Run {
             model: self.model,
             cx: Context {
@@ -149,23 +150,44 @@ impl<'a, B: Backend> Translator<'a, B> {
             options,
             heads: self.heads,
         };
-        let mut pool = Pool::new(run, self.batch_tokens);
-        let mut told = 0;
-        loop {
-            pool.admit(&mut waiting);
-            if pool.is_empty() {
-                return Ok(found);
+        let (workers, budget) = self.share(&waiting);
+        let work = Mutex::new(Work::new(
+            requests,
+            &waiting,
+            self.batch_tokens / PARTS,
+            progress,
+        ));
+        self.cx.backend.in_parallel(workers, &|_| {
+            let mut pool = Pool::new(run, budget);
+            loop {
+                let entering = lock(&work).next(&pool);
+                pool.enter(entering);
+                if pool.is_empty() {
+                    return;
+                }
+                let done = pool.step();
+                if !lock(&work).take(done) {
+                    return;
+                }
             }
-            for (i, hypotheses) in pool.step()? {
-                found[i] = hypotheses;
-                state.sentences += 1;
-                state.tokens += requests[i].source_ids.len();
-            }
-            if pool.is_empty() || state.tokens > told + self.batch_tokens / PARTS {
-                progress(state);
-                told = state.tokens;
-            }
-        }
+        });
+        let work = work.into_inner().unwrap_or_else(PoisonError::into_inner);
+        work.into_found()
+    }
+
+    /// How many workers share the sentences, and how many tokens each translates at a time: as many workers as threads, each with a pool
+    /// of its own, where each has enough to do; else one, whose operations use all threads.
+    fn share(&self, waiting: &[Waiting<'_>]) -> (usize, usize) {
+        let threads = self.cx.backend.threads();
+        let tokens: usize = waiting.iter().map(|w| w.cost).sum();
+        let workers = match tokens.min(self.batch_tokens) >= threads * WORKER_TOKENS {
+            true => threads,
+            false => 1,
+        };
+        // Few sentences are dealt out evenly: were one left over, it would be translated alone at the end.
+        let longest = waiting.first().map_or(0, |w| w.cost);
+        let even = tokens.div_ceil(workers) + longest;
+        (workers, even.min(self.batch_tokens / workers))
     }
 
     fn check(&self, request: &Request, sentence: usize) -> Result<(), DecodeError> {

@@ -153,7 +153,7 @@ impl<'a> Evaluation<'a> {
         translator: &TextTranslator<'_, B>,
         text: TextOptions,
         options: &DecodeOptions,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Vec<Vec<String>>, EvaluationError> {
         let lines: Vec<(&str, &Direction)> = self
             .directions

@@ -1,4 +1,4 @@
-use isogloss_kernels::{Backend, Buffer, Epilogue, Mat, MatMut, Real};
+use isogloss_kernels::{Backend, Real};
 
 use crate::model::weight::Weight;
 use crate::model::{Context, Model};
@@ -15,11 +15,6 @@ impl<R: Real> Head<R> {
     /// The id that a column of the logits belongs to.
     pub fn id(&self, column: u32) -> u32 {
         self.ids[column as usize]
-    }
-
-    /// The column of an id, if the part has it.
-    pub fn column(&self, id: u32) -> Option<usize> {
-        self.ids.binary_search(&id).ok()
     }
 
     /// Number of columns.
@@ -40,22 +35,20 @@ impl<R: Real> Model<R> {
         }
     }
 
-    /// Logits `(N, head.len())` of decoder states `(N, D)`, each the same as that of the whole head.
-    pub(crate) fn logits_over<B: Backend<Real = R>>(
+    /// The `count` likeliest continuations of each row of decoder states `(N, D)`, as columns of `head` (of the whole vocabulary where
+    /// there is none) with their logits, best first and the lower column first among equals, and the rows' log-sum-exp: see
+    /// [`Backend::head_best`].
+    pub(crate) fn best<B: Backend<Real = R>>(
         &self,
         cx: &Context<'_, B>,
         states: &[R],
-        head: &Head<R>,
-    ) -> Buffer<R> {
-        let (d, columns) = (self.config.d_model, head.len());
-        let n = states.len() / d;
-        let mut logits = Buffer::unset(n * columns);
-        cx.backend.matmul(
-            Mat::new(states, n, d),
-            head.table.mat(cx.store).t(),
-            Epilogue::default(),
-            MatMut::new(&mut logits, n, columns),
-        );
-        logits
+        head: Option<&Head<R>>,
+        count: usize,
+        best: &mut [(R, u32)],
+        lse: &mut [R],
+    ) {
+        let table = head.map_or(&self.embedding, |head| &head.table);
+        cx.backend
+            .head_best(states, table.mat(cx.store), count, best, lse);
     }
 }

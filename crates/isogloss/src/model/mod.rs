@@ -31,7 +31,7 @@ use crate::model::weight::Weight;
 
 pub use crate::graph::ModelConfig;
 pub use build::ModelError;
-pub(crate) use cache::{CacheKey, DecoderCache};
+pub(crate) use cache::{CachedSentence, DecoderCache};
 pub use context::{Context, Grads};
 pub(crate) use head::Head;
 pub(crate) use incremental::StepRow;

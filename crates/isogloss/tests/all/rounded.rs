@@ -1,8 +1,8 @@
 //! What `Precision::Bf16` means, in plain loops: factors of every matrix product are rounded to bfloat16, everything else is exact.
 
 use isogloss_kernels::{
-    AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, Mat, MatMut, Reference,
-    SmoothingKind, Span, bf16,
+    AdamStep, AttentionShape, Backend, Dropout, Epilogue, KeptRows, LabelSmoothing, Mat, MatMut,
+    Reference, RowLists, SmoothingKind, Span, bf16,
 };
 
 /// The reference in `f64`, with rounded factors.
@@ -187,8 +187,16 @@ impl Backend for Rounded {
         self.0.relu_backward(y, dy);
     }
 
-    fn log_softmax(&self, width: usize, logits: &mut [f64]) {
-        self.0.log_softmax(width, logits);
+    fn cached_attention(
+        &self,
+        shape: AttentionShape,
+        q: &[f64],
+        keys: &KeptRows<f64>,
+        values: &KeptRows<f64>,
+        lists: RowLists<'_>,
+        out: &mut [f64],
+    ) {
+        self.0.cached_attention(shape, q, keys, values, lists, out);
     }
 
     fn adam(

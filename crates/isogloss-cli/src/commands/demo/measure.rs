@@ -141,7 +141,7 @@ impl Measure {
         let evaluation = Evaluation::new(text, directions, metrics).map_err(Failure::input)?;
         let bar = show::translating(method, evaluation.sentences(), self.quiet);
         let translator = loaded
-            .translator(&self.backend, BATCH_TOKENS)
+            .translator(&self.backend, Some(BATCH_TOKENS))
             .map_err(Failure::input)?;
         let options = TextOptions {
             missing,

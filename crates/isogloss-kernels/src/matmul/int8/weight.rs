@@ -70,6 +70,7 @@ impl Int8Weight {
         let words = ForwardPanels {
             kernel: self.kernel,
             words: &self.words,
+            first: 0,
             rows,
             cols: words_of(cols),
         };
