@@ -253,25 +253,25 @@ macro_rules! sums_loop {
 
 multiversion! {
     fn scores_of(query: &[f32], keys: &[f32], rows: &[u32], shape: AttentionShape, scores: &mut [f32]) {
-        scores_loop!(query, keys, rows, shape, scores, |x: f32| x)
+        scores_loop!(query, keys, rows, shape, scores, |x: f32| x);
     }
 }
 
 multiversion! {
     fn scores_widened(query: &[f32], keys: &[u16], rows: &[u32], shape: AttentionShape, scores: &mut [f32]) {
-        scores_loop!(query, keys, rows, shape, scores, widen)
+        scores_loop!(query, keys, rows, shape, scores, widen);
     }
 }
 
 multiversion! {
     fn sums_of(weights: &[f32], values: &[f32], rows: &[u32], shape: AttentionShape, sums: &mut [f32]) {
-        sums_loop!(weights, values, rows, shape, sums, |x: f32| x)
+        sums_loop!(weights, values, rows, shape, sums, |x: f32| x);
     }
 }
 
 multiversion! {
     fn sums_widened(weights: &[f32], values: &[u16], rows: &[u32], shape: AttentionShape, sums: &mut [f32]) {
-        sums_loop!(weights, values, rows, shape, sums, widen)
+        sums_loop!(weights, values, rows, shape, sums, widen);
     }
 }
 

@@ -134,8 +134,8 @@ multiversion! {
     /// The largest logit and the sum of exponentials; NaN if a logit isn't finite.
     fn block_sum(logits: &[f32]) -> Block {
         let max = max(logits);
-        // What isn't finite makes NaN of `x - x`.
-        (max, sum(logits, |x| exp(x - max) + (x - x)))
+        // What isn't finite makes NaN of `0 x`.
+        (max, sum(logits, |x| exp(x - max) + 0.0 * x))
     }
 }
 
