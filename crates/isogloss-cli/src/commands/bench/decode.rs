@@ -11,14 +11,14 @@ use isogloss::language::{Direction, Language};
 use std::path::PathBuf;
 
 pub(super) const AFTER_HELP: &str = "\
-With `--languages`, updates with random values act at every site of LSLo. Compare it with `--merged`, in turn: that runs without
-updates, as if those of one language had been folded into the weights. Folding changes the weights' values and neither their number nor
-their precision, so its speed is that of the base alone, whatever the values; and such a model serves one language.
+With `--languages`, updates with random values act at every site of LSLo. Compare it with `--merged`, in turn: that runs without \
+updates, as if those of one language had been folded into the weights. Folding changes the weights' values, not their number or \
+precision, so its speed is that of the base alone; and such a model serves one language.
 
-The memory's limit: each step of a sentence alone reads all of the decoder's and the head's weights, as they are packed for the
-precision, so it takes at least their bytes over the bandwidth of the memory, which is measured in the same run by a streaming read of
-256 MiB with all threads. Compare it with what `--batch 1` reaches. It is no limit of several sentences, which share a step, nor where
-the weights fit into a cache.";
+The memory's limit: each step of a sentence alone reads all weights of the decoder and the head, as they are packed for the \
+precision, so it takes at least their bytes over the memory's bandwidth, which is measured in the same run: a streaming read of \
+256 MiB with all threads. Compare it with what `--batch 1` reaches. Several sentences share a step, and weights that fit into a \
+cache are read faster: both may exceed it.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

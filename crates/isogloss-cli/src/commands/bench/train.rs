@@ -54,8 +54,8 @@ pub(super) struct Args {
     /// Sentences of a step; a repetition is a pass over the whole text, a step each. Default: all are one step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch: Option<u16>,
-    /// Order the pairs by length in characters before they are cut into batches. Ours don't pad, so it changes little; those that do
-    /// are compared with it
+    /// Order the pairs by length in characters before they are cut into batches. Nothing is padded here, so it changes little; it
+    /// makes the same batches as for a program that pads
     #[arg(long, requires = "batch")]
     sort: bool,
     /// What matrix products are computed from
