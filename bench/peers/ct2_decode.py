@@ -39,7 +39,7 @@ translator = ctranslate2.Translator(
     args.converted, compute_type=args.compute,
     inter_threads=args.replicas, intra_threads=max(1, args.threads // args.replicas))
 options = dict(
-    beam_size=args.beam, max_batch_size=args.batch // args.replicas, batch_type="examples",
+    beam_size=args.beam, max_batch_size=max(1, args.batch // args.replicas), batch_type="examples",
     min_decoding_length=args.exact_length + 1, max_decoding_length=args.exact_length + 1)
 
 seconds = []

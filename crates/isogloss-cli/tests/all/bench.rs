@@ -82,6 +82,86 @@ fn a_training_step_counts_its_tokens_and_parameters() {
 }
 
 #[test]
+fn batches_cover_the_text() {
+    let folder = folder();
+    // Lines of different lengths, so that the order matters to who pads.
+    let ragged: String = (1..=5).map(|i| "pump ".repeat(i) + "\n").collect();
+    std::fs::write(folder.path().join("de"), ragged).unwrap();
+    let train = |more: &[&str]| {
+        report(bench(
+            &folder,
+            "train",
+            &[&["--target", "de"], more].concat(),
+        ))
+    };
+    let whole = train(&[]);
+    assert_eq!(whole["steps"], 1);
+    for more in [&["--batch", "2"][..], &["--batch", "2", "--sort"]] {
+        let cut = train(more);
+        assert_eq!(cut["steps"], 3, "two, two, and one that is left");
+        assert_eq!(cut["batch"], 2);
+        for key in ["sentences", "source_tokens", "target_tokens", "trainable"] {
+            assert_eq!(cut[key], whole[key], "{key}");
+        }
+    }
+    let mut unsorted = bench(&folder, "train", &["--target", "de", "--sort"]);
+    assert!(refusal(&mut unsorted).contains("--batch"));
+}
+
+#[test]
+fn updates_of_many_languages_are_decoded_beside_none() {
+    let folder = folder();
+    let decode = |more: &[&str]| report(bench(&folder, "decode", more));
+    let merged = decode(&["--merged"]);
+    assert_eq!(
+        (&merged["trainable"], &merged["sentences"]),
+        (&0.into(), &5.into())
+    );
+    // All sites at rank 2, as in the training step above.
+    let update = 2 * 2 * 2 * (16 + 32) + 3 * 3 * 2 * (16 + 16);
+    let mixed = decode(&["--languages", "3", "--rank", "2"]);
+    assert_eq!(mixed["trainable"], 3 * update);
+    let bank = decode(&["--languages", "3", "--rank", "2", "--bank", "7"]);
+    assert_eq!(bank["trainable"], 7 * update);
+    for key in ["source_tokens", "target_tokens", "step_weight_bytes"] {
+        assert_eq!(mixed[key], merged[key], "{key}");
+    }
+    for (more, missing) in [
+        (&["--merged", "--languages", "3"][..], "--languages"),
+        (&["--bank", "7"], "--languages"),
+        (&["--languages", "3", "--adapters", "x"], "--adapters"),
+        (&["--languages", "3", "--rank", "99"], "rank 99"),
+    ] {
+        let text = refusal(&mut bench(&folder, "decode", more));
+        assert!(text.contains(missing), "{text}");
+    }
+}
+
+#[test]
+fn the_memory_limits_a_sentence_alone() {
+    let folder = folder();
+    let decode = |precision| {
+        let more = ["--batch", "1", "--beam", "1", "--precision", precision];
+        report(bench(&folder, "decode", &more))
+    };
+    let number = |value: &Value, key: &str| value[key].as_f64().unwrap();
+    let full = decode("f32");
+    // Four maps of self-attention, two of cross-attention, the feed-forward block, and the head of 300 pieces or so.
+    let weights = 6 * 16 * 16 + 2 * 16 * 32 + 300 * 16;
+    let bytes = number(&full, "step_weight_bytes");
+    assert!(
+        bytes >= f64::from(4 * weights) && bytes < f64::from(8 * weights),
+        "{full}"
+    );
+    let limit = number(&full, "memory_gb_per_s") * 1e9 / bytes;
+    assert!((number(&full, "limit_tokens_per_s") / limit - 1.0).abs() < 1e-6);
+    assert!(number(&decode("int8"), "step_weight_bytes") < bytes);
+
+    let mut command = bench(&folder, "train", &["--target", "de"]);
+    assert!(!stdout(&mut command).contains("memory_gb_per_s"));
+}
+
+#[test]
 fn decoding_has_the_length_that_was_asked_for() {
     let folder = folder();
     for beam in ["1", "3"] {

@@ -1,18 +1,22 @@
-//! Speed, measured: training steps and decoding on a model folder, beside the ceiling of matrix products in the same run.
+//! Speed, measured: training steps and decoding on a model folder, beside the ceiling of matrix products and the bandwidth of the memory
+//! in the same run.
 //!
 //! Loading, tokenizing and packing aren't timed; everything that a step or a translation does is. Tokens are real ones: there is no
 //! padding, so none is counted.
 
+mod bandwidth;
 mod decode;
 mod operations;
 mod train;
+mod updates;
 
 use std::time::Instant;
 
 use isogloss_kernels::{Backend, Cpu, Epilogue, Mat, MatMut, Precision, bf16};
 use serde::Serialize;
 
-pub use decode::{DecodeBench, decode};
+pub use bandwidth::{MemoryLimit, bandwidth};
+pub use decode::{BenchUpdates, DecodeBench, DecodeBenchError, decode};
 pub use operations::{decoding_operations, step_operations};
 pub use train::{BenchSites, TrainBench, train};
 
@@ -37,7 +41,7 @@ pub struct Report {
     pub source_tokens: usize,
     /// Target tokens of a repetition.
     pub target_tokens: usize,
-    /// Trained parameters (training) or parameters of the updates in use (decoding).
+    /// Trained parameters (training) or parameters of the updates in memory (decoding).
     pub trainable: usize,
     /// Most memory that the process ever held, in bytes; 0 where the system doesn't say.
     pub peak_rss_bytes: u64,
@@ -51,6 +55,15 @@ pub struct Report {
     pub gflops: f64,
     /// What a large product reaches in this run, same threads, path and precision.
     pub ceiling_gflops: f64,
+    /// Sentences of a batch; none if that is all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Steps of a repetition of training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// Of decoding: what the memory allows.
+    #[serde(flatten)]
+    pub memory: Option<MemoryLimit>,
 }
 
 /// Repetitions of a benchmark.
@@ -124,6 +137,9 @@ fn report(backend: &Cpu, amount: Amount, mut seconds: Vec<f64>) -> Report {
         precision: backend.precision().name(),
         gflops: amount.operations / median / 1e9,
         ceiling_gflops: ceiling(backend),
+        batch: None,
+        steps: None,
+        memory: None,
     }
 }
 

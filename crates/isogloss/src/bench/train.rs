@@ -2,11 +2,11 @@ use isogloss_kernels::dropout::mix;
 use isogloss_kernels::{Cpu, LabelSmoothing, SmoothingKind};
 use serde::Serialize;
 
-use crate::adapter::{AdapterConfig, AdapterSet, Sites};
-use crate::batch::{Batch, LanguageId, Sentence};
-use crate::bench::{Amount, Repeat, Report, report, step_operations};
+use crate::adapter::{AdapterSet, Sites};
+use crate::batch::{Batch, Sentence};
+use crate::bench::{Amount, Repeat, Report, report, step_operations, updates};
 use crate::checkpoint::Checkpoint;
-use crate::language::{Direction, Language, Resource};
+use crate::language::Direction;
 use crate::model::{Context, Model, ModelConfig};
 use crate::optim::{Adam, AdamOptions};
 use crate::params::{Gradients, ParamStore};
@@ -38,12 +38,16 @@ pub struct TrainBench {
     pub languages: usize,
     /// Updates in the bank, if there are more than those that the batch uses.
     pub bank: usize,
-    /// Repetitions.
+    /// Sentences of a step, at least 1; the last step has what is left. `None`: all are one step.
+    pub batch: Option<usize>,
+    /// Order the pairs by the characters of the target, then of the source, before they are cut into batches.
+    pub sort: bool,
+    /// Repetitions, of all steps.
     pub repeat: Repeat,
 }
 
-/// Times the training step of one batch that is made of all `pairs`: forward, backward, Adam. Label smoothing is 0.1, dropout the
-/// model's own; nothing is reused from step to step but the weights.
+/// Times training steps over all `pairs`: forward, backward, Adam. Label smoothing is 0.1, dropout the model's own; nothing is reused
+/// from step to step but the weights.
 ///
 /// # Errors
 /// If the tokenizer doesn't know a language or doesn't fit the weights, or if there is no text.
@@ -62,18 +66,15 @@ pub fn train(
     let trained = bench.full.then_some(&mut store);
     let mut model = Model::<f32>::new(&config, checkpoint.tensors, trained)?;
     pack_for_training(&mut model, backend);
-    let batch = batch(&model, tokenizer, pairs, bench)?;
+    let batches = batches(&model, tokenizer, pairs, bench)?;
+    let source_tokens = batches.iter().map(|batch| batch.encoder.len()).sum();
+    let target_tokens = batches.iter().map(Batch::target_tokens).sum();
     let amount = Amount {
         sentences: pairs.len(),
-        source_tokens: batch.encoder.len(),
-        target_tokens: batch.target_tokens(),
+        source_tokens,
+        target_tokens,
         trainable: store.values().len(),
-        operations: step_operations(
-            &config,
-            batch.encoder.len(),
-            batch.target_tokens(),
-            bench.full,
-        ),
+        operations: step_operations(&config, source_tokens, target_tokens, bench.full),
     };
     let smoothing = LabelSmoothing {
         eps: 0.1,
@@ -82,7 +83,7 @@ pub fn train(
     let mut adam = Adam::new(AdamOptions::default(), &store);
     let mut grads = Gradients::new(&store);
     let mut update = 0;
-    let step = || {
+    let mut step = |batch: &Batch| {
         grads.clear();
         let cx = Context {
             backend,
@@ -90,7 +91,7 @@ pub fn train(
             adapters: &set.adapters,
             dropout: Some(mix(1, update)),
         };
-        let loss = model.loss_and_gradients(&cx, &batch, smoothing, &mut grads);
+        let loss = model.loss_and_gradients(&cx, batch, smoothing, &mut grads);
         let scale = 1.0 / loss.tokens as f64;
         // Small enough that the weights stay those of the model, whatever the number of steps.
         let norm = adam.step(backend, &mut store, &grads, 1e-6, scale);
@@ -100,8 +101,13 @@ pub fn train(
             false => Err(TrainError::NotFinite { update }),
         }
     };
-    let seconds = bench.repeat.time(step, done)?;
-    Ok(report(backend, amount, seconds))
+    let pass = || batches.iter().try_for_each(&mut step);
+    let seconds = bench.repeat.time(pass, done)?;
+    Ok(Report {
+        batch: bench.batch,
+        steps: Some(batches.len()),
+        ..report(backend, amount, seconds)
+    })
 }
 
 /// An update for each language of the bank, or none.
@@ -110,52 +116,29 @@ fn adapters(
     bench: &TrainBench,
     store: &mut ParamStore<f32>,
 ) -> Result<AdapterSet, TrainError> {
-    let languages = stand_ins(bench.languages.max(bench.bank));
+    let languages = bench.languages.max(bench.bank);
     if bench.full {
-        return Ok(AdapterSet::none(languages));
+        return Ok(AdapterSet::none(updates::stand_ins(languages)));
     }
-    let adapter = AdapterConfig {
-        rank: Some(bench.rank),
-        sites: match bench.sites {
-            BenchSites::Fc => Sites::Fc,
-            BenchSites::All => Sites::All,
-        },
-        ..AdapterConfig::default()
+    let sites = match bench.sites {
+        BenchSites::Fc => Sites::Fc,
+        BenchSites::All => Sites::All,
     };
-    let classes: Vec<_> = languages
-        .iter()
-        .map(|language| (language.clone(), Resource::High))
-        .collect();
-    let updates = adapter.per_language(&classes)?;
-    let (sites, preset) = (adapter.sites(model)?, adapter.preset);
-    Ok(AdapterSet::new(
-        languages, preset, sites, updates, 1, store,
-    )?)
+    Ok(updates::fresh(model, sites, bench.rank, languages, store)?)
 }
 
-/// So many languages, of codes that ISO 639-3 keeps for private use.
-fn stand_ins(count: usize) -> Vec<Language> {
-    let letter = |i: usize| char::from(b'a' + (i % 26) as u8);
-    let code = |i: usize| format!("q{}{}_{}", letter(i / 26), letter(i), script(i / 676));
-    let parsed = (0..count.max(1)).filter_map(|i| code(i).parse().ok());
-    parsed.collect()
-}
-
-fn script(i: usize) -> String {
-    format!(
-        "Qa{}{}",
-        ["a", "b"][i / 26 % 2],
-        char::from(b'a' + (i % 26) as u8)
-    )
-}
-
-fn batch(
+/// The text of each step.
+fn batches(
     model: &Model<f32>,
     tokenizer: &Tokenizer,
     pairs: &[(&str, &str)],
     bench: &TrainBench,
-) -> Result<Batch, TrainError> {
+) -> Result<Vec<Batch>, TrainError> {
     let Direction { source, target } = &bench.direction;
+    let mut pairs = pairs.to_vec();
+    if bench.sort {
+        pairs.sort_by_key(|(from, to)| (to.chars().count(), from.chars().count()));
+    }
     let mut ids = Vec::with_capacity(pairs.len());
     for (from, to) in pairs {
         ids.push((
@@ -169,18 +152,21 @@ fn batch(
             max_tokens: positions,
         });
     }
-    // Source and target differ where there is more than one language.
-    let language = |i: usize| LanguageId((i % bench.languages.max(1)) as u16);
     let sentences: Vec<Sentence<'_>> = ids
         .iter()
         .enumerate()
-        .map(|(i, (source, target))| Sentence {
-            source,
-            target,
-            source_language: language(i),
-            target_language: language(i + 1),
-            key: i as u64,
+        .map(|(i, (source, target))| {
+            let (source_language, target_language) = updates::turn(i, bench.languages);
+            Sentence {
+                source,
+                target,
+                source_language,
+                target_language,
+                key: i as u64,
+            }
         })
         .collect();
-    Ok(Batch::new(&sentences, model.layout()))
+    let size = bench.batch.unwrap_or(sentences.len()).max(1);
+    let parts = sentences.chunks(size);
+    Ok(parts.map(|part| Batch::new(part, model.layout())).collect())
 }

@@ -119,6 +119,19 @@ impl<R: Real> Model<R> {
         taken
     }
 
+    /// Bytes of the matrices that one step of cached decoding reads, as they are packed or stored: the decoder's linear maps, but not
+    /// keys and values of cross-attention, which are computed once a sentence; and the whole head.
+    #[must_use]
+    pub fn decoder_step_bytes(&self) -> usize {
+        let maps = self.decoder.layers.iter().flat_map(|layer| {
+            let (own, cross, block) = (&layer.attention, &layer.cross, &layer.feed_forward);
+            let attention = [&own.q, &own.k, &own.v, &own.out, &cross.q, &cross.out];
+            attention.into_iter().chain([&block.fc1, &block.fc2])
+        });
+        let maps: usize = maps.map(|linear| linear.weight.product_bytes()).sum();
+        maps + self.embedding.product_bytes()
+    }
+
     fn linears(&mut self) -> impl Iterator<Item = &mut Linear<R>> {
         let encoder = self.encoder.layers.iter_mut().flat_map(|layer| {
             attention(&mut layer.attention).chain(feed_forward(&mut layer.feed_forward))

@@ -79,6 +79,16 @@ impl<R: Real> Weight<R> {
         self.cols
     }
 
+    /// Bytes that a product with all of the matrix reads: what was packed for it, else its values. Of what was packed for the backward
+    /// pass as well, both copies count.
+    pub(crate) fn product_bytes(&self) -> usize {
+        match (&self.packed, &self.place) {
+            (Some(packed), _) => packed.bytes(),
+            (None, Place::Frozen(storage)) => storage.as_bytes().len(),
+            (None, _) => self.rows * self.cols * size_of::<R>(),
+        }
+    }
+
     /// The matrix.
     #[must_use]
     pub fn mat<'a>(&'a self, store: &'a ParamStore<R>) -> Mat<'a, R> {
