@@ -18,6 +18,7 @@ pub mod dropout;
 pub mod embedding;
 pub mod head_loss;
 pub mod layer_norm;
+pub mod low_rank;
 pub mod matmul;
 mod real;
 mod reference;
@@ -31,6 +32,7 @@ pub use backend::{
 pub use buffer::Buffer;
 pub use cpu::{Cpu, CpuError, KernelPath, Precision};
 pub use half::bf16;
+pub use low_rank::LowRankTerm;
 pub use matmul::{Mat, MatData, MatMut, PackedWeight};
 pub use real::Real;
 pub use reference::Reference;
