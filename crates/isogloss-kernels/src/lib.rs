@@ -9,6 +9,8 @@
 //! on the other rows, so a sentence gives the same bits alone and in a batch.
 
 pub mod adam;
+#[cfg(feature = "count-allocations")]
+pub mod allocations;
 pub mod attention;
 mod backend;
 mod buffer;
