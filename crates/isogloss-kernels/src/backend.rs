@@ -1,6 +1,7 @@
 use num_traits::Float;
 
 use crate::attention::cached::{KeptRows, RowLists};
+use crate::low_rank::{self, LowRankTerm};
 use crate::matmul::{Mat, MatMut, PackedWeight};
 use crate::real::Real;
 use crate::{check, head_loss};
@@ -168,6 +169,36 @@ pub trait Backend: Send + Sync {
     fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {
         let _ = (rows, cols, backward);
         0
+    }
+
+    /// Adds low-rank updates, each to its own rows: `y[output] += scale * B A x[input]` for every row of each term; `relu` then
+    /// rectifies all of `y`, rows without a term included. `x` is `(N, inputs)`, `y` is `(N, outputs)`.
+    ///
+    /// Terms are in ascending order of their rows and share none. Terms may share factors; else their factors don't overlap.
+    fn low_rank(
+        &self,
+        terms: &[LowRankTerm],
+        parameters: &[Self::Real],
+        x: (&[Self::Real], usize),
+        y: (&mut [Self::Real], usize),
+        relu: bool,
+    ) {
+        low_rank::reference::low_rank(self, terms, parameters, x, y, relu);
+    }
+
+    /// Backward of [`low_rank`](Self::low_rank) without the rectifier: adds to the gradients of the factors, which lie in `gradients` as
+    /// the factors in `parameters`, and to `dx`, `(N, inputs)`, unless it isn't needed. Terms that share a factor add to its
+    /// gradient in their order.
+    fn low_rank_backward(
+        &self,
+        terms: &[LowRankTerm],
+        parameters: &[Self::Real],
+        x: (&[Self::Real], usize),
+        dy: (&[Self::Real], usize),
+        dx: Option<&mut [Self::Real]>,
+        gradients: &mut [Self::Real],
+    ) {
+        low_rank::reference::low_rank_backward(self, terms, parameters, x, dy, dx, gradients);
     }
 
     /// `sums[j] += sum over rows i of x[i][j]`: the gradient of a bias. `x` is `(N, sums.len())`.

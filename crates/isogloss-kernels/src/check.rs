@@ -3,6 +3,7 @@
 
 use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{AttentionShape, Epilogue, NormGradients, Span};
+use crate::low_rank::LowRankTerm;
 use crate::matmul::{Mat, MatMut};
 
 /// An argument that must hold exactly so many values.
@@ -66,6 +67,88 @@ pub(crate) fn matmul<R: crate::Real>(
     );
     if let Some(bias) = epilogue.bias {
         length("bias", bias, n);
+    }
+}
+
+#[track_caller]
+pub(crate) fn low_rank<R>(
+    terms: &[LowRankTerm],
+    parameters: &[R],
+    (x, inputs): (&[R], usize),
+    (y, outputs): (&[R], usize),
+) {
+    let rows = whole_rows("x", x, inputs);
+    matrix("y", y, rows, outputs);
+    let mut end = 0;
+    for term in terms {
+        let LowRankTerm {
+            rows: of,
+            input,
+            output,
+            ..
+        } = term;
+        assert!(
+            end <= of.start && of.start <= of.end && of.end <= rows,
+            "`terms` has rows {of:?} after row {end} of {rows}"
+        );
+        assert!(
+            input.start <= input.end && input.end <= inputs,
+            "`terms` has inputs {input:?} of {inputs}"
+        );
+        assert!(
+            output.start <= output.end && output.end <= outputs,
+            "`terms` has outputs {output:?} of {outputs}"
+        );
+        for (start, size) in [(term.a, input.len()), (term.b, output.len())] {
+            let factor_end = size
+                .checked_mul(term.rank)
+                .and_then(|len| start.checked_add(len));
+            assert!(
+                factor_end.is_some_and(|end| end <= parameters.len()),
+                "`parameters` holds {} values, too few for {term:?}",
+                parameters.len()
+            );
+        }
+        end = of.end;
+    }
+}
+
+#[track_caller]
+pub(crate) fn low_rank_backward<R>(
+    terms: &[LowRankTerm],
+    parameters: &[R],
+    (x, inputs): (&[R], usize),
+    (dy, outputs): (&[R], usize),
+    dx: Option<&[R]>,
+    gradients: &[R],
+) {
+    let rows = whole_rows("x", x, inputs);
+    matrix("dy", dy, rows, outputs);
+    low_rank(terms, parameters, (x, inputs), (dy, outputs));
+    if let Some(dx) = dx {
+        length("dx", dx, x.len());
+    }
+    length("gradients", gradients, parameters.len());
+    factors(terms);
+}
+
+/// Factors are the same or don't overlap: tasks add to their gradients at the same time.
+#[track_caller]
+fn factors(terms: &[LowRankTerm]) {
+    let of = |t: &LowRankTerm| {
+        let a = (t.a, t.rank, t.input.len(), 'A');
+        [a, (t.b, t.output.len(), t.rank, 'B')]
+    };
+    let mut all: Vec<_> = terms.iter().flat_map(of).collect();
+    all.retain(|factor| factor.1 * factor.2 > 0);
+    all.sort_unstable();
+    all.dedup();
+    for pair in all.windows(2) {
+        let [first, second] = [pair[0], pair[1]];
+        assert!(
+            first.0 + first.1 * first.2 <= second.0,
+            "`terms` have factors {first:?} and {second:?} that overlap"
+        );
     }
 }
 

@@ -9,6 +9,8 @@
 //! on the other rows, so a sentence gives the same bits alone and in a batch.
 
 pub mod adam;
+#[cfg(feature = "count-allocations")]
+pub mod allocations;
 pub mod attention;
 mod backend;
 mod buffer;
@@ -18,6 +20,7 @@ pub mod dropout;
 pub mod embedding;
 pub mod head_loss;
 pub mod layer_norm;
+pub mod low_rank;
 pub mod matmul;
 mod real;
 mod reference;
@@ -32,6 +35,7 @@ pub use backend::{
 pub use buffer::Buffer;
 pub use cpu::{Cpu, CpuError, KernelPath, Precision};
 pub use half::bf16;
+pub use low_rank::LowRankTerm;
 pub use matmul::{Mat, MatData, MatMut, PackedWeight};
 pub use real::Real;
 pub use reference::Reference;

@@ -199,6 +199,19 @@ impl<R: Real> Gradients<R> {
         }
     }
 
+    /// All gradients, of which those of some parameters are to be added to; their groups count as used.
+    #[must_use]
+    pub fn of_some(
+        &mut self,
+        store: &ParamStore<R>,
+        ids: impl IntoIterator<Item = ParamId>,
+    ) -> &mut [R] {
+        for id in ids {
+            self.used[store.param(id).group.0 as usize] = true;
+        }
+        &mut self.values
+    }
+
     /// All gradients.
     #[must_use]
     pub fn values(&self) -> &[R] {

@@ -10,8 +10,9 @@ use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients, Span,
 };
+use crate::low_rank::LowRankTerm;
 use crate::matmul::{Mat, MatMut, PackedWeight};
-use crate::{adam, attention, dropout, embedding, head_loss, layer_norm, matmul};
+use crate::{adam, attention, dropout, embedding, head_loss, layer_norm, low_rank, matmul};
 
 use crate::scratch::SharedMut;
 use path::PATH_VARIABLE;
@@ -209,6 +210,29 @@ impl Backend for Cpu {
 
     fn packed_bytes(&self, rows: usize, cols: usize, backward: bool) -> usize {
         PackedWeight::bytes_of(self, rows, cols, backward)
+    }
+
+    fn low_rank(
+        &self,
+        terms: &[LowRankTerm],
+        parameters: &[f32],
+        x: (&[f32], usize),
+        y: (&mut [f32], usize),
+        relu: bool,
+    ) {
+        low_rank::fast::forward(self, terms, parameters, x, y, relu);
+    }
+
+    fn low_rank_backward(
+        &self,
+        terms: &[LowRankTerm],
+        parameters: &[f32],
+        x: (&[f32], usize),
+        dy: (&[f32], usize),
+        dx: Option<&mut [f32]>,
+        gradients: &mut [f32],
+    ) {
+        low_rank::fast::backward(self, terms, parameters, x, dy, dx, gradients);
     }
 
     fn add_column_sums(&self, x: &[f32], sums: &mut [f32]) {

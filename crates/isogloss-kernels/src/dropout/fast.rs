@@ -51,7 +51,7 @@ pub(crate) fn relu(cpu: &Cpu, y: &mut [f32]) {
 }
 
 multiversion! {
-    fn relu_chunk(y: &mut [f32]) {
+    pub(crate) fn relu_chunk(y: &mut [f32]) {
         for y in y {
             *y = if *y < 0.0 { 0.0 } else { *y };
         }

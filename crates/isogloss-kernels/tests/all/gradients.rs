@@ -3,8 +3,8 @@
 use isogloss_kernels::dropout::{draw, mix};
 use isogloss_kernels::head_loss::reference::log_softmax;
 use isogloss_kernels::{
-    AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, Mat, MatMut, Reference,
-    SmoothingKind, Span,
+    AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, LowRankTerm, Mat, MatMut,
+    Reference, SmoothingKind, Span,
 };
 
 /// Random shapes and values of each test.
@@ -145,6 +145,54 @@ fn products() {
             product.value(&a, &b, bias, &c)
         });
         check("dc", &c, &dc, |c| product.value(&a, &b, &bias, c));
+    }
+}
+
+/// Two terms that share their factors, and one with its own that reads and writes some columns.
+#[test]
+fn low_rank_updates() {
+    for seed in 0..SEEDS {
+        let mut random = Random::new(9, seed);
+        let (inputs, outputs, rank) = (1 + random.size(4), 1 + random.size(4), random.size(3));
+        let sizes = [0, 1, 2].map(|_| random.size(3));
+        let mut end = random.below(2);
+        let terms = sizes.map(|rows| {
+            end += rows;
+            LowRankTerm {
+                rows: end - rows..end,
+                a: 0,
+                b: rank * inputs,
+                rank,
+                scale: 0.5 + end as f32,
+                input: 0..inputs,
+                output: 0..outputs,
+            }
+        });
+        let [first, mut other, last] = terms;
+        let shared = rank * (inputs + outputs);
+        (other.a, other.b) = (shared, shared + rank * (inputs - 1));
+        (other.input, other.output) = (1..inputs, 0..outputs - 1);
+        let terms = [first, other, last];
+        let parameters = random.values(2 * shared);
+        let (x, y) = (random.values(end * inputs), random.values(end * outputs));
+        let weights = random.values(end * outputs);
+        let forward = |parameters: &[f64], x: &[f64]| {
+            let mut y = y.clone();
+            oracle().low_rank(&terms, parameters, (x, inputs), (&mut y, outputs), false);
+            dot(&y, &weights)
+        };
+        // Gradients are added to what is there.
+        let (mut dx, mut gradients) = (vec![0.25; x.len()], vec![0.25; parameters.len()]);
+        let (input, dy) = ((&x[..], inputs), (&weights[..], outputs));
+        let to = (Some(&mut dx[..]), &mut gradients[..]);
+        oracle().low_rank_backward(&terms, &parameters, input, dy, to.0, to.1);
+        for gradient in [&mut dx, &mut gradients] {
+            gradient.iter_mut().for_each(|g| *g -= 0.25);
+        }
+        check("dx", &x, &dx, |x| forward(&parameters, x));
+        check("dfactors", &parameters, &gradients, |parameters| {
+            forward(parameters, &x)
+        });
     }
 }
 

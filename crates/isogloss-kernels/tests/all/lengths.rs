@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use isogloss_kernels::{
-    AdamStep, AttentionShape, Backend, Cpu, Dropout, Epilogue, KeptRows, LabelSmoothing, Mat,
-    MatMut, Reference, RowLists, Span,
+    AdamStep, AttentionShape, Backend, Cpu, Dropout, Epilogue, KeptRows, LabelSmoothing,
+    LowRankTerm, Mat, MatMut, Reference, RowLists, Span,
 };
 
 fn zeros(len: usize) -> Vec<f32> {
@@ -314,8 +314,70 @@ fn kept<B: Backend<Real = f32>>(backend: &B) {
     });
 }
 
+fn low_rank<B: Backend<Real = f32>>(backend: &B) {
+    let right = || LowRankTerm {
+        rows: 0..2,
+        a: 0,
+        b: 6,
+        rank: 2,
+        scale: 1.0,
+        input: 0..3,
+        output: 1..3,
+    };
+    let forward = |terms: &[LowRankTerm], [x, y, parameters]: [usize; 3]| {
+        let (x, parameters) = (zeros(9 + x), zeros(10 + parameters));
+        let y = &mut zeros(12 + y)[..];
+        backend.low_rank(terms, &parameters, (&x, 3), (y, 4), false);
+    };
+    let backward = |terms: &[LowRankTerm], [x, dy, dx, gradients]: [usize; 4]| {
+        let (x, dy) = (zeros(9 + x), zeros(12 + dy));
+        let (dx, gradients) = (&mut zeros(9 + dx)[..], &mut zeros(14 + gradients)[..]);
+        backend.low_rank_backward(terms, &zeros(14), (&x, 3), (&dy, 4), Some(dx), gradients);
+    };
+    let one = [right()];
+    each(["x", "y"], |[x, y]| forward(&one, [x, y, 0]));
+    each(["x", "dy", "dx", "gradients"], |longer| {
+        backward(&one, longer);
+    });
+    let of = |change: fn(&mut LowRankTerm)| {
+        let mut term = right();
+        change(&mut term);
+        term
+    };
+    let outside = [
+        of(|t| t.rows = 2..4),
+        of(|t| t.rows.start = usize::MAX),
+        of(|t| t.input = 1..4),
+        of(|t| t.output = 3..5),
+    ];
+    for term in outside {
+        refused("terms", || forward(&[term], [0; 3]));
+    }
+    for term in [
+        of(|t| t.b = 7),
+        of(|t| t.a = usize::MAX),
+        of(|t| t.rank = usize::MAX),
+    ] {
+        refused("parameters", || forward(&[term], [0; 3]));
+    }
+    let next = |b: usize| LowRankTerm {
+        rows: 2..3,
+        b,
+        ..right()
+    };
+    refused("terms", || forward(&[next(6), right()], [0; 3]));
+    refused("terms", || forward(&[right(), right()], [0; 3]));
+    forward(&[right(), next(7)], [0, 0, 1]);
+    // Factors may be the same backward, but not overlap.
+    backward(&[right(), next(6)], [0; 4]);
+    backward(&[right(), next(10)], [0; 4]);
+    refused("terms", || backward(&[right(), next(8)], [0; 4]));
+    refused("terms", || backward(&[right(), next(0)], [0; 4]));
+}
+
 fn all<B: Backend<Real = f32>>(backend: &B) {
     products(backend);
+    low_rank(backend);
     norms(backend);
     attention(backend);
     embeddings(backend);

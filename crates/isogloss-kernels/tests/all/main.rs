@@ -10,6 +10,7 @@ mod gradients;
 mod head_loss;
 mod int8;
 mod lengths;
+mod low_rank;
 mod matmul;
 
 use isogloss_kernels::{Cpu, KernelPath, Precision, bf16};

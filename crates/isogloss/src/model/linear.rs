@@ -1,10 +1,11 @@
-use isogloss_kernels::{Backend, Buffer, Epilogue, Mat, MatData, MatMut, Real};
+use isogloss_kernels::{Backend, Buffer, Epilogue, LowRankTerm, Mat, MatMut, Real};
 
-use crate::adapter::LowRank;
+use crate::adapter::{Bank, LowRank};
 use crate::batch::Packed;
 use crate::graph::Site;
 use crate::model::context::{Context, Grads};
 use crate::model::weight::{Vector, Weight};
+use crate::params::ParamStore;
 
 /// A linear map of the base with the language-specific updates at its site: `y = W x + b + scale B_l A_l x`.
 #[derive(Debug, Clone)]
@@ -36,11 +37,11 @@ impl<R: Real> Linear<R> {
         let (inputs, outputs) = (self.weight.cols(), self.weight.rows());
         let n = x.len() / inputs;
         let mut y = Buffer::unset(n * outputs);
-        let terms = self.site.and_then(|site| cx.adapters.bank(site));
+        let bank = self.site.and_then(|site| cx.adapters.bank(site));
         let epilogue = Epilogue {
             bias: Some(self.bias.get(cx.store)),
             // With updates the rectifier comes after them.
-            relu: relu && terms.is_none(),
+            relu: relu && bank.is_none(),
             ..Epilogue::default()
         };
         cx.backend.matmul(
@@ -49,15 +50,11 @@ impl<R: Real> Linear<R> {
             epilogue,
             MatMut::new(&mut y, n, outputs),
         );
-        if let Some(bank) = terms {
-            for (update, rows) in bank.terms(rows) {
-                let x = &x[rows.start * inputs..rows.end * inputs];
-                let y = &mut y[rows.start * outputs..rows.end * outputs];
-                add_update(cx, update, (x, inputs), (y, outputs));
-            }
-            if relu {
-                cx.backend.relu(&mut y);
-            }
+        if let Some(bank) = bank {
+            let terms = terms_of(bank, cx.store, rows);
+            let parameters = cx.store.values();
+            cx.backend
+                .low_rank(&terms, parameters, (x, inputs), (&mut y, outputs), relu);
         }
         y
     }
@@ -97,99 +94,28 @@ impl<R: Real> Linear<R> {
         let Some(bank) = self.site.and_then(|site| cx.adapters.bank(site)) else {
             return;
         };
-        for (update, rows) in bank.terms(rows) {
-            let x = &x[rows.start * inputs..rows.end * inputs];
-            let dy = &dy[rows.start * outputs..rows.end * outputs];
-            let dx = dx
-                .as_deref_mut()
-                .map(|dx| &mut dx[rows.start * inputs..rows.end * inputs]);
-            update_backward(cx, update, (x, inputs), (dy, outputs), dx, grads);
-        }
+        let terms = terms_of(bank, cx.store, rows);
+        let used = bank
+            .terms(rows)
+            .flat_map(|(update, _)| [update.a, update.b]);
+        let grads = grads.of_some(cx.store, used);
+        let parameters = cx.store.values();
+        let (x, dy) = ((x, inputs), (dy, outputs));
+        cx.backend
+            .low_rank_backward(&terms, parameters, x, dy, dx, grads);
     }
 }
 
-/// The columns of `x` that an update reads or writes.
-fn columns<'a, R: Real>(x: &'a [R], width: usize, columns: &std::ops::Range<usize>) -> Mat<'a, R> {
-    let n = x.len() / width;
-    Mat::strided(MatData::Real(&x[columns.start..]), n, columns.len(), width)
-}
-
-fn columns_mut<'a, R: Real>(
-    x: &'a mut [R],
-    width: usize,
-    columns: &std::ops::Range<usize>,
-) -> MatMut<'a, R> {
-    let n = x.len() / width;
-    MatMut::strided(&mut x[columns.start..], n, columns.len(), width)
-}
-
-/// `y[output] += scale * B A x[input]` for rows that all belong to one update.
-fn add_update<B: Backend>(
-    cx: &Context<'_, B>,
-    update: &LowRank,
-    (x, inputs): (&[B::Real], usize),
-    (y, outputs): (&mut [B::Real], usize),
-) {
-    let n = x.len() / inputs;
-    let a = Mat::new(cx.store.get(update.a), update.rank, update.input.len());
-    let b = Mat::new(cx.store.get(update.b), update.output.len(), update.rank);
-    let mut down = Buffer::unset(n * update.rank);
-    cx.backend.matmul(
-        columns(x, inputs, &update.input),
-        a.t(),
-        Epilogue::default(),
-        MatMut::new(&mut down, n, update.rank),
-    );
-    let epilogue = Epilogue {
-        alpha: B::Real::of(update.scale),
-        ..Epilogue::accumulate()
+/// The updates of a bank that act on a packed batch, as the backend takes them.
+fn terms_of<R: Real>(bank: &Bank, store: &ParamStore<R>, packed: &Packed) -> Vec<LowRankTerm> {
+    let of = |(update, rows): (&LowRank, _)| LowRankTerm {
+        rows,
+        a: store.param(update.a).range.start,
+        b: store.param(update.b).range.start,
+        rank: update.rank,
+        scale: update.scale,
+        input: update.input.clone(),
+        output: update.output.clone(),
     };
-    let down = Mat::new(&down, n, update.rank);
-    cx.backend.matmul(
-        down,
-        b.t(),
-        epilogue,
-        columns_mut(y, outputs, &update.output),
-    );
-}
-
-/// Backward of [`add_update`].
-fn update_backward<B: Backend>(
-    cx: &Context<'_, B>,
-    update: &LowRank,
-    (x, inputs): (&[B::Real], usize),
-    (dy, outputs): (&[B::Real], usize),
-    dx: Option<&mut [B::Real]>,
-    grads: Grads<'_, B>,
-) {
-    let (n, rank) = (x.len() / inputs, update.rank);
-    let a = Mat::new(cx.store.get(update.a), rank, update.input.len());
-    let b = Mat::new(cx.store.get(update.b), update.output.len(), rank);
-    let x = columns(x, inputs, &update.input);
-    let dy = columns(dy, outputs, &update.output);
-    let mut down = Buffer::unset(n * rank);
-    let to_down = MatMut::new(&mut down, n, rank);
-    cx.backend.matmul(x, a.t(), Epilogue::default(), to_down);
-    let mut ddown = Buffer::unset(n * rank);
-    let scaled = Epilogue {
-        alpha: B::Real::of(update.scale),
-        ..Epilogue::default()
-    };
-    cx.backend
-        .matmul(dy, b, scaled, MatMut::new(&mut ddown, n, rank));
-    let (da, db) = grads.of_two(cx.store, update.a, update.b);
-    let ddown = Mat::new(&ddown, n, rank);
-    let da = MatMut::new(da, rank, update.input.len());
-    cx.backend.matmul(ddown.t(), x, Epilogue::accumulate(), da);
-    let accumulate = Epilogue {
-        accumulate: true,
-        ..scaled
-    };
-    let db = MatMut::new(db, update.output.len(), rank);
-    cx.backend
-        .matmul(dy.t(), Mat::new(&down, n, rank), accumulate, db);
-    if let Some(dx) = dx {
-        let dx = columns_mut(dx, inputs, &update.input);
-        cx.backend.matmul(ddown, a, Epilogue::accumulate(), dx);
-    }
+    bank.terms(packed).map(of).collect()
 }

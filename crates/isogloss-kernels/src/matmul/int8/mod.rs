@@ -13,7 +13,9 @@ mod portable;
 mod quantize;
 mod weight;
 
-use crate::cpu::{KernelPath, Supported};
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::KernelPath;
+use crate::cpu::Supported;
 use crate::matmul::kernel::MicroKernel;
 
 pub(super) use quantize::QuantizedRows;

@@ -1,0 +1,261 @@
+//! Low-rank updates in parallel: a task is some rows of a term, or part of a factor's gradient, however many terms there are.
+
+use std::ops::Range;
+
+use crate::backend::Epilogue;
+use crate::check;
+use crate::cpu::{Cpu, Precision, Supported};
+use crate::dropout::fast::relu_chunk;
+use crate::low_rank::LowRankTerm;
+use crate::low_rank::plan::{Factor, Part, Parts, pieces, work};
+use crate::low_rank::reference::{part, part_mut};
+use crate::matmul::{Mat, MatMut, serial};
+use crate::scratch::{Scratch, SharedMut};
+
+/// What tasks read.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    path: Supported,
+    precision: Precision,
+    terms: &'a [LowRankTerm],
+    parameters: &'a [f32],
+    inputs: usize,
+    outputs: usize,
+}
+
+/// [`crate::Backend::low_rank`] for [`Cpu`].
+pub(crate) fn forward(
+    cpu: &Cpu,
+    terms: &[LowRankTerm],
+    parameters: &[f32],
+    (x, inputs): (&[f32], usize),
+    (y, outputs): (&mut [f32], usize),
+    relu: bool,
+) {
+    check::low_rank(terms, parameters, (x, inputs), (y, outputs));
+    let site = Site::new(cpu, terms, parameters, (inputs, outputs));
+    let all = y.len() / outputs.max(1);
+    let pieces = pieces(cpu, terms, relu.then_some(all));
+    let y = SharedMut::new(y);
+    cpu.run(pieces.len(), work(terms), |task| {
+        let piece = &pieces[task];
+        let (start, len) = (piece.rows.start * outputs, piece.rows.len() * outputs);
+        // SAFETY: no two pieces share a row, and the rows exist; `y` is borrowed for all tasks.
+        let y = unsafe { y.slice(start, len) };
+        let mut rectified = false;
+        if let Some(term) = piece.term {
+            let term = &terms[term];
+            rectified = relu && term.output == (0..outputs);
+            site.add(term, &piece.rows, x, y, rectified);
+        }
+        if relu && !rectified {
+            relu_chunk(site.path, y);
+        }
+    });
+}
+
+/// [`crate::Backend::low_rank_backward`] for [`Cpu`].
+pub(crate) fn backward(
+    cpu: &Cpu,
+    terms: &[LowRankTerm],
+    parameters: &[f32],
+    (x, inputs): (&[f32], usize),
+    (dy, outputs): (&[f32], usize),
+    dx: Option<&mut [f32]>,
+    gradients: &mut [f32],
+) {
+    let (x, dy) = ((x, inputs), (dy, outputs));
+    check::low_rank_backward(terms, parameters, x, dy, dx.as_deref(), gradients);
+    let site = Site::new(cpu, terms, parameters, (inputs, outputs));
+    // `A x` of each term's rows, then the gradient of it.
+    let mut starts = Vec::with_capacity(terms.len());
+    let mut len = 0;
+    for term in terms {
+        starts.push(len);
+        len += 2 * term.rows.len() * term.rank;
+    }
+    let mut space = Scratch::take(len);
+    let shared = SharedMut::new(&mut space);
+    let dx = dx.map(SharedMut::new);
+    let row_pieces = pieces(cpu, terms, None);
+    cpu.run(row_pieces.len(), 2 * work(terms), |task| {
+        let piece = &row_pieces[task];
+        let Some(at) = piece.term else { return };
+        let (term, rows) = (&terms[at], &piece.rows);
+        let first = starts[at] + (rows.start - term.rows.start) * term.rank;
+        let (len, gap) = (rows.len() * term.rank, term.rows.len() * term.rank);
+        // SAFETY: no two pieces share a row, and the rows exist, in `dx` as in the space of their term; `space` and `dx` are
+        // borrowed for all tasks.
+        let (down, ddown, dx) = unsafe {
+            (
+                shared.slice(first, len),
+                shared.slice(first + gap, len),
+                dx.map(|dx| dx.slice(rows.start * inputs, rows.len() * inputs)),
+            )
+        };
+        site.rows_backward(term, rows, (x.0, dy.0), (down, ddown), dx);
+    });
+    let plan = Parts::new(cpu, terms);
+    let gradients = SharedMut::new(gradients);
+    cpu.run(plan.parts.len(), work(terms), |task| {
+        let part = &plan.parts[task];
+        let sums = plan.order[part.terms.clone()].iter().map(|&at| {
+            let len = terms[at].rows.len() * terms[at].rank;
+            let (down, ddown) = space[starts[at]..][..2 * len].split_at(len);
+            (&terms[at], down, ddown)
+        });
+        // SAFETY: the factor's gradient exists. Factors are the same or don't overlap, and the cuts of one don't either;
+        // `gradients` is borrowed for all tasks.
+        unsafe { site.part_backward(part, sums, (x.0, dy.0), gradients) }
+    });
+}
+
+impl<'a> Site<'a> {
+    fn new(
+        cpu: &Cpu,
+        terms: &'a [LowRankTerm],
+        parameters: &'a [f32],
+        (inputs, outputs): (usize, usize),
+    ) -> Self {
+        Site {
+            path: cpu.supported(),
+            precision: cpu.precision(),
+            terms,
+            parameters,
+            inputs,
+            outputs,
+        }
+    }
+
+    fn product(&self, a: Mat<'_, f32>, b: Mat<'_, f32>, e: Epilogue<'_, f32>, c: MatMut<'_, f32>) {
+        serial(self.path, self.precision, a, b, e, c);
+    }
+
+    fn a(&self, term: &LowRankTerm) -> Mat<'a, f32> {
+        let values = &self.parameters[term.a_range()];
+        Mat::new(values, term.rank, term.input.len())
+    }
+
+    fn b(&self, term: &LowRankTerm) -> Mat<'a, f32> {
+        let values = &self.parameters[term.b_range()];
+        Mat::new(values, term.output.len(), term.rank)
+    }
+
+    /// Adds a term to `y`, which holds these rows alone.
+    fn add(&self, term: &LowRankTerm, rows: &Range<usize>, x: &[f32], y: &mut [f32], relu: bool) {
+        let (n, rank) = (rows.len(), term.rank);
+        let mut down = Scratch::take(n * rank);
+        self.product(
+            part((x, self.inputs), rows, &term.input),
+            self.a(term).t(),
+            Epilogue::default(),
+            MatMut::new(&mut down, n, rank),
+        );
+        let epilogue = Epilogue {
+            alpha: term.scale,
+            relu,
+            ..Epilogue::accumulate()
+        };
+        let y = part_mut((y, self.outputs), &(0..n), &term.output);
+        self.product(Mat::new(&down, n, rank), self.b(term).t(), epilogue, y);
+    }
+
+    /// Computes `down = A x` and its gradient, and adds to `dx`; all three hold these rows alone.
+    fn rows_backward(
+        &self,
+        term: &LowRankTerm,
+        rows: &Range<usize>,
+        (x, dy): (&[f32], &[f32]),
+        (down, ddown): (&mut [f32], &mut [f32]),
+        dx: Option<&mut [f32]>,
+    ) {
+        let (n, rank) = (rows.len(), term.rank);
+        self.product(
+            part((x, self.inputs), rows, &term.input),
+            self.a(term).t(),
+            Epilogue::default(),
+            MatMut::new(down, n, rank),
+        );
+        let scaled = Epilogue {
+            alpha: term.scale,
+            ..Epilogue::default()
+        };
+        self.product(
+            part((dy, self.outputs), rows, &term.output),
+            self.b(term),
+            scaled,
+            MatMut::new(ddown, n, rank),
+        );
+        if let Some(dx) = dx {
+            let dx = part_mut((dx, self.inputs), &(0..n), &term.input);
+            let ddown = Mat::new(ddown, n, rank);
+            self.product(ddown, self.a(term), Epilogue::accumulate(), dx);
+        }
+    }
+
+    /// Adds to part of a factor's gradient what each of its terms `(term, down, gradient of down)` gives, in their order.
+    ///
+    /// # Safety
+    /// `gradients` is as long as the parameters, its borrow is alive, and no other reference to the part is.
+    unsafe fn part_backward<'t>(
+        &self,
+        part: &Part,
+        terms: impl Iterator<Item = (&'t LowRankTerm, &'t [f32], &'t [f32])>,
+        (x, dy): (&[f32], &[f32]),
+        gradients: SharedMut<f32>,
+    ) {
+        let first = &self.terms[part.first];
+        match part.factor {
+            Factor::A => {
+                let (rank, width) = (first.rank, first.input.len());
+                // Other tasks add to the columns beside these.
+                let row = |i: usize| {
+                    // SAFETY: row `i` of the factor exists, and these columns of it are the caller's.
+                    unsafe { gradients.slice(first.a + i * width + part.cut.start, part.cut.len()) }
+                };
+                let mut da = Scratch::take(rank * part.cut.len());
+                for (i, da) in da.chunks_exact_mut(part.cut.len()).enumerate() {
+                    da.copy_from_slice(row(i));
+                }
+                for (term, _, ddown) in terms {
+                    self.product(
+                        Mat::new(ddown, term.rows.len(), rank).t(),
+                        columns((x, self.inputs), &term.rows, &term.input, &part.cut),
+                        Epilogue::accumulate(),
+                        MatMut::new(&mut da, rank, part.cut.len()),
+                    );
+                }
+                for (i, da) in da.chunks_exact(part.cut.len()).enumerate() {
+                    row(i).copy_from_slice(da);
+                }
+            }
+            Factor::B => {
+                let (rank, cols) = (first.rank, part.cut.len());
+                // SAFETY: these outputs of the factor exist and are the caller's.
+                let db = unsafe { gradients.slice(first.b + part.cut.start * rank, cols * rank) };
+                for (term, down, _) in terms {
+                    let epilogue = Epilogue {
+                        alpha: term.scale,
+                        ..Epilogue::accumulate()
+                    };
+                    self.product(
+                        columns((dy, self.outputs), &term.rows, &term.output, &part.cut).t(),
+                        Mat::new(down, term.rows.len(), rank),
+                        epilogue,
+                        MatMut::new(db, cols, rank),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The columns `cut` of the columns `of` of some rows.
+fn columns<'a>(
+    x: (&'a [f32], usize),
+    rows: &Range<usize>,
+    of: &Range<usize>,
+    cut: &Range<usize>,
+) -> Mat<'a, f32> {
+    part(x, rows, &(of.start + cut.start..of.start + cut.end))
+}

@@ -1,0 +1,40 @@
+//! Low-rank updates of rows: all terms of a site in one operation, each with its own rows and factors.
+
+pub(crate) mod fast;
+mod plan;
+pub mod reference;
+
+use std::ops::Range;
+
+/// A low-rank update that acts on some rows: `y[output] += scale * B A x[input]`.
+///
+/// Factors, and their gradients, are named by where they start in a flat array of parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LowRankTerm {
+    /// The rows that it acts on.
+    pub rows: Range<usize>,
+    /// Where `A`, `(rank, input.len())`, starts.
+    pub a: usize,
+    /// Where `B`, `(output.len(), rank)`, starts.
+    pub b: usize,
+    /// Rows of `A` and columns of `B`.
+    pub rank: usize,
+    /// Factor of the update.
+    pub scale: f32,
+    /// The columns of `x` that it reads.
+    pub input: Range<usize>,
+    /// The columns of `y` that it adds to.
+    pub output: Range<usize>,
+}
+
+impl LowRankTerm {
+    /// Where `A` lies in the parameters.
+    pub(crate) fn a_range(&self) -> Range<usize> {
+        self.a..self.a + self.rank * self.input.len()
+    }
+
+    /// Where `B` lies in the parameters.
+    pub(crate) fn b_range(&self) -> Range<usize> {
+        self.b..self.b + self.output.len() * self.rank
+    }
+}

@@ -1,0 +1,263 @@
+//! Low-rank updates: terms of all sizes, with factors of their own and shared, columns and rows left out.
+
+use std::ops::Range;
+
+use isogloss_kernels::low_rank::reference;
+use isogloss_kernels::{Backend, Cpu, KernelPath, LowRankTerm, Precision, Reference};
+use proptest::prelude::*;
+
+use crate::{assert_close, assert_same_bits, backends, backends_of, cases, values, widen};
+
+/// Widths of a site, and its terms.
+#[derive(Debug, Clone)]
+struct Site {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    parameters: usize,
+    terms: Vec<LowRankTerm>,
+}
+
+impl Site {
+    /// Terms of so many rows, each after a gap; `update` names the factors. Updates are of different ranks, and odd ones read and write
+    /// some columns only.
+    fn new(
+        inputs: usize,
+        outputs: usize,
+        ranks: &[usize],
+        terms: &[(usize, usize, usize)],
+    ) -> Self {
+        let (mut parameters, mut factors) = (3, Vec::new());
+        for (i, &rank) in ranks.iter().enumerate() {
+            let (input, output) = match i % 2 {
+                0 => (0..inputs, 0..outputs),
+                _ => (inputs / 3..inputs, outputs / 4..outputs - outputs / 4),
+            };
+            let (a, b) = (parameters, parameters + rank * input.len());
+            parameters = b + rank * output.len() + i;
+            factors.push((a, b, rank, input, output));
+        }
+        let mut end = 0;
+        let terms = terms.iter().map(|&(gap, rows, update)| {
+            let (a, b, rank, input, output) = factors[update % factors.len()].clone();
+            let start = end + gap;
+            end = start + rows;
+            LowRankTerm {
+                rows: start..end,
+                a,
+                b,
+                rank,
+                scale: 0.5 + update as f32,
+                input,
+                output,
+            }
+        });
+        let terms: Vec<LowRankTerm> = terms.collect();
+        Site {
+            rows: end + 2,
+            inputs,
+            outputs,
+            parameters,
+            terms,
+        }
+    }
+
+    fn forward<B: Backend>(
+        &self,
+        backend: &B,
+        [parameters, x, y]: [&[B::Real]; 3],
+        relu: bool,
+    ) -> Vec<B::Real> {
+        let mut y = y.to_vec();
+        let to = (&mut y[..], self.outputs);
+        backend.low_rank(&self.terms, parameters, (x, self.inputs), to, relu);
+        y
+    }
+
+    /// `dx`, and the gradients of the factors.
+    fn backward<B: Backend>(
+        &self,
+        backend: &B,
+        [parameters, x, dy, dx, gradients]: [&[B::Real]; 5],
+    ) -> [Vec<B::Real>; 2] {
+        let (mut dx, mut gradients) = (dx.to_vec(), gradients.to_vec());
+        let (x, dy) = ((x, self.inputs), (dy, self.outputs));
+        backend.low_rank_backward(
+            &self.terms,
+            parameters,
+            x,
+            dy,
+            Some(&mut dx),
+            &mut gradients,
+        );
+        [dx, gradients]
+    }
+
+    fn values(&self) -> [Vec<f32>; 5] {
+        let (x, y) = (self.rows * self.inputs, self.rows * self.outputs);
+        let lens = [self.parameters, x, y, x, self.parameters];
+        let mut seed = 0;
+        lens.map(|len| {
+            seed += 1;
+            values(seed, len)
+        })
+    }
+}
+
+fn check(cpu: &Cpu, site: &Site, tolerance: f64) {
+    let values = site.values();
+    let [parameters, x, y, dx, gradients] = values.each_ref().map(|x| &x[..]);
+    let wide = values.each_ref().map(|x| widen(x));
+    let [parameters_wide, x_wide, y_wide, ..] = wide.each_ref().map(|x| &x[..]);
+    let oracle = Reference::<f64>::new();
+    for relu in [false, true] {
+        let got = site.forward(cpu, [parameters, x, y], relu);
+        let expected = site.forward(&oracle, [parameters_wide, x_wide, y_wide], relu);
+        assert_close(cpu, "y", &got, &expected, tolerance);
+    }
+    let got = site.backward(cpu, [parameters, x, y, dx, gradients]);
+    let expected = site.backward(&oracle, wide.each_ref().map(|x| &x[..]));
+    assert_close(cpu, "dx", &got[0], &expected[0], tolerance);
+    // Sums over rows, of products that are themselves rounded.
+    let tolerance = tolerance * (site.rows as f64).sqrt();
+    assert_close(cpu, "gradients", &got[1], &expected[1], tolerance);
+
+    let mut alone = gradients.to_vec();
+    let (x, dy) = ((x, site.inputs), (y, site.outputs));
+    cpu.low_rank_backward(&site.terms, parameters, x, dy, None, &mut alone);
+    assert_same_bits(cpu, "gradients without dx", &alone, &got[1]);
+}
+
+fn all_of(cpu: &Cpu, site: &Site) -> Vec<f32> {
+    let values = site.values();
+    let [parameters, x, y, ..] = values.each_ref().map(|x| &x[..]);
+    let mut all = site.forward(cpu, [parameters, x, y], true);
+    for part in site.backward(cpu, values.each_ref().map(|x| &x[..])) {
+        all.extend(part);
+    }
+    all
+}
+
+/// The operation is a composition of products: bit by bit that of the same backend, rounding of operands included.
+fn check_products(cpu: &Cpu, site: &Site) {
+    let values = site.values();
+    let [parameters, x, y, dx, gradients] = values.each_ref().map(|x| &x[..]);
+    let (mut expected, mut dx, mut gradients) = (y.to_vec(), dx.to_vec(), gradients.to_vec());
+    let (x, dy) = ((x, site.inputs), (y, site.outputs));
+    let to = (&mut expected[..], site.outputs);
+    reference::low_rank(cpu, &site.terms, parameters, x, to, true);
+    let to = (Some(&mut dx[..]), &mut gradients[..]);
+    reference::low_rank_backward(cpu, &site.terms, parameters, x, dy, to.0, to.1);
+    expected.extend(dx);
+    expected.extend(gradients);
+    assert_same_bits(cpu, "result", &all_of(cpu, site), &expected);
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+
+    #[test]
+    fn terms_of_ragged_shapes_equal_the_reference(
+        inputs in 1usize..150,
+        outputs in 1usize..150,
+        ranks in prop::collection::vec(1usize..20, 1..4),
+        terms in prop::collection::vec((0usize..3, 0usize..40, 0usize..4), 0..7),
+    ) {
+        let site = Site::new(inputs, outputs, &ranks, &terms);
+        for cpu in backends() {
+            check(&cpu, &site, 1e-4);
+        }
+        for precision in [Precision::F32, Precision::Bf16] {
+            backends_of(precision).for_each(|cpu| check_products(&cpu, &site));
+        }
+    }
+}
+
+/// Many small terms, and a large one: each is cut into tasks otherwise.
+fn large() -> [Site; 2] {
+    let many: Vec<_> = (0..24).map(|i| (i % 2, 3 + 5 * i, i % 7)).collect();
+    let ranks = [8, 4, 16, 8, 1, 8, 12];
+    [
+        Site::new(300, 520, &ranks, &many),
+        Site::new(300, 520, &[8], &[(1, 900, 0)]),
+    ]
+}
+
+#[test]
+fn large_terms_are_cut_into_tasks() {
+    for site in large() {
+        for cpu in backends() {
+            check(&cpu, &site, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_update() {
+    for site in large() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            for path in KernelPath::available() {
+                let of = |threads| {
+                    let cpu = Cpu::with_path(threads, path).unwrap();
+                    cpu.with_precision(precision)
+                };
+                let one = all_of(&of(1), &site);
+                for threads in [2, 3] {
+                    let cpu = of(threads);
+                    assert_same_bits(&cpu, "result", &all_of(&cpu, &site), &one);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn large_terms_are_the_backends_own_products() {
+    for site in large() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            backends_of(precision).for_each(|cpu| check_products(&cpu, &site));
+        }
+    }
+}
+
+/// A row gets the same bits alone and among others, whatever terms they belong to.
+#[test]
+fn a_row_is_updated_the_same_alone_and_among_others() {
+    let [site, _] = large();
+    let values = site.values();
+    let [parameters, x, y, ..] = values.each_ref().map(|x| &x[..]);
+    for precision in [Precision::F32, Precision::Bf16] {
+        for cpu in backends_of(precision) {
+            let all = site.forward(&cpu, [parameters, x, y], false);
+            for term in site.terms.iter().step_by(5) {
+                let row = term.rows.end - 1;
+                let of = |x: &[f32], width: usize| x[row * width..][..width].to_vec();
+                let alone = Site {
+                    terms: vec![LowRankTerm {
+                        rows: Range { start: 0, end: 1 },
+                        ..term.clone()
+                    }],
+                    ..site.clone()
+                };
+                let (x, y) = (of(x, site.inputs), of(y, site.outputs));
+                let got = alone.forward(&cpu, [parameters, &x, &y], false);
+                assert_same_bits(&cpu, "row", &got, &of(&all, site.outputs));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nan_reaches_the_result_through_the_rectifier() {
+    let site = Site::new(20, 70, &[8, 2], &[(1, 3, 0), (1, 2, 1)]);
+    let values = site.values();
+    for cpu in backends() {
+        let mut y = values[2].clone();
+        // Rows without a term, with one that writes all columns, and with one that doesn't.
+        let places = [5, 70 + 69, 5 * 70, 5 * 70 + 30];
+        places.iter().for_each(|&at| y[at] = f32::NAN);
+        let y = site.forward(&cpu, [&values[0], &values[1], &y], true);
+        let nans: Vec<usize> = (0..y.len()).filter(|&i| y[i].is_nan()).collect();
+        assert_eq!(nans, places, "{cpu:?}");
+    }
+}
