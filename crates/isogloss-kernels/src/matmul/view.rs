@@ -276,6 +276,10 @@ impl<'a> Mat<'a, f32> {
                     *to = f32::from(x) * scales[i];
                 }
             }
+            MatData::Packed if self.col_stride == 1 => {
+                let packed = self.packed.expect("a matrix of packed values has them");
+                packed.copy_row(i, to);
+            }
             _ => (0..self.cols).for_each(|j| to[j] = self.at(i, j)),
         }
     }
