@@ -228,10 +228,14 @@ fn a_folder_is_inspected() {
     let total = model["total_parameters"].as_u64().unwrap();
     assert_eq!(model["weights"]["bytes"].as_u64().unwrap(), 4 * total);
     assert!(copy["weights"]["bytes"].as_u64().unwrap() < 2 * total);
-    let parts = model["parameters"].as_array().unwrap();
-    let sum: u64 = parts.iter().map(|part| part[1].as_u64().unwrap()).sum();
-    assert_eq!(sum, total);
-    assert!(parts.iter().all(|part| part[1].as_u64().unwrap() > 0));
+    let parts = model["parameters"].as_object().unwrap();
+    let counts = ["embedding", "encoder", "decoder", "norms"].map(|part| parts[part].as_u64());
+    assert!(counts.iter().all(|count| count.unwrap() > 0));
+    assert_eq!(counts.into_iter().flatten().sum::<u64>(), total);
+    let file = std::fs::metadata(folder.join("copy/model.safetensors"))
+        .unwrap()
+        .len();
+    assert!(copy["weights"]["bytes_on_disk"].as_u64().unwrap() > file);
     assert!(model["problems"].as_array().unwrap().is_empty());
 
     let text = stdout(&mut inspect("copy"));

@@ -221,7 +221,8 @@ impl<'a> Mat<'a, f32> {
             MatData::Bf16(d) => MatData::Bf16(&d[start..]),
             MatData::Int8 { values, scales } => MatData::Int8 {
                 values: &values[start..],
-                scales: &scales[first..],
+                // As many as rows, so that no more are widened.
+                scales: &scales[first..first + count],
             },
             MatData::Packed => panic!("some rows of a weight that is packed as a whole"),
         };

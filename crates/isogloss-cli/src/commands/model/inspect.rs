@@ -9,8 +9,10 @@ use isogloss::language::Language;
 use isogloss::model::{DType, ModelConfig, Tensor};
 use isogloss::tokenize::{Family, Tokenizer};
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
@@ -49,7 +51,7 @@ struct Report<'a> {
     hash: String,
     config: &'a ModelConfig,
     /// Parameters by part, in the model's order.
-    parameters: Vec<(&'static str, usize)>,
+    parameters: serde_json::Map<String, Value>,
     total_parameters: usize,
     weights: Weights,
     tokenizer: TokenizerReport,
@@ -64,7 +66,10 @@ struct Report<'a> {
 struct Weights {
     /// How many parameters are stored in each type.
     types: BTreeMap<&'static str, usize>,
+    /// Bytes of the weights as they are read; half and double precision become `f32`.
     bytes: usize,
+    /// Bytes of the folder's files.
+    bytes_on_disk: u64,
     /// Whether it is a copy that `model quantize` made; the hash is the original's then.
     quantized: bool,
 }
@@ -97,7 +102,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         config: &checkpoint.config,
         parameters: by_part(tensors),
         total_parameters: tensors.iter().map(|t| t.storage.len()).sum(),
-        weights: weights(&checkpoint),
+        weights: weights(&args.model, &checkpoint),
         tokenizer: checked,
         languages: tokenizer.languages(),
         output_vocabularies: vocabularies
@@ -128,7 +133,7 @@ const PARTS: [(&str, &str); 3] = [
     ("decoder", "decoder."),
 ];
 
-fn by_part(tensors: &[Tensor]) -> Vec<(&'static str, usize)> {
+fn by_part(tensors: &[Tensor]) -> serde_json::Map<String, Value> {
     let is_norm = |tensor: &Tensor| tensor.name.contains("layer_norm");
     let count = |wanted: &dyn Fn(&Tensor) -> bool| -> usize {
         let found = tensors.iter().filter(|tensor| wanted(tensor));
@@ -138,14 +143,17 @@ fn by_part(tensors: &[Tensor]) -> Vec<(&'static str, usize)> {
         let within = |t: &Tensor| t.name.starts_with(start) && !is_norm(t);
         (name, count(&within))
     };
-    PARTS
-        .into_iter()
-        .map(part)
+    let parts = PARTS.into_iter().map(part);
+    parts
         .chain([("norms", count(&is_norm))])
+        .map(|(name, count)| (name.to_owned(), count.into()))
         .collect()
 }
 
-fn weights(checkpoint: &Checkpoint) -> Weights {
+fn weights(folder: &Path, checkpoint: &Checkpoint) -> Weights {
+    let files = folder.read_dir().into_iter().flatten();
+    let sizes = files.filter_map(|file| file.ok()?.metadata().ok());
+    let bytes_on_disk = sizes.filter(Metadata::is_file).map(|m| m.len()).sum();
     let mut types = BTreeMap::new();
     for tensor in &checkpoint.tensors {
         let name = match tensor.storage.dtype() {
@@ -157,6 +165,7 @@ fn weights(checkpoint: &Checkpoint) -> Weights {
     }
     Weights {
         types,
+        bytes_on_disk,
         bytes: checkpoint.tensors.iter().map(|t| t.storage.size()).sum(),
         quantized: checkpoint.is_quantized(),
     }
@@ -287,7 +296,12 @@ fn shown(report: &Report<'_>) -> String {
         .collect();
     line(
         "weights",
-        &format!("{}, {}", megabytes(weights.bytes), types.join(", ")),
+        &format!(
+            "{}, {}; {} on disk with all files",
+            megabytes(weights.bytes as f64),
+            types.join(", "),
+            megabytes(weights.bytes_on_disk as f64)
+        ),
     );
     line(
         "tokenizer",

@@ -33,6 +33,6 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
 }
 
 /// Bytes as a person reads them.
-fn megabytes(bytes: usize) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+fn megabytes(bytes: f64) -> String {
+    format!("{:.1} MB", bytes / 1e6)
 }

@@ -16,8 +16,8 @@ Examples:
   isogloss model quantize m2m100_418M --output m2m100_418M-int8
   isogloss translate --model m2m100_418M-int8 --precision int8 --from eng_Latn --to deu_Latn < in.txt
 
-With --precision int8 the copy translates exactly as the original does, from a quarter of the disk space, with a faster start.
-Adapters fit both. Other programs can't read the copy: keep the original if you need it for them.";
+With --precision int8 the copy translates exactly as the original does, from a quarter of the disk space of f32, with a
+faster start. Adapters fit both. Other programs can't read the copy: keep the original if you need it for them.";
 
 /// Make a copy of a model for decoding in int8: weights in 8 bits, a factor for each output channel
 #[derive(Debug, clap::Args)]
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Outcome {
 
 fn shown(report: &Report<'_>) -> String {
     let quantized = &report.quantized;
-    let (before, after) = (quantized.bytes_before, quantized.bytes_after);
+    let (before, after) = (quantized.bytes_before as f64, quantized.bytes_after as f64);
     let end = match report.written {
         true => format!("written to {}\n", report.output.display()),
         false => format!(
@@ -94,7 +94,7 @@ fn shown(report: &Report<'_>) -> String {
         quantized.parameters,
         megabytes(after),
         megabytes(before),
-        100.0 * after as f64 / before.max(1) as f64,
+        100.0 * after / before.max(1.0),
         quantized.base,
     )
 }

@@ -193,7 +193,8 @@ fn spoilt(spoil: impl FnOnce(&mut Folder)) -> String {
 fn damaged_factors_are_errors() {
     let scale = "model.encoder.layers.0.fc1.weight_scale";
     assert_eq!(spoilt(|_| ()), "");
-    let cases: [(&dyn Fn(&mut Folder), &str); 5] = [
+    type Case<'a> = (&'a dyn Fn(&mut Folder), &'a str);
+    let cases: [Case<'_>; 5] = [
         (
             &|folder| folder.tensors.retain(|t| t.0 != scale),
             "weight_scale` of shape [32] is missing",
