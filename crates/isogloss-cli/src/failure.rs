@@ -6,6 +6,8 @@ use std::process::ExitCode;
 /// What kind of failure it is; decides on the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The command ran, and what it checked doesn't hold: 1.
+    Check,
     /// Arguments or input files are wrong: 2.
     Input,
     /// Stopped by Ctrl-C, everything saved: 130, as a shell reports it.
@@ -33,6 +35,15 @@ impl Failure {
         Self {
             kind: Kind::Input,
             error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// A check that failed.
+    pub(crate) fn check(message: String) -> Self {
+        Self {
+            kind: Kind::Check,
+            error: anyhow::Error::msg(message),
             hint: None,
         }
     }
@@ -77,6 +88,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let code = match self.kind {
             Kind::ClosedPipe => return ExitCode::SUCCESS,
+            Kind::Check => 1,
             Kind::Input => 2,
             Kind::Internal => 3,
             Kind::Interrupted => 130,

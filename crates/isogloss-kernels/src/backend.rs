@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use num_traits::Float;
 
 use crate::attention::cached::{KeptRows, RowLists};
@@ -143,7 +145,18 @@ pub trait Backend: Send + Sync {
     /// precision of products (twice as many with `backward`), and results have the same bits as without, unless
     /// [`packing_quantizes`](Self::packing_quantizes). `None`: this backend has no use for it.
     fn pack_weight(&self, weight: Mat<'_, Self::Real>, backward: bool) -> Option<PackedWeight> {
-        let _ = (weight, backward);
+        self.pack_weight_by_rows(weight, backward, &mut |_| {})
+    }
+
+    /// [`pack_weight`](Self::pack_weight) that calls `read` with rows of the weight once they won't be read again, so that their memory
+    /// can be given back while the rest is packed. It may leave out rows, and does with `backward`.
+    fn pack_weight_by_rows(
+        &self,
+        weight: Mat<'_, Self::Real>,
+        backward: bool,
+        read: &mut dyn FnMut(Range<usize>),
+    ) -> Option<PackedWeight> {
+        let _ = (weight, backward, read);
         None
     }
 

@@ -89,6 +89,64 @@ pub fn write_atomic(
     })
 }
 
+/// Writes a folder as a whole or not at all: `write` fills one beside it (`.NAME.….tmp`), which then takes its place. One that was there
+/// is moved away first and removed once the new one stands.
+///
+/// # Errors
+/// [`FileError`], and what `write` returns; the folder is then as it was.
+pub fn write_dir_atomic<E: From<FileError>>(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let name = path.file_name().ok_or_else(|| FileError::NoFileName {
+        path: path.to_owned(),
+    })?;
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    create_dir(dir)?;
+    let error = |source| FileError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let beside = |suffix: &str| {
+        let mut builder = tempfile::Builder::new();
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(name);
+        prefix.push(".");
+        builder.prefix(&prefix).suffix(suffix);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        builder.tempdir_in(dir).map_err(error)
+    };
+    let new = beside(".tmp")?;
+    write(new.path())?;
+    sync_dir(new.path());
+    // Removed when it goes out of scope, with what was moved into it.
+    let aside = beside(".old")?;
+    let before = aside.path().join("before");
+    let had = path.exists();
+    if had {
+        fs::rename(path, &before).map_err(error)?;
+    }
+    if let Err(source) = fs::rename(new.path(), path) {
+        if had && let Err(lost) = fs::rename(&before, path) {
+            // Better left under another name than removed.
+            tracing::error!(
+                "what was in {} is in {}: {lost}",
+                path.display(),
+                aside.keep().display()
+            );
+        }
+        return Err(error(source).into());
+    }
+    // It has another name by now, and nothing is to be removed.
+    let _ = new.keep();
+    sync_dir(dir);
+    Ok(())
+}
+
 fn replace(
     path: &Path,
     dir: &Path,
@@ -107,13 +165,19 @@ fn replace(
     drop(buffered);
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
-    // The rename itself is on the disk only once its directory is. Some file systems refuse to flush a directory; the file is
-    // in its place all the same.
+    sync_dir(dir);
+    Ok(())
+}
+
+/// A rename is on the disk only once its directory is. Some file systems refuse to flush a directory; the file is in its place all the
+/// same.
+fn sync_dir(dir: &Path) {
     #[cfg(unix)]
     if let Err(error) = fs::File::open(dir).and_then(|dir| dir.sync_all()) {
         tracing::debug!(path = %dir.display(), "the directory was not flushed: {error}");
     }
-    Ok(())
+    #[cfg(not(unix))]
+    let _ = dir;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod config;
 mod decoding;
 mod demo;
 mod evaluate;
+mod model;
 mod pretrain;
 mod score;
 mod train;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Score(score::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
+    Model(model::Args),
     Bench(bench::Args),
 }
 
@@ -38,6 +40,7 @@ impl Command {
             Self::Score(args) => score::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
+            Self::Model(args) => model::run(args, quiet),
             Self::Bench(args) => bench::run(args, quiet),
         }
     }

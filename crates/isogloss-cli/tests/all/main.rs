@@ -15,6 +15,7 @@ mod examples;
 mod flores12_script;
 #[cfg(target_os = "linux")]
 mod memory;
+mod model;
 mod pretrain;
 mod score;
 mod tiny;

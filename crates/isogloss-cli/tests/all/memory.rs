@@ -46,11 +46,23 @@ fn runs_on_mini_take_what_was_predicted() {
     let mut workshop = Workshop::new();
     let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mini");
     workshop.more = "[training]\nepochs = 1\nbatch_tokens = 500\nmax_tokens = 128\n".to_owned();
-    for method in ["lslo", "full"] {
-        workshop.top = format!("run = {method:?}\nmodel = {mini:?}\nmethod = {method:?}\n");
+    let mut quantize = isogloss(workshop.path());
+    stdout(
+        quantize
+            .args(["model", "quantize"])
+            .arg(&mini)
+            .args(["-o", "copy"]),
+    );
+    let copy = Path::new("copy");
+    for (run, model, method) in [
+        ("lslo", &*mini, "lslo"),
+        ("full", &*mini, "full"),
+        ("bytes", copy, "lslo"),
+    ] {
+        workshop.top = format!("run = {run:?}\nmodel = {model:?}\nmethod = {method:?}\n");
         let planned = stdout(workshop.train().args(["--dry-run", "--json"]));
         let done = stdout(workshop.train().arg("--json"));
-        check(method, &planned, &done, 1.25);
+        check(run, &planned, &done, 1.25);
     }
 }
 

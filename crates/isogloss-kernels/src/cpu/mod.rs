@@ -4,6 +4,7 @@ mod path;
 mod pool;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::attention::cached::{KeptRows, RowLists};
@@ -192,8 +193,13 @@ impl Backend for Cpu {
         matmul::fast(self, a, b, epilogue, c);
     }
 
-    fn pack_weight(&self, weight: Mat<'_, f32>, backward: bool) -> Option<PackedWeight> {
-        PackedWeight::new(self, weight, backward)
+    fn pack_weight_by_rows(
+        &self,
+        weight: Mat<'_, f32>,
+        backward: bool,
+        read: &mut dyn FnMut(Range<usize>),
+    ) -> Option<PackedWeight> {
+        PackedWeight::new(self, weight, backward, read)
     }
 
     fn packing_quantizes(&self) -> bool {

@@ -1,14 +1,19 @@
 //! Weights that are packed ahead.
 
+use std::ops::Range;
+
 use crate::cpu::{Cpu, Precision};
-use crate::matmul::Mat;
 use crate::matmul::int8::Int8Weight;
 use crate::matmul::kernel::{MicroKernel, select};
 use crate::matmul::pack::Operand;
-use crate::matmul::panels::{Blocks, Panels, pack_whole};
+use crate::matmul::panels::{Blocks, Panels, pack_part, pack_whole};
 use crate::matmul::product::NARROW;
 use crate::matmul::transposed::ForwardPanels;
+use crate::matmul::{Mat, MatData};
 use crate::scratch::Lines;
+
+/// Values of a weight that are packed before the next are read.
+const PART: usize = 1 << 21;
 
 /// A frozen weight `(out, in)` that was packed ahead, for products whose right operand it is. See
 /// [`Backend::pack_weight`](crate::Backend::pack_weight).
@@ -72,15 +77,21 @@ impl std::fmt::Debug for PackedWeight {
 
 impl PackedWeight {
     /// Packs a weight; none in [`Precision::Int8`] if it is too small or too large to be quantised, or wanted for the backward pass.
-    pub(crate) fn new(cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Option<Self> {
+    /// `read` is told the rows that were read for the last time.
+    pub(crate) fn new(
+        cpu: &Cpu,
+        weight: Mat<'_, f32>,
+        backward: bool,
+        read: &mut dyn FnMut(Range<usize>),
+    ) -> Option<Self> {
         let words = if cpu.precision() == Precision::Int8 {
-            if !Self::quantizes(weight.rows(), weight.cols(), backward) {
+            if backward || !Self::quantizes(weight.rows(), weight.cols()) {
                 return None;
             }
-            Words::Int8(Int8Weight::new(cpu, weight))
+            Words::Int8(Int8Weight::new(cpu, weight, read))
         } else {
             let kernel = select(cpu.supported(), cpu.precision());
-            return Some(Self::for_kernel(kernel, cpu, weight, backward));
+            Words::Float(FloatWeight::new(kernel, cpu, weight, backward, read))
         };
         Some(PackedWeight {
             rows: weight.rows(),
@@ -90,6 +101,7 @@ impl PackedWeight {
     }
 
     /// Packs a weight for a kernel for numbers whose instructions the machine has.
+    #[cfg(test)]
     pub(super) fn for_kernel(
         kernel: &'static MicroKernel,
         cpu: &Cpu,
@@ -99,19 +111,21 @@ impl PackedWeight {
         PackedWeight {
             rows: weight.rows(),
             cols: weight.cols(),
-            words: Words::Float(FloatWeight::new(kernel, cpu, weight, backward)),
+            words: Words::Float(FloatWeight::new(kernel, cpu, weight, backward, &mut |_| {})),
         }
     }
 
-    fn quantizes(rows: usize, cols: usize, backward: bool) -> bool {
+    /// Whether a weight of this shape is quantised in [`Precision::Int8`]; others are multiplied as they are.
+    #[must_use]
+    pub fn quantizes(rows: usize, cols: usize) -> bool {
         // Of a single column the transpose can't be told apart.
-        !backward && rows > NARROW && cols > 1 && Int8Weight::fits(cols)
+        rows > NARROW && cols > 1 && Int8Weight::fits(cols)
     }
 
     /// What [`bytes`](Self::bytes) would be.
     pub(crate) fn bytes_of(cpu: &Cpu, rows: usize, cols: usize, backward: bool) -> usize {
         if cpu.precision() == Precision::Int8 {
-            return match Self::quantizes(rows, cols, backward) {
+            return match !backward && Self::quantizes(rows, cols) {
                 true => Int8Weight::bytes_of(cpu, rows, cols),
                 false => 0,
             };
@@ -228,6 +242,31 @@ impl PackedWeight {
         }
     }
 
+    /// Row `row` as products see it, rounded or quantised.
+    pub(super) fn copy_row(&self, row: usize, to: &mut [f32]) {
+        match &self.words {
+            Words::Float(words) => {
+                let panels = self.panels(words);
+                for (col, to) in to.iter_mut().enumerate() {
+                    *to = f32::from_bits(panels.bits(row, col));
+                }
+            }
+            Words::Int8(words) => words.copy_row(row, self.shape(), to),
+        }
+    }
+
+    /// Copies the bytes of an output channel and returns their factor; nothing of a weight that isn't quantised.
+    ///
+    /// # Panics
+    /// If there is no such channel, or `values` doesn't hold as many as it has inputs.
+    #[must_use]
+    pub fn int8_row(&self, row: usize, values: &mut [i8]) -> Option<f32> {
+        match &self.words {
+            Words::Float(_) => None,
+            Words::Int8(words) => Some(words.bytes_of_row(row, self.shape(), values)),
+        }
+    }
+
     /// The bytes of a right operand `b` that is the transpose of this weight, or of some of its rows.
     pub(super) fn int8_of(&self, b: &Mat<'_, f32>) -> Option<Int8Columns<'_>> {
         match &self.words {
@@ -252,29 +291,85 @@ impl PackedWeight {
 }
 
 impl FloatWeight {
-    fn new(kernel: &'static MicroKernel, cpu: &Cpu, weight: Mat<'_, f32>, backward: bool) -> Self {
+    fn new(
+        kernel: &'static MicroKernel,
+        cpu: &Cpu,
+        weight: Mat<'_, f32>,
+        backward: bool,
+        read: &mut dyn FnMut(Range<usize>),
+    ) -> Self {
+        if !backward {
+            return FloatWeight {
+                kernel,
+                forward: Self::forward(kernel, cpu, weight, read),
+                backward: None,
+            };
+        }
+        // Both take the whole weight.
         let mut space = Vec::new();
         let weight = weight.widened(&mut space).unwrap_or(weight);
-        let pack = |b: Mat<'_, f32>| {
-            let (blocks, panels) = (
-                Blocks::new(kernel, b.rows()),
-                Panels::cols(kernel, b.cols()),
-            );
-            let mut words = Lines::zeros(blocks.all_words() * panels.padded());
-            pack_whole(
+        let (blocks, panels) = (
+            Blocks::new(kernel, weight.rows()),
+            Panels::cols(kernel, weight.cols()),
+        );
+        let mut words = Lines::zeros(blocks.all_words() * panels.padded());
+        let operand = Operand::cols_of(weight);
+        pack_whole(kernel, &operand, blocks, panels, cpu, &mut words);
+        FloatWeight {
+            kernel,
+            forward: Self::forward(kernel, cpu, weight, &mut |_| {}),
+            backward: Some(words),
+        }
+    }
+
+    /// Packs for `x W^T`.
+    fn forward(
+        kernel: &'static MicroKernel,
+        cpu: &Cpu,
+        weight: Mat<'_, f32>,
+        read: &mut dyn FnMut(Range<usize>),
+    ) -> Lines {
+        let blocks = Blocks::new(kernel, weight.cols());
+        let padded = Panels::cols(kernel, weight.rows()).padded();
+        let mut words = Lines::zeros(blocks.all_words() * padded);
+        let mut space = Vec::new();
+        for rows in row_parts(kernel, &weight) {
+            let part = match rows.len() == weight.rows() {
+                true => weight,
+                false => weight.some_rows(rows.start, rows.len()),
+            };
+            space.clear();
+            let part = part.widened(&mut space).unwrap_or(part);
+            let at = (Panels::cols(kernel, rows.len()), rows.start, padded);
+            pack_part(
                 kernel,
-                &Operand::cols_of(b),
+                &Operand::cols_of(part.t()),
                 blocks,
-                panels,
+                at,
                 cpu,
                 &mut words,
             );
-            words
-        };
-        FloatWeight {
-            kernel,
-            forward: pack(weight.t()),
-            backward: backward.then(|| pack(weight)),
+            read(rows);
         }
+        words
     }
+}
+
+/// Parts of a weight that are packed one after the other: whole panels of about [`PART`] values. One, of a weight whose rows can't be
+/// had apart.
+pub(super) fn row_parts(
+    kernel: &MicroKernel,
+    weight: &Mat<'_, f32>,
+) -> impl Iterator<Item = Range<usize>> + use<> {
+    let rows = weight.rows();
+    let panel = 2 * kernel.lanes;
+    let whole = matches!(weight.data(), MatData::Packed) || weight.col_stride() != 1;
+    let size = match whole {
+        true => rows.max(1),
+        false => (PART / weight.cols().max(1)).next_multiple_of(panel),
+    };
+    let size = size.max(panel);
+    (0..rows)
+        .step_by(size)
+        .map(move |first| first..rows.min(first + size))
 }

@@ -218,17 +218,39 @@ pub(super) fn pack_whole(
         out.len() == blocks.all_words() * padded,
         "space for an operand"
     );
+    pack_part(kernel, operand, blocks, (panels, 0, padded), cpu, out);
+}
+
+/// Packs an operand that is a part of a larger one, from its column `first` on, into its place among the larger one's panels, whose
+/// width is `padded`; `panels` are the part's own. `cpu` lends its threads.
+///
+/// # Panics
+/// If the part would not lie within `out`.
+pub(super) fn pack_part(
+    kernel: &MicroKernel,
+    operand: &Operand<'_>,
+    blocks: Blocks,
+    (panels, first, padded): (Panels, usize, usize),
+    cpu: &Cpu,
+    out: &mut [u32],
+) {
+    assert!(
+        first + panels.padded() <= padded && out.len() == blocks.all_words() * padded,
+        "space for a part of an operand"
+    );
     let parts = panels.len().div_ceil(TASK_PANELS);
     let shared = SharedMut::new(out);
     cpu.run(
         blocks.len() * parts,
-        2 * blocks.all_words() * padded,
+        2 * blocks.all_words() * panels.padded(),
         |task| {
             let (block, part) = (task / parts, task % parts);
             let range = part * TASK_PANELS..((part + 1) * TASK_PANELS).min(panels.len());
             let words = blocks.words(block);
-            let at = blocks.words_before(block) * padded + words * panels.start(range.start);
-            // SAFETY: within `out`, by its length; a task's panels of a block are its own, and `out` is borrowed for all tasks.
+            let column = first + panels.start(range.start);
+            let at = blocks.words_before(block) * padded + words * column;
+            // SAFETY: within `out`, by the widths and its length; a task's panels of a block are its own, and `out` is borrowed for
+            // all tasks.
             let out = unsafe { shared.slice(at, words * panels.padded_of(&range)) };
             pack_panels(kernel, operand, (blocks, block), (panels, range), out);
         },

@@ -229,7 +229,8 @@ impl<'a> Mat<'a, f32> {
             MatData::Bf16(d) => MatData::Bf16(&d[start..]),
             MatData::Int8 { values, scales } => MatData::Int8 {
                 values: &values[start..],
-                scales: &scales[first..],
+                // As many as rows, so that no more are widened.
+                scales: &scales[first..first + count],
             },
             MatData::Packed => MatData::Packed,
         };
@@ -289,6 +290,10 @@ impl<'a> Mat<'a, f32> {
                 for (to, &x) in to.iter_mut().zip(&values[start..][..self.cols]) {
                     *to = f32::from(x) * scales[i];
                 }
+            }
+            MatData::Packed if self.col_stride == 1 => {
+                let packed = self.packed.expect("a matrix of packed values has them");
+                packed.copy_row(self.first + i, to);
             }
             _ => (0..self.cols).for_each(|j| to[j] = self.at(i, j)),
         }

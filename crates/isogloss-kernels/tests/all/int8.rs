@@ -242,6 +242,42 @@ fn a_weight_in_bytes_is_a_matrix_like_any_other() {
     }
 }
 
+/// Large enough to be packed in parts: told once each, in order, and read back as they were quantised.
+#[test]
+fn a_weight_is_packed_in_parts_and_read_back() {
+    for (n, k) in [(4500, 1001), (70, 33)] {
+        let w = values(2, n * k);
+        let (mut bytes, mut scales) = (vec![0i8; n * k], vec![0f32; n]);
+        quantize_rows(Mat::new(&w, n, k), &mut bytes, &mut scales);
+        for cpu in backends_of(Precision::Int8) {
+            let mut told: Vec<std::ops::Range<usize>> = Vec::new();
+            let mut read = |rows| told.push(rows);
+            let packed = cpu.pack_weight_by_rows(Mat::new(&w, n, k), false, &mut read);
+            let packed = packed.unwrap();
+            assert_eq!(told.len() > 1, n > 1000);
+            let all: Vec<usize> = told.into_iter().flatten().collect();
+            assert_eq!(all, (0..n).collect::<Vec<_>>());
+            let mut row = vec![0i8; k];
+            for i in [0, 1, 31, n / 2, n - 1] {
+                assert_eq!(packed.int8_row(i, &mut row), Some(scales[i]));
+                assert_eq!(row, bytes[i * k..][..k]);
+                let mut y = vec![0.0; k];
+                let zeros = vec![0.0; k];
+                cpu.embed(&[i as u32], Mat::packed(&packed), 1.0, &[0], &zeros, &mut y);
+                let value = |&q: &i8| f32::from(q) * scales[i] + 0.0;
+                let expected: Vec<f32> = row.iter().map(value).collect();
+                assert_same_bits(&cpu, "row", &y, &expected);
+            }
+        }
+        for cpu in backends_of(Precision::F32) {
+            let packed = cpu.pack_weight(Mat::new(&w, n, k), false).unwrap();
+            assert_eq!(packed.int8_row(0, &mut vec![0; k]), None);
+            let last: f32 = Mat::packed(&packed).at(n - 1, k - 1);
+            assert_eq!(last.to_bits(), w[n * k - 1].to_bits());
+        }
+    }
+}
+
 /// What can't be quantised, or isn't asked for in bytes, is left as it is.
 #[test]
 fn only_forward_weights_of_some_size_are_quantized() {

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use super::CheckpointError;
 use super::raw::{Element, RawTensor};
-use crate::model::{ModelConfig, Storage, Tensor};
+use super::safetensors::SCALE;
+use crate::model::{DType, ModelConfig, Storage, Tensor};
 
 /// The names under which the one embedding may be stored, in order of preference.
 const TIED: [&str; 5] = [
@@ -22,13 +23,19 @@ const TIED: [&str; 5] = [
 pub(super) struct Found {
     embedding: Vec<(&'static str, RawTensor)>,
     others: HashMap<String, RawTensor>,
+    /// Factors of the rows of tensors in bytes, by the tensors' names.
+    scales: HashMap<String, RawTensor>,
 }
+
+/// A tensor with the factors of its rows, if it has any.
+type WithScales = (RawTensor, Option<RawTensor>);
 
 impl Found {
     pub fn sort(raw: Vec<RawTensor>) -> Result<Found, CheckpointError> {
         let mut found = Found {
             embedding: Vec::new(),
             others: HashMap::new(),
+            scales: HashMap::new(),
         };
         for tensor in raw {
             let name = tensor.name.strip_prefix("model.").unwrap_or(&tensor.name);
@@ -37,13 +44,17 @@ impl Found {
             }
             let path = tensor.file.path.clone();
             let name = name.to_owned();
+            let scaled = name.strip_suffix(SCALE).map(str::to_owned);
             let twice = match TIED.iter().find(|tied| **tied == name) {
                 Some(tied) => {
                     let twice = found.embedding.iter().any(|(known, _)| known == tied);
                     found.embedding.push((tied, tensor));
                     twice
                 }
-                None => found.others.insert(name.clone(), tensor).is_some(),
+                None => match scaled {
+                    Some(scaled) => found.scales.insert(scaled, tensor).is_some(),
+                    None => found.others.insert(name.clone(), tensor).is_some(),
+                },
             };
             if twice {
                 return Err(CheckpointError::DuplicateTensor {
@@ -71,8 +82,15 @@ impl Found {
         path: &Path,
         config: &ModelConfig,
     ) -> Result<Vec<Tensor>, CheckpointError> {
-        if let Some((_, tensor)) = self.embedding.first() {
-            self.others.insert(TIED[0].to_owned(), tensor.clone());
+        let mut embeddings = Vec::new();
+        for (name, tensor) in std::mem::take(&mut self.embedding) {
+            let scales = self.scales.remove(name);
+            embeddings.push((name, (tensor, scales)));
+        }
+        if let Some((_, (tensor, scales))) = embeddings.first().cloned() {
+            self.others.insert(TIED[0].to_owned(), tensor);
+            self.scales
+                .extend(scales.map(|scales| (TIED[0].to_owned(), scales)));
         }
         let mut wanted = Vec::new();
         for (name, shape) in config.tensor_shapes() {
@@ -87,17 +105,22 @@ impl Found {
                     });
                 }
             };
-            wanted.push((name, raw));
+            let scales = match raw.element {
+                Element::I8 => self.scales.remove(&name),
+                _ => None,
+            };
+            wanted.push((name, (raw, scales)));
         }
-        let count = self.others.len();
-        if let Some(raw) = self.others.values().min_by_key(|raw| &raw.name) {
+        let count = self.others.len() + self.scales.len();
+        let left = self.others.values().chain(self.scales.values());
+        if let Some(raw) = left.min_by_key(|raw| &raw.name) {
             return Err(CheckpointError::UnexpectedTensor {
                 path: raw.file.path.to_path_buf(),
                 tensor: raw.name.clone(),
                 count,
             });
         }
-        check_tied(path, &self.embedding)?;
+        check_tied(path, &embeddings)?;
         let read: Vec<_> = wanted.into_par_iter().map(load).collect();
         // The first error in the order of the tensors, whichever thread met one first.
         read.into_iter().collect()
@@ -121,8 +144,39 @@ fn shape_error(raw: &RawTensor, expected: Vec<usize>) -> CheckpointError {
     }
 }
 
-fn load((name, raw): (String, RawTensor)) -> Result<Tensor, CheckpointError> {
-    let storage = raw.to_storage()?;
+/// The values of a tensor; in bytes if they are stored so.
+fn storage((raw, scales): &WithScales) -> Result<Storage, CheckpointError> {
+    let [rows, _] = raw.shape[..] else {
+        return raw.to_storage();
+    };
+    if raw.element != Element::I8 {
+        return raw.to_storage();
+    }
+    let Some(scales) = scales else {
+        return Err(CheckpointError::MissingTensor {
+            path: raw.file.path.to_path_buf(),
+            tensor: format!("{}{SCALE}", raw.name),
+            expected: vec![rows],
+        });
+    };
+    if scales.shape != [rows] {
+        return Err(shape_error(scales, vec![rows]));
+    }
+    let factors = scales.to_storage()?.to_f32();
+    if let Some(index) = factors.iter().position(|x| !x.is_finite()) {
+        return Err(CheckpointError::NotFinite {
+            path: scales.file.path.to_path_buf(),
+            tensor: scales.name.clone(),
+            index,
+            value: factors[index],
+        });
+    }
+    raw.to_int8(factors)
+}
+
+fn load((name, stored): (String, WithScales)) -> Result<Tensor, CheckpointError> {
+    let storage = storage(&stored)?;
+    let raw = stored.0;
     if let Some(index) = first_not_finite(&storage) {
         return Err(CheckpointError::NotFinite {
             path: raw.file.path.to_path_buf(),
@@ -145,6 +199,7 @@ fn first_not_finite(storage: &Storage) -> Option<usize> {
     match (storage.as_f32(), storage.as_bf16()) {
         (Some(values), _) => first(storage, values, f32::is_finite),
         (_, Some(values)) => first(storage, values, half::bf16::is_finite),
+        // In bytes there is nothing that isn't.
         (None, None) => None,
     }
 }
@@ -168,15 +223,15 @@ fn first<T: Copy + Sync>(
 }
 
 /// Refuses copies of the embedding that differ from the one that is used.
-fn check_tied(path: &Path, copies: &[(&str, RawTensor)]) -> Result<(), CheckpointError> {
+fn check_tied(path: &Path, copies: &[(&str, WithScales)]) -> Result<(), CheckpointError> {
     let Some(((first, used), others)) = copies.split_first() else {
         return Ok(());
     };
     for (second, other) in others {
-        if other.shape != used.shape {
-            return Err(shape_error(other, used.shape.clone()));
+        if other.0.shape != used.0.shape {
+            return Err(shape_error(&other.0, used.0.shape.clone()));
         }
-        if other.same_place(used) {
+        if other.0.same_place(&used.0) && used.0.element != Element::I8 {
             continue;
         }
         if let Some(index) = difference(used, other)? {
@@ -192,10 +247,10 @@ fn check_tied(path: &Path, copies: &[(&str, RawTensor)]) -> Result<(), Checkpoin
     Ok(())
 }
 
-fn difference(a: &RawTensor, b: &RawTensor) -> Result<Option<usize>, CheckpointError> {
-    let (x, y) = (a.to_storage()?, b.to_storage()?);
+fn difference(a: &WithScales, b: &WithScales) -> Result<Option<usize>, CheckpointError> {
+    let (x, y) = (storage(a)?, storage(b)?);
     // Values that are equal but stored in different types make one model as well.
-    if a.element != b.element && (a.element == Element::Bf16 || b.element == Element::Bf16) {
+    if x.dtype() != y.dtype() || x.dtype() == DType::Int8 {
         return Ok((0..x.len()).find(|&i| x.get(i) != y.get(i)));
     }
     let unequal = match (x.as_f32(), y.as_f32(), x.as_bf16(), y.as_bf16()) {

@@ -154,7 +154,7 @@ pub(super) fn check_tokens(path: &Path, config: &ModelConfig) -> Result<(), Chec
 /// The `config.json` of a configuration, as transformers reads it.
 pub(super) fn to_json(c: &ModelConfig, dtype: DType) -> Value {
     let dtype = match dtype {
-        DType::F32 => "float32",
+        DType::F32 | DType::Int8 => "float32",
         DType::Bf16 => "bfloat16",
     };
     // Numbers of `f32` are written as the shortest decimals that give them again, not as the doubles nearest to them.

@@ -71,6 +71,9 @@ fn block(tensor: &Tensor, at: usize) -> [u8; 32] {
             }
             hash.update(bytemuck::cast_slice(&wide[..part.len()]));
         }
+    } else {
+        let values = tensor.storage.widened(at..end);
+        hash.update(bytemuck::cast_slice(&values));
     }
     // A model may be larger than what it is worked with in: what was read once needn't stay.
     tensor.storage.release_part(at..end);

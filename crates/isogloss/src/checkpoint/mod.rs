@@ -2,7 +2,8 @@
 //!
 //! [`open`] reads the folders that transformers and the Hub use (`model.safetensors` or `pytorch_model.bin`, whole or
 //! in shards) and the checkpoints of fairseq (`model.pt`). Weights stay in their mapped files wherever they lie there
-//! as `f32` or bfloat16; nothing that a file contains is ever run. [`write()`] makes a folder that transformers loads.
+//! as `f32`, bfloat16 or bytes; nothing that a file contains is ever run. [`write()`] makes a folder that transformers loads,
+//! [`quantize()`] one with matrices in bytes.
 
 mod assemble;
 mod config_file;
@@ -10,6 +11,7 @@ mod error;
 mod fields;
 mod hash;
 mod pickle;
+mod quantize;
 mod raw;
 mod safetensors;
 mod torch;
@@ -24,9 +26,10 @@ use serde::Deserialize;
 
 pub use error::CheckpointError;
 pub use hash::{BaseHash, BaseHashError};
+pub use quantize::{QuantizeError, QuantizeOptions, Quantized, quantize};
 pub use write::write;
 
-use crate::model::{ModelConfig, Tensor};
+use crate::model::{DType, ModelConfig, Tensor};
 use assemble::Found;
 use raw::RawTensor;
 
@@ -47,9 +50,25 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// The hash of the tensors, by which adapters know their base. Computed when it is first asked for (a second or two
-    /// for 500 million parameters), then kept.
+    /// for 500 million parameters), then kept. Of a model that was quantised it is the hash of the original, which its file says.
     pub fn hash(&self) -> BaseHash {
         *self.hash.get_or_init(|| BaseHash::of(&self.tensors))
+    }
+
+    /// Whether matrices are stored in bytes.
+    #[must_use]
+    pub fn is_quantized(&self) -> bool {
+        let mut types = self.tensors.iter().map(|t| t.storage.dtype());
+        types.any(|dtype| dtype == DType::Int8)
+    }
+
+    /// What a run is held to: the hash, and that the weights are a quantised copy if they are.
+    pub(crate) fn fingerprint(&self) -> String {
+        let hash = self.hash();
+        match self.is_quantized() {
+            true => format!("{hash} in int8"),
+            false => hash.to_string(),
+        }
     }
 }
 
@@ -57,11 +76,11 @@ impl Checkpoint {
 ///
 /// Of a folder with several kinds of files, the first of these is read: `model.safetensors`,
 /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`, `model.pt`. Half and double
-/// precision become `f32`, bfloat16 stays. Layerdrop counts as 0. Any one name of the tied embedding will do; if there
+/// precision become `f32`, bfloat16 and matrices in bytes ([`quantize()`]) stay. Layerdrop counts as 0. Any one name of the tied embedding will do; if there
 /// are several, they must hold the same values. What is no weight (`final_logits_bias`, `*.embed_positions.weights`,
 /// `*.version`, `*_float_tensor`) is ignored.
 ///
-/// Reads every weight once, to see that it is finite.
+/// Reads every weight once, to see that it is finite; not those in bytes, which are.
 ///
 /// # Errors
 /// Anything that keeps the files from being a whole model of the family; see [`CheckpointError`].
@@ -71,12 +90,17 @@ pub fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
     }
     let at = |name: &str| Some(path.join(name)).filter(|p| p.is_file());
     let config = at("config.json");
+    let mut base = None;
     let raw = if config.is_none() {
         None
     } else if let Some(file) = at("model.safetensors") {
-        Some(safetensors::read(&file)?)
+        let file = safetensors::read(&file)?;
+        base = file.base;
+        Some(file.tensors)
     } else if let Some(index) = at("model.safetensors.index.json") {
-        Some(read_shards(&index, safetensors::read)?)
+        Some(read_shards(&index, |file| {
+            Ok(safetensors::read(file)?.tensors)
+        })?)
     } else if let Some(file) = at("pytorch_model.bin") {
         Some(torch::read(&file)?.tensors)
     } else if let Some(index) = at("pytorch_model.bin.index.json") {
@@ -85,7 +109,14 @@ pub fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
         None
     };
     match (config, raw, at("model.pt")) {
-        (Some(config), Some(raw), _) => open_folder(path, &config, raw),
+        (Some(config), Some(raw), _) => {
+            let checkpoint = open_folder(path, &config, raw)?;
+            if let Some(base) = base {
+                // Nobody has asked for it yet.
+                let _ = checkpoint.hash.set(base);
+            }
+            Ok(checkpoint)
+        }
         (_, _, Some(file)) => open_fairseq(&file),
         (Some(_), ..) => Err(CheckpointError::NoModel {
             path: path.to_owned(),

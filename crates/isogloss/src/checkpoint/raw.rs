@@ -18,6 +18,8 @@ pub(super) enum Element {
     Bf16,
     F32,
     F64,
+    /// Rows in bytes, each with a factor that another tensor holds.
+    I8,
     /// Anything that weights do not consist of, by its name.
     Other(String),
 }
@@ -29,6 +31,7 @@ impl Element {
             Element::F16 | Element::Bf16 => Some(2),
             Element::F32 => Some(4),
             Element::F64 => Some(8),
+            Element::I8 => Some(1),
             Element::Other(_) => None,
         }
     }
@@ -93,25 +96,11 @@ impl RawTensor {
     /// # Errors
     /// If the elements are of another type or the view reaches beyond its bytes.
     pub fn to_storage(&self) -> Result<Storage, CheckpointError> {
-        let size = self.element.size().ok_or_else(|| CheckpointError::DType {
-            path: self.file.path.to_path_buf(),
-            tensor: self.name.clone(),
-            got: match &self.element {
-                Element::Other(name) => name.clone(),
-                known => format!("{known:?}"),
-            },
-        })?;
-        let count = self.checked_len(size).ok_or_else(|| {
-            let (stored, file) = (self.bytes.len() / size, &self.file.path);
-            CheckpointError::malformed(
-                file,
-                "checkpoint",
-                format!(
-                    "tensor `{}` of shape {:?}, strides {:?} and offset {} reaches beyond its {stored} stored values",
-                    self.name, self.shape, self.strides, self.offset
-                ),
-            )
-        })?;
+        if self.element == Element::I8 {
+            return Err(self.wrong_type());
+        }
+        let size = self.element.size().ok_or_else(|| self.wrong_type())?;
+        let count = self.count(size)?;
         if self.strides != contiguous(&self.shape) {
             return Ok(self.decode(&self.gather(count, size)));
         }
@@ -122,6 +111,50 @@ impl RawTensor {
             Element::F32 if aligned => Storage::MappedF32(self.file.map.clone(), range),
             Element::Bf16 if aligned => Storage::MappedBf16(self.file.map.clone(), range),
             _ => self.decode(&self.file.map[range]),
+        })
+    }
+
+    /// A matrix in bytes with a factor for each row: in place if it lies there contiguous, else copied.
+    ///
+    /// # Errors
+    /// If the elements are of another type or the view reaches beyond its bytes.
+    pub fn to_int8(&self, scales: Vec<f32>) -> Result<Storage, CheckpointError> {
+        if self.element != Element::I8 {
+            return Err(self.wrong_type());
+        }
+        let count = self.count(1)?;
+        if self.strides != contiguous(&self.shape) {
+            let values = bytemuck::cast_slice(&self.gather(count, 1)).to_vec();
+            return Ok(Storage::Int8(values, scales));
+        }
+        let start = self.bytes.start + self.offset;
+        let map = self.file.map.clone();
+        Ok(Storage::MappedInt8(map, start..start + count, scales))
+    }
+
+    fn wrong_type(&self) -> CheckpointError {
+        CheckpointError::DType {
+            path: self.file.path.to_path_buf(),
+            tensor: self.name.clone(),
+            got: match &self.element {
+                Element::Other(name) => name.clone(),
+                known => format!("{known:?}"),
+            },
+        }
+    }
+
+    /// Number of elements of `size` bytes.
+    fn count(&self, size: usize) -> Result<usize, CheckpointError> {
+        self.checked_len(size).ok_or_else(|| {
+            let (stored, file) = (self.bytes.len() / size, &self.file.path);
+            CheckpointError::malformed(
+                file,
+                "checkpoint",
+                format!(
+                    "tensor `{}` of shape {:?}, strides {:?} and offset {} reaches beyond its {stored} stored values",
+                    self.name, self.shape, self.strides, self.offset
+                ),
+            )
         })
     }
 
@@ -168,7 +201,9 @@ impl RawTensor {
             Element::F16 => Storage::F32(words(bytes, |b| f16::from_le_bytes(b).to_f32())),
             // A double beyond the range of a float becomes infinite, which the check of all weights reports.
             Element::F64 => Storage::F32(words(bytes, |b| f64::from_le_bytes(b) as f32)),
-            Element::F32 | Element::Other(_) => Storage::F32(words(bytes, f32::from_le_bytes)),
+            Element::F32 | Element::I8 | Element::Other(_) => {
+                Storage::F32(words(bytes, f32::from_le_bytes))
+            }
         }
     }
 }

@@ -1,16 +1,33 @@
 //! Reading `model.safetensors`.
+//!
+//! A matrix may be in bytes (`I8`), with a factor for each row in an `f32` tensor of the same name and `_scale` behind it. Of a file with
+//! such matrices, `isogloss.base` in the metadata is the hash of the model that they were made from.
 
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::CheckpointError;
 use super::raw::{Element, MappedFile, RawTensor, contiguous};
+use super::{BaseHash, BaseHashError, CheckpointError};
 
 const KIND: &str = "safetensors file";
 
-/// Every tensor of a file, in the order in which they lie there.
-pub(super) fn read(path: &Path) -> Result<Vec<RawTensor>, CheckpointError> {
+/// What stands behind the name of a matrix in bytes in the name of its rows' factors.
+pub(super) const SCALE: &str = "_scale";
+
+/// The metadata's key for the hash of the model that was quantised.
+pub(super) const BASE: &str = "isogloss.base";
+
+/// What a file holds.
+pub(super) struct SafetensorsFile {
+    /// Every tensor, in the order in which they lie there.
+    pub tensors: Vec<RawTensor>,
+    /// Hash of the model of which this one is a quantised copy.
+    pub base: Option<BaseHash>,
+}
+
+/// Reads what a file describes.
+pub(super) fn read(path: &Path) -> Result<SafetensorsFile, CheckpointError> {
     let file = MappedFile::open(path, KIND)?;
     let malformed = |problem: String| CheckpointError::malformed(path, KIND, problem);
     let length = file.map.len();
@@ -49,6 +66,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawTensor>, CheckpointError> {
                 Dtype::BF16 => Element::Bf16,
                 Dtype::F32 => Element::F32,
                 Dtype::F64 => Element::F64,
+                Dtype::I8 => Element::I8,
                 other => Element::Other(format!("{other:?}")),
             },
             strides: contiguous(&info.shape),
@@ -58,5 +76,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawTensor>, CheckpointError> {
             name,
         });
     }
-    Ok(tensors)
+    let base = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|metadata| metadata.get(BASE))
+        .filter(|_| tensors.iter().any(|t: &RawTensor| t.element == Element::I8))
+        .map(|hash| hash.parse())
+        .transpose()
+        .map_err(|e: BaseHashError| malformed(format!("its `{BASE}`: {e}")))?;
+    Ok(SafetensorsFile { tensors, base })
 }

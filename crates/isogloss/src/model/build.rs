@@ -128,7 +128,8 @@ impl<R: Real> Builder<'_, R> {
             });
         }
         let count = shape.iter().try_fold(1, |n: usize, &d| n.checked_mul(d));
-        if count != Some(tensor.storage.len()) {
+        let scales = tensor.storage.as_int8().map(|(_, scales)| scales.len());
+        if count != Some(tensor.storage.len()) || scales.is_some_and(|n| n != shape[0]) {
             return Err(ModelError::Values {
                 name: tensor.name,
                 shape: tensor.shape,

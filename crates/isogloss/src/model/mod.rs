@@ -249,7 +249,8 @@ impl<R: Real> Model<R> {
     ) -> BatchLoss {
         let n = batch.labels.len();
         let (mut loss, mut nll) = (Buffer::unset(n), Buffer::unset(n));
-        let table = self.embedding.mat(cx.store);
+        let unpacked = self.embedding.unpacked();
+        let table = unpacked.as_ref().unwrap_or(&self.embedding).mat(cx.store);
         let labels = &batch.labels;
         let backend = cx.backend;
         backend.head_loss(

@@ -83,7 +83,7 @@ impl<'a, B: Backend> Packing<'a, B> {
 impl<R: Real> Model<R> {
     /// Packs frozen weights ahead for products on `backend`, one after the other; those that are trained stay as they are. Where what is
     /// packed does without the values, it takes their place; `budget` limits the bytes beyond that. If the backend rounds to bfloat16, a frozen
-    /// embedding is kept in it. Returns the bytes of what was packed. A model that was packed for one backend works on any other,
+    /// embedding is kept in it. If it quantises, embeddings are looked up in the quantised table. Returns the bytes of what was packed. A model that was packed for one backend works on any other,
     /// slowly, with the values that the first one saw.
     pub fn pack<B: Backend<Real = R>>(
         &mut self,
@@ -101,20 +101,23 @@ impl<R: Real> Model<R> {
             if weight.param().is_some() {
                 return;
             }
-            if let Some(choice) = packing.choose(weight.rows(), weight.cols(), keep) {
-                weight.pack(backend, choice.backward, choice.replace);
-                taken += choice.bytes;
+            match packing.choose(weight.rows(), weight.cols(), keep) {
+                Some(choice) => {
+                    weight.pack(backend, choice.backward, choice.replace);
+                    taken += choice.bytes;
+                }
+                None => weight.widen(),
             }
         };
         for linear in self.linears() {
             pack_one(&mut linear.weight, false);
         }
         match pack {
-            // Its rows are looked up as well.
-            PackFor::Forward => pack_one(&mut self.embedding, true),
+            // Its rows are looked up as well: in the file's precision, but in bytes where products take them so.
+            PackFor::Forward => pack_one(&mut self.embedding, !backend.packing_quantizes()),
             // Training reads the embedding in the head's own blocks.
             PackFor::Training if backend.rounds_to_bf16() => self.embedding.narrow(),
-            PackFor::Training => {}
+            PackFor::Training => self.embedding.widen(),
         }
         taken
     }

@@ -1,9 +1,10 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use half::bf16;
 use isogloss_kernels::{Backend, Mat, MatData, PackedWeight, Real};
 
-use crate::model::Storage;
+use crate::model::{DType, Storage};
 use crate::params::{ParamId, ParamStore};
 
 /// A matrix of the base, `(rows, cols)` row-major: frozen in its storage, or a trainable parameter.
@@ -111,9 +112,13 @@ impl<R: Real> Weight<R> {
             return;
         }
         self.packed = None;
-        self.packed = backend
-            .pack_weight(self.frozen_mat(), backward)
-            .map(Arc::new);
+        let mut read = |rows: Range<usize>| {
+            if let Place::Frozen(storage) = &self.place {
+                storage.release_part(rows.start * self.cols..rows.end * self.cols);
+            }
+        };
+        let packed = backend.pack_weight_by_rows(self.frozen_mat(), backward, &mut read);
+        self.packed = packed.map(Arc::new);
         if let Place::Frozen(storage) = &self.place {
             storage.release();
         }
@@ -125,15 +130,40 @@ impl<R: Real> Weight<R> {
     /// Keeps a frozen matrix in bfloat16, rounded to nearest even.
     pub(crate) fn narrow(&mut self) {
         if let Place::Frozen(storage) = &self.place
-            && let Some(values) = storage.as_f32()
+            && storage.dtype() != DType::Bf16
         {
-            let mut narrow = Vec::with_capacity(values.len());
-            for (i, part) in values.chunks(NARROWED).enumerate() {
-                narrow.extend(part.iter().map(|&x| bf16::from_f32(x)));
-                storage.release_part(i * NARROWED..i * NARROWED + part.len());
+            let mut narrow = Vec::with_capacity(storage.len());
+            for start in (0..storage.len()).step_by(NARROWED) {
+                let part = start..storage.len().min(start + NARROWED);
+                let values = storage.widened(part.clone());
+                narrow.extend(values.into_iter().map(bf16::from_f32));
+                storage.release_part(part);
             }
             self.place = Place::Frozen(Storage::Bf16(narrow));
         }
+    }
+
+    /// Multiplies a frozen matrix out that is stored in bytes, so that products needn't do it again and again.
+    pub(crate) fn widen(&mut self) {
+        if let Place::Frozen(storage) = &self.place
+            && storage.dtype() == DType::Int8
+        {
+            let values = storage.to_f32().into_iter().map(R::of).collect();
+            storage.release();
+            self.place = Place::Converted(values);
+        }
+    }
+
+    /// The values as products see them, of a matrix of which nothing but what was packed is left; none of another.
+    pub(crate) fn unpacked(&self) -> Option<Self> {
+        let rows = u32::try_from(self.rows).ok()?;
+        let packed = matches!(self.place, Place::Packed);
+        packed.then(|| Weight {
+            rows: self.rows,
+            cols: self.cols,
+            place: self.gather_packed(&(0..rows).collect::<Vec<_>>()),
+            packed: None,
+        })
     }
 
     /// Some rows, in the order given, as a frozen matrix of their own.
@@ -144,16 +174,14 @@ impl<R: Real> Weight<R> {
         let place = match &self.place {
             Place::Trainable(id) => Place::Converted(gather(store.get(*id), self.cols, rows)),
             Place::Converted(values) => Place::Converted(gather(values, self.cols, rows)),
-            Place::Packed => {
-                let all = self.frozen_mat();
-                let row = |&row: &u32| (0..self.cols).map(move |j| all.at(row as usize, j));
-                Place::Converted(rows.iter().flat_map(row).collect())
-            }
-            Place::Frozen(storage) => Place::Frozen(match (storage.as_f32(), storage.as_bf16()) {
-                (Some(values), _) => Storage::F32(gather(values, self.cols, rows)),
-                (None, values) => {
-                    Storage::Bf16(gather(values.unwrap_or_default(), self.cols, rows))
-                }
+            Place::Packed => self.gather_packed(rows),
+            Place::Frozen(storage) => Place::Frozen(if let Some(values) = storage.as_f32() {
+                Storage::F32(gather(values, self.cols, rows))
+            } else if let Some((values, scales)) = storage.as_int8() {
+                Storage::Int8(gather(values, self.cols, rows), gather(scales, 1, rows))
+            } else {
+                let values = storage.as_bf16().unwrap_or_default();
+                Storage::Bf16(gather(values, self.cols, rows))
             }),
         };
         Weight {
@@ -164,6 +192,21 @@ impl<R: Real> Weight<R> {
         }
     }
 
+    /// Some rows of what was packed: bytes stay the bytes that they are.
+    fn gather_packed(&self, rows: &[u32]) -> Place<R> {
+        let (mut values, mut scales) = (vec![0; rows.len() * self.cols], Vec::new());
+        for (values, &row) in values.chunks_mut(self.cols.max(1)).zip(rows) {
+            let packed = self.packed.as_deref();
+            scales.extend(packed.and_then(|packed| packed.int8_row(row as usize, values)));
+        }
+        if scales.len() == rows.len() {
+            return Place::Frozen(Storage::Int8(values, scales));
+        }
+        let all = self.frozen_mat();
+        let row = |&row: &u32| (0..self.cols).map(move |j| all.at(row as usize, j));
+        Place::Converted(rows.iter().flat_map(row).collect())
+    }
+
     /// The matrix, if it isn't trained; otherwise an empty one.
     fn frozen_mat(&self) -> Mat<'_, R> {
         let data = match (&self.place, self.packed.as_deref()) {
@@ -171,12 +214,14 @@ impl<R: Real> Weight<R> {
             (Place::Packed, Some(packed)) => return Mat::packed(packed),
             (Place::Converted(values), _) => MatData::Real(values),
             (Place::Frozen(storage), _) => {
-                match (storage.as_f32().and_then(R::reuse), storage.as_bf16()) {
-                    (Some(values), _) => MatData::Real(values),
-                    (None, Some(values)) => MatData::Bf16(values),
-                    (None, None) => {
-                        unreachable!("an f32 storage that can't be reused is converted")
-                    }
+                if let Some(values) = storage.as_f32().and_then(R::reuse) {
+                    MatData::Real(values)
+                } else if let Some(values) = storage.as_bf16() {
+                    MatData::Bf16(values)
+                } else if let Some((values, scales)) = storage.as_int8() {
+                    MatData::Int8 { values, scales }
+                } else {
+                    unreachable!("an f32 storage that can't be reused is converted")
                 }
             }
         };

@@ -238,8 +238,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), TokenizeError> {
 }
 
 /// Files that a tokenizer may consist of, in any family's folder.
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "sentencepiece.bpe.model",
+    "spm.128k.model",
+    "sentencepiece.model",
+    "spm.model",
     "vocab.json",
     "tokenizer.json",
     "tokenizer_config.json",

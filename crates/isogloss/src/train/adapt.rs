@@ -132,7 +132,7 @@ pub fn adapt(
         &set.languages,
     )?;
     run.bind(&[
-        ("base", opened.checkpoint.hash().to_string()),
+        ("base", opened.checkpoint.fingerprint()),
         ("training text", corpus.fingerprint()),
         ("validation text", validation.fingerprint()),
     ])?;

@@ -76,7 +76,7 @@ impl Start {
                 activation_dropout: 0.0,
                 ..checkpoint.config.clone()
             },
-            initial: Some(checkpoint.hash().to_string()),
+            initial: Some(checkpoint.fingerprint()),
             tensors: checkpoint.tensors,
         })
     }

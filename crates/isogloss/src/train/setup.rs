@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::config::{Directions, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
 use crate::language::{Direction, Language};
-use crate::model::{Model, ModelConfig, PackFor, Packing, Tensor};
+use crate::model::{DType, Model, ModelConfig, PackFor, Packing, Storage, Tensor};
 use crate::train::TrainError;
 
 /// Most bytes for weights packed ahead in training beside the weights themselves: a small model trains faster by them, of a large one they
@@ -31,26 +31,36 @@ pub(super) fn frozen_bytes(model: &ModelConfig, tensors: &[Tensor], backend: &Cp
     };
     let shapes = linears().map(|(_, shape)| (shape[0], shape[1]));
     let mut packing = Packing::new(backend, PackFor::Training, budget(backend), shapes);
-    let stored: usize = tensors.iter().map(|t| t.storage.as_bytes().len()).sum();
-    let mut bytes = stored;
+    let mut bytes: usize = tensors.iter().map(|t| t.storage.size()).sum();
     for (name, shape) in linears() {
-        if let Some(choice) = packing.choose(shape[0], shape[1], false) {
-            bytes += choice.bytes;
-            if choice.replace {
-                bytes -= bytes_of(tensors, &name);
+        let stored = of_name(tensors, &name);
+        match packing.choose(shape[0], shape[1], false) {
+            Some(choice) => {
+                bytes += choice.bytes;
+                bytes -= stored.filter(|_| choice.replace).map_or(0, Storage::size);
             }
+            None => bytes += widening(stored),
         }
     }
+    let embedding = of_name(tensors, "shared.weight");
     if backend.rounds_to_bf16() {
-        bytes -= bytes_of(tensors, "shared.weight");
+        bytes -= embedding.map_or(0, Storage::size);
         bytes += 2 * model.vocab_size * model.d_model;
+    } else {
+        bytes += widening(embedding);
     }
     bytes
 }
 
-fn bytes_of(tensors: &[Tensor], name: &str) -> usize {
+fn of_name<'a>(tensors: &'a [Tensor], name: &str) -> Option<&'a Storage> {
     let tensor = tensors.iter().find(|tensor| tensor.name == name);
-    tensor.map_or(0, |tensor| tensor.storage.as_bytes().len())
+    tensor.map(|tensor| &tensor.storage)
+}
+
+/// What values that are stored in bytes take more in `f32`.
+fn widening(stored: Option<&Storage>) -> usize {
+    let bytes = stored.filter(|storage| storage.dtype() == DType::Int8);
+    bytes.map_or(0, |storage| 4 * storage.len() - storage.size())
 }
 
 /// Packs a frozen base ahead for training.

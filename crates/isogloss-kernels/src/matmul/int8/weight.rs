@@ -1,9 +1,12 @@
+use std::ops::Range;
+
 use crate::cpu::{Cpu, Supported};
 use crate::matmul::int8::quantize::{SHIFT, row_to_bytes};
 use crate::matmul::int8::{MAX_DEPTH, QUAD, select, words_of};
 use crate::matmul::kernel::MicroKernel;
 use crate::matmul::pack::Operand;
-use crate::matmul::panels::{Blocks, Panels, pack_whole};
+use crate::matmul::packed::row_parts;
+use crate::matmul::panels::{Blocks, Panels, pack_part};
 use crate::matmul::transposed::ForwardPanels;
 use crate::matmul::{Mat, MatData};
 use crate::scratch::{Lines, SharedMut};
@@ -27,36 +30,40 @@ impl Int8Weight {
         depth <= MAX_DEPTH
     }
 
-    pub(in crate::matmul) fn new(cpu: &Cpu, weight: Mat<'_, f32>) -> Self {
-        let (rows, cols) = (weight.rows(), weight.cols());
-        let width = words_of(cols);
-        let mut plain = vec![0u32; rows * width];
-        let mut scales = vec![0.0f32; rows];
-        let mut offsets = vec![0i32; rows];
-        let shared = SharedMut::new(&mut offsets);
-        cpu.chunks2(
-            (&mut plain, (ROWS * width).max(1)),
-            (&mut scales, ROWS),
-            8,
-            |task, words, scales| {
-                // SAFETY: a task's channels are its own, as many as its scales, and `offsets` is borrowed for all tasks.
-                let offsets = unsafe { shared.slice(task * ROWS, scales.len()) };
-                quantize_part(
-                    cpu.supported(),
-                    &weight,
-                    task * ROWS,
-                    (words, width),
-                    scales,
-                    offsets,
-                );
-            },
-        );
+    /// `read` is told the rows that were read for the last time.
+    pub(in crate::matmul) fn new(
+        cpu: &Cpu,
+        weight: Mat<'_, f32>,
+        read: &mut dyn FnMut(Range<usize>),
+    ) -> Self {
+        let (rows, width) = (weight.rows(), words_of(weight.cols()));
         let kernel = select(cpu.supported());
-        let (blocks, panels) = (Blocks::new(kernel, width), Panels::cols(kernel, rows));
-        let mut words = Lines::zeros(blocks.all_words() * panels.padded());
-        let words_as_f32 = Mat::new(bytemuck::cast_slice(&plain), rows, width);
-        let operand = Operand::cols_of(words_as_f32.t());
-        pack_whole(kernel, &operand, blocks, panels, cpu, &mut words);
+        let blocks = Blocks::new(kernel, width);
+        let padded = Panels::cols(kernel, rows).padded();
+        let mut words = Lines::zeros(blocks.all_words() * padded);
+        let (mut scales, mut offsets) = (vec![0.0f32; rows], vec![0i32; rows]);
+        let mut plain = Vec::new();
+        for part in row_parts(kernel, &weight) {
+            plain.resize(part.len() * width, 0u32);
+            let shared = SharedMut::new(&mut offsets[part.clone()]);
+            cpu.chunks2(
+                (&mut plain, (ROWS * width).max(1)),
+                (&mut scales[part.clone()], ROWS),
+                8,
+                |task, words, scales| {
+                    // SAFETY: a task's channels are its own, as many as its scales, and `offsets` is borrowed for all tasks.
+                    let offsets = unsafe { shared.slice(task * ROWS, scales.len()) };
+                    let first = part.start + task * ROWS;
+                    let path = cpu.supported();
+                    quantize_part(path, &weight, first, (words, width), scales, offsets);
+                },
+            );
+            let words_as_f32 = Mat::new(bytemuck::cast_slice(&plain), part.len(), width);
+            let operand = Operand::cols_of(words_as_f32.t());
+            let at = (Panels::cols(kernel, part.len()), part.start, padded);
+            pack_part(kernel, &operand, blocks, at, cpu, &mut words);
+            read(part);
+        }
         Int8Weight {
             kernel,
             words,
@@ -65,17 +72,49 @@ impl Int8Weight {
         }
     }
 
-    /// Element `(row, col)` of a weight of `rows x cols`.
-    pub(in crate::matmul) fn at(&self, row: usize, col: usize, rows: usize, cols: usize) -> f32 {
-        let words = ForwardPanels {
+    fn panels(&self, (rows, cols): (usize, usize)) -> ForwardPanels<'_> {
+        ForwardPanels {
             kernel: self.kernel,
             words: &self.words,
             first: 0,
             rows,
             cols: words_of(cols),
-        };
-        let bytes = words.bits(row, col / QUAD).to_le_bytes();
-        f32::from(bytes[col % QUAD] as i8) * self.scales[row]
+        }
+    }
+
+    /// Element `(row, col)` of a weight of `rows x cols`.
+    pub(in crate::matmul) fn at(&self, row: usize, col: usize, rows: usize, cols: usize) -> f32 {
+        let word = self.panels((rows, cols)).bits(row, col / QUAD);
+        f32::from(word.to_le_bytes()[col % QUAD] as i8) * self.scales[row]
+    }
+
+    /// Output channel `row` of a weight of this shape, its values multiplied out.
+    pub(in crate::matmul) fn copy_row(&self, row: usize, shape: (usize, usize), to: &mut [f32]) {
+        let (panels, scale) = (self.panels(shape), self.scales[row]);
+        for (word, to) in to.chunks_mut(QUAD).enumerate() {
+            let bytes = panels.bits(row, word).to_le_bytes();
+            for (to, byte) in to.iter_mut().zip(bytes) {
+                *to = f32::from(byte as i8) * scale;
+            }
+        }
+    }
+
+    /// Copies the bytes of output channel `row` of a weight of this shape and returns their factor.
+    pub(in crate::matmul) fn bytes_of_row(
+        &self,
+        row: usize,
+        shape: (usize, usize),
+        to: &mut [i8],
+    ) -> f32 {
+        assert_eq!(to.len(), shape.1, "bytes of an output channel");
+        let panels = self.panels(shape);
+        for (word, to) in to.chunks_mut(QUAD).enumerate() {
+            let bytes = panels.bits(row, word).to_le_bytes();
+            for (to, byte) in to.iter_mut().zip(bytes) {
+                *to = byte as i8;
+            }
+        }
+        self.scales[row]
     }
 
     /// Bytes of a weight of this shape.

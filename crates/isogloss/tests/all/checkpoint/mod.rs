@@ -2,6 +2,7 @@
 
 mod malformed;
 mod pickles;
+mod quantized;
 mod random_damage;
 mod same_model;
 
