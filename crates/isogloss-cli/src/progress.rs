@@ -130,6 +130,16 @@ impl Observer for Progress {
             estimate.base_parameters,
             estimate.memory as f64 / 1e9
         ));
+        if let Some(reuse) = estimate.reuse.as_ref().filter(|reuse| reuse.layers > 0) {
+            self.say(&format!(
+                "{}reusing the states after {} of {} encoder layers, {:.1} of {:.1} MB",
+                self.name,
+                reuse.layers,
+                reuse.encoder_layers,
+                reuse.kept as f64 / 1e6,
+                reuse.full as f64 / 1e6
+            ));
+        }
     }
 
     fn event(&mut self, event: &Event) {

@@ -47,6 +47,7 @@ impl RunArgs {
         Compute {
             threads: self.threads.unwrap_or(config.threads),
             precision: self.precision.map_or(config.precision, Into::into),
+            ..config
         }
     }
 
@@ -134,6 +135,18 @@ fn describe(estimate: &Estimate, seconds: f64) -> String {
         "memory, about",
         format!("{:.2} GB", estimate.memory as f64 / 1e9),
     );
+    if let Some(reuse) = &estimate.reuse {
+        let megabytes = |bytes: usize| bytes as f64 / 1e6;
+        let (layers, all) = (reuse.layers, reuse.encoder_layers);
+        line(
+            "encoder layers reused",
+            format!(
+                "{layers} of {all}; all of the text takes {:.1} MB, the limit is {:.0} MB",
+                megabytes(reuse.full),
+                megabytes(reuse.limit)
+            ),
+        );
+    }
     line("time, about", duration(seconds));
     text
 }

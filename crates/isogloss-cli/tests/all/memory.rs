@@ -75,3 +75,42 @@ fn the_peak_is_printed_at_the_end() {
     assert!(line.contains(" GB at most, ") && line.ends_with(" GB expected"));
     assert!(text.ends_with("adapters\n"), "{text}");
 }
+
+/// States that are kept from epoch to epoch are part of the prediction, as far as the limit allows.
+#[test]
+fn kept_encoder_states_are_predicted() {
+    let mut workshop = Workshop::new();
+    let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mini");
+    let top = format!("run = \"RUN\"\nmodel = {mini:?}\n");
+    let sites = "[adapter]\nsites = [\"cross_q\", \"cross_k\", \"cross_v\"]\n";
+    let training = "[training]\nepochs = 1\nbatch_tokens = 500\nmax_tokens = 128\ndropout = 0.0\n";
+    let mut planned = |megabytes: usize| {
+        workshop.top = top.replace("RUN", &format!("run{megabytes}"));
+        workshop.more = format!("{sites}{training}[compute]\nreuse_prefix_mb = {megabytes}\n");
+        stdout(workshop.train().args(["--dry-run", "--json"]))
+    };
+    let [small, large] = [1, 100].map(|megabytes| {
+        let value: Value = serde_json::from_str(&planned(megabytes)).unwrap();
+        assert_eq!(value["reuse"]["layers"], 6);
+        assert_eq!(value["reuse"]["encoder_layers"], 6);
+        (
+            value["memory"].as_u64().unwrap(),
+            value["reuse"]["full"].as_u64().unwrap(),
+        )
+    });
+    assert!(small.1 == large.1 && (1_000_000..100_000_000).contains(&large.1));
+    assert_eq!(large.0 - small.0, large.1 - 1_000_000);
+    let planned = planned(100);
+    let done = stdout(workshop.train().arg("--json"));
+    check("kept states", &planned, &done, 1.25);
+    let text = stdout(workshop.train().arg("--dry-run"));
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("encoder layers reused"))
+        .unwrap();
+    let expected = format!(
+        "6 of 6; all of the text takes {:.1} MB, the limit is 100 MB",
+        large.1 as f64 / 1e6
+    );
+    assert!(line.ends_with(&expected), "{line}");
+}

@@ -145,3 +145,19 @@ fn starts_from_another_model() {
         "{text}"
     );
 }
+
+/// Where every weight is trained, no state stays the same.
+#[test]
+fn keeping_encoder_states_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let config = pretrain_config() + "[compute]\nreuse_prefix_mb = 10\n";
+    std::fs::write(folder.path().join("c.toml"), config).unwrap();
+    for more in [&[][..], &["--dry-run"]] {
+        let mut command = isogloss(folder.path());
+        let text = refusal(command.args(["pretrain", "c.toml"]).args(more));
+        assert!(
+            text.contains("`compute.reuse_prefix_mb`: is 10") && text.contains("set it to 0"),
+            "{text}"
+        );
+    }
+}

@@ -317,6 +317,12 @@ fn settings_that_cannot_be_are_refused() {
     workshop.more += "[adapter]\nrank = 0\n";
     workshop.refuses(&["every rank is 0", "at least one"]);
     let mut workshop = Workshop::new();
+    workshop.more += "[compute]\nreuse_prefix_mb = 10\n";
+    workshop.refuses(&[
+        "`compute.reuse_prefix_mb`: is 10",
+        "set `training.dropout` to 0",
+    ]);
+    let mut workshop = Workshop::new();
     workshop.more += "[adapter]\nrank = 99\n";
     workshop.refuses(&["rank 99", "lower the rank"]);
     let mut workshop = Workshop::new();

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::batch::{LanguageId, Packed, Segment};
-use crate::graph::Site;
+use crate::graph::{Site, Stack};
 use crate::language::LanguageSide;
 use crate::params::ParamId;
 
@@ -67,5 +67,16 @@ impl Adapters {
     #[must_use]
     pub fn bank(&self, site: Site) -> Option<&Bank> {
         self.banks.get(&site)
+    }
+
+    /// The lowest encoder layer that has an update of any language, if one has.
+    #[must_use]
+    pub fn lowest_in_encoder(&self) -> Option<usize> {
+        let acts = |bank: &Bank| bank.updates.iter().any(Option::is_some);
+        let banks = self.banks.iter();
+        banks
+            .filter(|(site, bank)| site.stack == Stack::Encoder && acts(bank))
+            .map(|(site, _)| site.layer)
+            .min()
     }
 }

@@ -201,9 +201,55 @@ pub struct Compute {
     pub threads: usize,
     /// `"f32"` (default), or `"bf16"`: products of bfloat16 with sums in `f32`, faster where the machine has it.
     pub precision: ComputePrecision,
+    /// Most megabytes for encoder states that are kept from epoch to epoch: those of source sentences below the lowest adapted layer,
+    /// which stay the same without dropout. 0 (default) keeps none. Results don't depend on it.
+    pub reuse_prefix_mb: usize,
 }
 
 impl Compute {
+    /// Most bytes for encoder states that are kept.
+    #[must_use]
+    pub fn reuse_prefix(self) -> usize {
+        self.reuse_prefix_mb.saturating_mul(1_000_000)
+    }
+
+    /// Checks that states below the adapted layers stay the same from epoch to epoch, if they shall be kept. `frozen` says whether the
+    /// base does.
+    ///
+    /// # Errors
+    /// Names the setting that contradicts.
+    pub(crate) fn check_reuse(
+        self,
+        frozen: bool,
+        training: &TrainingConfig,
+    ) -> Result<(), ConfigError> {
+        let key = "compute.reuse_prefix_mb";
+        let megabytes = self.reuse_prefix_mb;
+        if megabytes == 0 {
+            return Ok(());
+        }
+        if !frozen {
+            let reason = format!(
+                "is {megabytes}, but all weights of the model are trained, so no state stays the same; set it to 0, or adapt a frozen \
+                 base (method = \"lslo\" or \"lora\")"
+            );
+            return value(key, reason);
+        }
+        let rates = [
+            ("training.dropout", training.dropout),
+            ("training.attention_dropout", training.attention_dropout),
+        ];
+        match rates.into_iter().find(|&(_, rate)| rate > 0.0) {
+            None => Ok(()),
+            Some((name, rate)) => {
+                let reason = format!(
+                    "is {megabytes}, but `{name}` is {rate}, which changes every state in every epoch; set `{name}` to 0, or this to 0"
+                );
+                value(key, reason)
+            }
+        }
+    }
+
     /// The backend that the configuration asks for.
     ///
     /// # Errors

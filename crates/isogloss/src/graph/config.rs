@@ -70,6 +70,17 @@ impl ModelConfig {
         self.d_model / self.decoder_attention_heads
     }
 
+    /// Whether training drops anything.
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        let rates = [
+            self.dropout,
+            self.attention_dropout,
+            self.activation_dropout,
+        ];
+        rates.iter().any(|&rate| rate > 0.0)
+    }
+
     /// Number of weights, the tied embedding counted once.
     #[must_use]
     pub fn parameters(&self) -> usize {

@@ -23,6 +23,8 @@ pub(crate) struct Encoder<R> {
 /// What the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct EncoderSaved<R: Real> {
+    /// The layer that the pass started at.
+    first: usize,
     layers: Vec<(AttentionSaved<R>, FeedForwardSaved<R>)>,
     x: Buffer<R>,
     stats: Buffer<R>,
@@ -36,16 +38,33 @@ impl<R: Real> Encoder<R> {
             .position(|layer| layer.attention.trains(cx) || layer.feed_forward.trains(cx))
     }
 
-    /// States `(N, D)` from embeddings `x (N, D)`. With `save`, also what the backward pass needs.
+    /// What comes out of the lowest `layers` layers `(N, D)`, from embeddings `x (N, D)`.
+    pub fn below<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        rows: &Packed,
+        mut x: Buffer<R>,
+        layers: usize,
+    ) -> Buffer<R> {
+        for layer in self.layers.iter().take(layers) {
+            layer.attention.forward(cx, rows, &rows.spans, None, &mut x);
+            layer.feed_forward.forward(cx, rows, &mut x);
+        }
+        x
+    }
+
+    /// States `(N, D)` from the input `x (N, D)` of layer `first`: embeddings where that is 0. With `save`, also what the backward
+    /// pass needs.
     pub fn forward<B: Backend<Real = R>>(
         &self,
         cx: &Context<'_, B>,
         rows: &Packed,
         mut x: Buffer<R>,
+        first: usize,
         save: bool,
     ) -> (Buffer<R>, Option<EncoderSaved<R>>) {
         let mut layers = Vec::new();
-        for layer in &self.layers {
+        for layer in self.layers.iter().skip(first) {
             let attention = layer.attention.forward(cx, rows, &rows.spans, None, &mut x);
             let feed_forward = layer.feed_forward.forward(cx, rows, &mut x);
             if save {
@@ -53,11 +72,16 @@ impl<R: Real> Encoder<R> {
             }
         }
         let (states, stats) = self.norm.forward(cx, &x);
-        let saved = save.then_some(EncoderSaved { layers, x, stats });
+        let saved = save.then_some(EncoderSaved {
+            first,
+            layers,
+            x,
+            stats,
+        });
         (states, saved)
     }
 
-    /// The gradient of layer `lowest`'s input, from that of the states.
+    /// The gradient of layer `lowest`'s input, from that of the states. The pass that was saved started there or below.
     pub fn backward<B: Backend<Real = R>>(
         &self,
         cx: &Context<'_, B>,
@@ -70,7 +94,8 @@ impl<R: Real> Encoder<R> {
         let mut dx = Buffer::zeroed(dstates.len());
         self.norm
             .backward(cx, &saved.x, &saved.stats, dstates, &mut dx, grads);
-        let layers = self.layers.iter().zip(&saved.layers).skip(lowest);
+        let layers = self.layers.iter().skip(saved.first).zip(&saved.layers);
+        let layers = layers.skip(lowest - saved.first);
         for (layer, (attention, feed_forward)) in layers.rev() {
             layer
                 .feed_forward

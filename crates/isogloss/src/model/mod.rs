@@ -18,6 +18,7 @@ mod linear;
 mod norm;
 mod pack;
 mod positions;
+mod prefix;
 mod tensor;
 mod weight;
 
@@ -38,6 +39,7 @@ pub(crate) use incremental::StepRow;
 pub use init::initial_tensors;
 pub use pack::PackFor;
 pub(crate) use pack::Packing;
+pub use prefix::PrefixCache;
 pub use tensor::{DType, Storage, Tensor, tensors_of};
 
 /// A model; immutable, and shared freely between threads.
@@ -87,7 +89,7 @@ impl<R: Real> Model<R> {
     #[must_use]
     pub fn encode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, rows: &Packed) -> Buffer<R> {
         let x = self.embed(cx, rows, Stack::Encoder);
-        self.encoder.forward(cx, rows, x, false).0
+        self.encoder.forward(cx, rows, x, 0, false).0
     }
 
     /// Decoder states `(N, D)` under the batch's own targets, in packed order.
@@ -146,8 +148,37 @@ impl<R: Real> Model<R> {
         smoothing: LabelSmoothing,
         grads: Grads<'_, B>,
     ) -> BatchLoss {
-        let x = self.embed(cx, &batch.encoder, Stack::Encoder);
-        let (memory, encoder) = self.encoder.forward(cx, &batch.encoder, x, true);
+        self.loss_and_gradients_reusing(cx, batch, smoothing, None, grads)
+    }
+
+    /// As [`loss_and_gradients`](Self::loss_and_gradients), to the bit, with the encoder's states below the lowest trained layer from
+    /// a cache, which keeps those of new sentences. A cache belongs to one model, backend and precision.
+    ///
+    /// # Panics
+    /// As [`loss_and_gradients`](Self::loss_and_gradients); if a layer of the cache, or the embedding, is trained or subject to
+    /// dropout.
+    #[must_use]
+    pub fn loss_and_gradients_reusing<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        batch: &Batch,
+        smoothing: LabelSmoothing,
+        prefix: Option<&mut PrefixCache<R>>,
+        grads: Grads<'_, B>,
+    ) -> BatchLoss {
+        // Nothing below the lowest trained layer needs a gradient; the embedding lies below all.
+        let lowest = |trained: Option<usize>| self.embedding.param().map_or(trained, |_| Some(0));
+        let in_encoder = lowest(self.encoder.lowest_trained(cx));
+        let rows = &batch.encoder;
+        let (first, x) = match prefix {
+            None => (0, self.embed(cx, rows, Stack::Encoder)),
+            Some(cache) => (cache.layers(), self.reuse(cx, rows, cache)),
+        };
+        assert!(
+            in_encoder.is_none_or(|lowest| first <= lowest),
+            "states of layers that are trained can't be kept"
+        );
+        let (memory, encoder) = self.encoder.forward(cx, rows, x, first, true);
         let x = self.embed(cx, &batch.decoder, Stack::Decoder);
         let (states, decoder) = self.decoder.forward(cx, batch, &memory, x, true);
         let (Some(encoder), Some(decoder)) = (encoder, decoder) else {
@@ -157,9 +188,6 @@ impl<R: Real> Model<R> {
         let dtable = self.embedding.param().map(|id| grads.of(cx.store, id));
         let loss = self.head_loss(cx, batch, &states, smoothing, Some(&mut dstates), dtable);
 
-        // Nothing below the lowest trained layer needs a gradient; the embedding lies below all.
-        let lowest = |trained: Option<usize>| self.embedding.param().map_or(trained, |_| Some(0));
-        let in_encoder = lowest(self.encoder.lowest_trained(cx));
         let in_decoder = match in_encoder {
             Some(_) => Some(0),
             None => lowest(self.decoder.lowest_trained(cx)),
@@ -180,7 +208,6 @@ impl<R: Real> Model<R> {
         );
         self.embed_backward(cx, &batch.decoder, Stack::Decoder, dx, grads);
         if let (Some(lowest), Some(dmemory)) = (in_encoder, dmemory) {
-            let rows = &batch.encoder;
             let dx = self
                 .encoder
                 .backward(cx, rows, &encoder, &dmemory, lowest, grads);

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use isogloss_kernels::Cpu;
 
-use crate::adapter::{self, AdapterSet};
+use crate::adapter::{self, AdapterSet, Adapters};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Method, TrainConfig};
 use crate::corpus::{Corpus, FilterReport, Sampler};
@@ -15,7 +15,7 @@ use crate::tokenize::{self, Tokenizer};
 use crate::train::material::Material;
 use crate::train::memory::Demand;
 use crate::train::setup::{self, Estimate};
-use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, Validate};
+use crate::train::{Observer, Outcome, PrefixReuse, RunDir, TrainError, Trained, Validate};
 
 /// What `isogloss train` leaves.
 #[derive(Debug)]
@@ -205,6 +205,8 @@ struct Opened {
 impl Opened {
     fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
         config.training.validate()?;
+        let frozen = config.method != Method::Full;
+        config.compute.check_reuse(frozen, &config.training)?;
         let languages = config::languages(&config.languages)?;
         let dir = setup::resolve(config_dir, &config.model);
         let checkpoint = checkpoint::open(&dir)?;
@@ -298,10 +300,12 @@ impl TrainConfig {
         let shape = &opened.checkpoint.config;
         let full = self.method == Method::Full;
         let base_parameters = shape.parameters();
+        let mut reuse = None;
         let (by_update, trainable, active) = if full {
             (Vec::new(), base_parameters, base_parameters)
         } else {
             let set = adapter_set(self, shape, &opened.languages, &mut ParamStore::new())?;
+            reuse = self.prefix_reuse(opened, &set.adapters, corpus)?;
             let counts = set.counts();
             let names = set.updates.iter().map(|u| u.name.clone());
             let by_update = names.zip(counts.by_update).collect();
@@ -323,6 +327,7 @@ impl TrainConfig {
             trainable,
             text: corpus.memory(),
             tokens_per_epoch,
+            reuse: reuse.as_ref(),
         };
         Ok(Estimate {
             base_parameters,
@@ -336,7 +341,31 @@ impl TrainConfig {
             operations: tokens_per_epoch
                 * self.training.epochs as f64
                 * setup::operations_per_token(shape, full),
+            reuse,
         })
+    }
+
+    /// What keeping encoder states means for the run, if it shall.
+    fn prefix_reuse(
+        &self,
+        opened: &Opened,
+        adapters: &Adapters,
+        corpus: &Corpus,
+    ) -> Result<Option<PrefixReuse>, TrainError> {
+        let limit = self.compute.reuse_prefix();
+        if limit == 0 {
+            return Ok(None);
+        }
+        let (shape, tokenizer) = (&opened.checkpoint.config, &opened.tokenizer);
+        let concatenates = self.training.concatenate > 0.0;
+        let reuse = PrefixReuse::new(shape, adapters, corpus, tokenizer, limit, concatenates)?;
+        if reuse.layers == 0 {
+            tracing::warn!(
+                "`compute.reuse_prefix_mb` has nothing to reuse: the lowest layer of the encoder is adapted; it saves something with \
+                 `adapter.sites` of cross-attention alone"
+            );
+        }
+        Ok(Some(reuse))
     }
 }
 

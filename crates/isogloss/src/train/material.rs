@@ -15,6 +15,8 @@ pub(super) struct Plan<'a> {
     pub training: &'a TrainingConfig,
     pub validation: &'a ValidationConfig,
     pub seed: u64,
+    /// Most bytes for encoder states that are kept.
+    pub reuse_prefix: usize,
 }
 
 impl<'a> From<&'a TrainConfig> for Plan<'a> {
@@ -23,6 +25,7 @@ impl<'a> From<&'a TrainConfig> for Plan<'a> {
             training: &config.training,
             validation: &config.validation,
             seed: config.seed,
+            reuse_prefix: config.compute.reuse_prefix(),
         }
     }
 }
@@ -33,6 +36,7 @@ impl<'a> From<&'a PretrainConfig> for Plan<'a> {
             training: &config.training,
             validation: &config.validation,
             seed: config.seed,
+            reuse_prefix: config.compute.reuse_prefix(),
         }
     }
 }
@@ -103,6 +107,7 @@ impl<'a> Material<'a> {
             examples: &self.examples,
             sampler: &self.sampler,
             validator: &self.held_out,
+            reuse_prefix: self.plan.reuse_prefix,
             every_epochs: self.plan.validation.every_epochs,
             patience: self.plan.validation.patience,
         }

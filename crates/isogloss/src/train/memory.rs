@@ -2,6 +2,7 @@
 
 use crate::config::TrainingConfig;
 use crate::model::ModelConfig;
+use crate::train::PrefixReuse;
 
 /// The program with nothing loaded: its code, as far as it is used, its tables and its threads. Measured on Linux, x86-64.
 const PROGRAM: usize = 14 << 20;
@@ -24,6 +25,8 @@ pub(super) struct Demand<'a> {
     pub text: usize,
     /// Tokens of an average side of all pairs of an epoch.
     pub tokens_per_epoch: f64,
+    /// Encoder states that are kept from epoch to epoch.
+    pub reuse: Option<&'a PrefixReuse>,
 }
 
 impl Demand<'_> {
@@ -31,14 +34,17 @@ impl Demand<'_> {
     pub fn peak(&self) -> usize {
         // Values, gradients and two moments. Saving takes no copy, and resuming reads values and moments before there are gradients.
         let optimiser = 16 * self.trainable;
-        PROGRAM + self.base + optimiser + self.text + self.activations() + SCRATCH
+        let kept = self.reuse.map_or(0, |reuse| reuse.kept);
+        PROGRAM + self.base + optimiser + self.text + self.activations() + kept + SCRATCH
     }
 
     /// Bytes of what a batch keeps for its backward pass, and of the largest buffers beside it.
     fn activations(&self) -> usize {
         let (model, d) = (self.model, self.model.d_model);
         // Encoder layer: x, h, q, k, v, attended, x, h and the inner rows; a decoder layer holds cross-attention beside.
-        let encoder = model.encoder_layers * (8 * d + model.encoder_ffn_dim);
+        // There is no backward pass through layers whose output is reused.
+        let reused = self.reuse.map_or(0, |reuse| reuse.layers);
+        let encoder = (model.encoder_layers - reused) * (8 * d + model.encoder_ffn_dim);
         let decoder = model.decoder_layers * (14 * d + model.decoder_ffn_dim);
         let beside = 12 * d + 2 * model.encoder_ffn_dim.max(model.decoder_ffn_dim);
         let values = self.batch_tokens() * (encoder + decoder + beside) as f64;

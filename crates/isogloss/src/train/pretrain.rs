@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use crate::adapter::Adapters;
 use crate::checkpoint;
-use crate::config::{self, PretrainConfig};
+use crate::config::{self, ConfigError, PretrainConfig};
 use crate::corpus::{Corpus, Sampler};
 use crate::files;
 use crate::language::Language;
@@ -91,8 +91,7 @@ pub fn pretrain(
     config_dir: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Pretraining, TrainError> {
-    config.training.validate()?;
-    config.shape.validate()?;
+    config.validate()?;
     let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
     let folder = run.path().join("model");
     let prepared = prepare(config, config_dir, &folder, observer)?;
@@ -204,13 +203,18 @@ fn prepare(
 }
 
 impl PretrainConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.training.validate()?;
+        self.shape.validate()?;
+        self.compute.check_reuse(false, &self.training)
+    }
+
     /// What the run will take. The vocabulary isn't trained for it.
     ///
     /// # Errors
     /// [`TrainError`]: text or configuration.
     pub fn estimate(&self, base: &Path) -> Result<Estimate, TrainError> {
-        self.training.validate()?;
-        self.shape.validate()?;
+        self.validate()?;
         let classes = config::languages(&self.languages)?;
         let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
         let wanted = self.directions.filter(&languages);
@@ -245,6 +249,7 @@ impl PretrainConfig {
             trainable: parameters,
             text: corpus.memory(),
             tokens_per_epoch,
+            reuse: None,
         };
         Ok(Estimate {
             base_parameters: parameters,
@@ -258,6 +263,7 @@ impl PretrainConfig {
             operations: tokens_per_epoch
                 * training.epochs as f64
                 * setup::operations_per_token(&model, true),
+            reuse: None,
         })
     }
 }

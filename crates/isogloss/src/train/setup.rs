@@ -9,7 +9,7 @@ use crate::config::{Directions, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter, FilterConfig, FilterReport, Sampler};
 use crate::language::{Direction, Language};
 use crate::model::{DType, Model, ModelConfig, PackFor, Packing, Storage, Tensor};
-use crate::train::TrainError;
+use crate::train::{PrefixReuse, TrainError};
 
 /// Most bytes for weights packed ahead in training beside the weights themselves: a small model trains faster by them, of a large one they
 /// would double the memory.
@@ -143,6 +143,9 @@ pub struct Estimate {
     pub memory: usize,
     /// Floating-point operations of the run.
     pub operations: f64,
+    /// States that are kept from epoch to epoch, where the configuration asks for it; part of `memory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<PrefixReuse>,
 }
 
 impl Estimate {

@@ -7,7 +7,7 @@ use crate::adapter::Adapters;
 use crate::batch::Batch;
 use crate::config::TrainingConfig;
 use crate::corpus::Sampler;
-use crate::model::{BatchLoss, Context, Model};
+use crate::model::{BatchLoss, Context, Model, PrefixCache};
 use crate::optim::Adam;
 use crate::params::{Gradients, ParamStore};
 use crate::train::data::{Epoch, Examples, pack};
@@ -36,6 +36,9 @@ pub struct Trainer<'a, B: Backend<Real = f32>> {
     pub sampler: &'a Sampler,
     /// Measures the model on held-out text.
     pub validator: &'a dyn Validate<B>,
+    /// Most bytes for encoder states below the lowest adapted layer, kept from epoch to epoch; 0 keeps none. Only beside a frozen base
+    /// without dropout.
+    pub reuse_prefix: usize,
     /// Validate after every so many epochs.
     pub every_epochs: u64,
     /// Stop after so many validations without improvement; 0 never.
@@ -80,6 +83,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         }
         run.truncate_events(&state)?;
         let mut grads = Gradients::new(store);
+        let mut prefix = self.prefix_cache();
         let mut saved_at = Instant::now();
         let mut skipped = 0;
         while !state.finished {
@@ -92,7 +96,9 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             );
             while epoch.cursor < epoch.len() {
                 let started = Instant::now();
-                let (loss, norm) = self.update(&mut epoch, &state, store, &mut grads, &mut adam)?;
+                let kept = prefix.as_mut();
+                let (loss, norm) =
+                    self.update(&mut epoch, &state, store, &mut grads, &mut adam, kept)?;
                 if loss.tokens == 0 {
                     break;
                 }
@@ -130,6 +136,10 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
                     "left out: too long"
                 );
             }
+            if let Some(kept) = &prefix {
+                let (sentences, bytes, computed) = (kept.len(), kept.bytes(), kept.computed());
+                tracing::debug!(sentences, bytes, computed, "encoder states kept");
+            }
             state.epoch += 1;
             state.cursor = 0;
             self.end_epoch(run, &mut state, store, observer)?;
@@ -145,6 +155,14 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         })
     }
 
+    /// Where encoder states are kept, if there is anything to keep.
+    fn prefix_cache(&self) -> Option<PrefixCache<f32>> {
+        let all = self.model.config().encoder_layers;
+        let layers = self.adapters.lowest_in_encoder().unwrap_or(all);
+        let useful = self.reuse_prefix > 0 && layers > 0;
+        useful.then(|| PrefixCache::new(layers, self.reuse_prefix))
+    }
+
     /// One update: the gradient of `accumulate` batches, over their target tokens.
     fn update(
         &self,
@@ -153,6 +171,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         store: &mut ParamStore<f32>,
         grads: &mut Gradients<f32>,
         adam: &mut Adam<f32>,
+        mut prefix: Option<&mut PrefixCache<f32>>,
     ) -> Result<(BatchLoss, f64), TrainError> {
         let rate = self.learning_rate(state, epoch.len());
         grads.clear();
@@ -170,7 +189,10 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
                 dropout: Some(mix(self.seed, state.update)),
             };
             let smoothing = self.config.smoothing();
-            let loss = self.model.loss_and_gradients(&cx, &batch, smoothing, grads);
+            let prefix = prefix.as_deref_mut();
+            let loss = self
+                .model
+                .loss_and_gradients_reusing(&cx, &batch, smoothing, prefix, grads);
             sum.loss += loss.loss;
             sum.nll += loss.nll;
             sum.tokens += loss.tokens;

@@ -12,6 +12,7 @@ mod gradients;
 mod modules;
 mod parity;
 mod parsers;
+mod prefix;
 mod rounded;
 mod scores;
 mod tiny;

@@ -22,7 +22,7 @@ use safetensors::SafeTensors;
 use tempfile::TempDir;
 
 /// Text of the factory's handbook: `split` of `rows` rows in all.
-fn data(section: &str, split: &str, rows: &str) -> String {
+pub(crate) fn data(section: &str, split: &str, rows: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/factory/{lang}.tsv");
     format!(
         "[[{section}]]\nformat = \"tsv-rows\"\npath = {path:?}\nrows = \"{rows}\"\nwhere = {{ split = \"{split}\" }}\n"
@@ -33,7 +33,7 @@ const LANGUAGES: &str =
     "[languages]\nhigh = [\"eng_Latn\"]\nmedium = [\"deu_Latn\"]\nlow = [\"nld_Latn\"]\n";
 
 /// A base that has seen little, trained once.
-fn base() -> &'static Path {
+pub(crate) fn base() -> &'static Path {
     static BASE: OnceLock<PathBuf> = OnceLock::new();
     BASE.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("training");
@@ -56,7 +56,7 @@ fn base() -> &'static Path {
 }
 
 /// A run of a few updates.
-fn config(run: &str, method: &str) -> TrainConfig {
+pub(crate) fn config(run: &str, method: &str) -> TrainConfig {
     let text = format!(
         "run = {run:?}\nmodel = {:?}\nmethod = {method:?}\ndirections = {{ pivot = \"eng_Latn\" }}\n{LANGUAGES}{}\
          [validation]\nsentences = 6\n{}\
@@ -69,7 +69,7 @@ fn config(run: &str, method: &str) -> TrainConfig {
     toml::from_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
-fn train(config: &TrainConfig, folder: &Path) -> Result<Adaptation, TrainError> {
+pub(crate) fn train(config: &TrainConfig, folder: &Path) -> Result<Adaptation, TrainError> {
     adapt(config, folder, &mut Silent)
 }
 
@@ -89,14 +89,14 @@ impl Observer for StopAfter {
 }
 
 /// Trains so many updates, and is interrupted.
-fn interrupted(config: &TrainConfig, folder: &Path, updates: u64) {
+pub(crate) fn interrupted(config: &TrainConfig, folder: &Path, updates: u64) {
     let mut observer = StopAfter(updates);
     let stopped = adapt(config, folder, &mut observer).unwrap();
     assert_eq!(stopped.trained.outcome, Outcome::Interrupted);
     assert!(!stopped.result.exists(), "no result of half a run");
 }
 
-fn events(run: &Path) -> String {
+pub(crate) fn events(run: &Path) -> String {
     std::fs::read_to_string(run.join("events.jsonl")).unwrap()
 }
 
@@ -108,7 +108,7 @@ fn append(run: &Path, text: &str) {
 }
 
 /// What training left, time aside: arrays of the state and of the best values, and the result's weights.
-fn left(run: &Path, result: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn left(run: &Path, result: &Path) -> Vec<(String, Vec<u8>)> {
     let mut left = Vec::new();
     let mut folders = vec![run.join("checkpoints"), result.to_owned()];
     while let Some(folder) = folders.pop() {
