@@ -186,6 +186,18 @@ pub(crate) fn layer_norm_backward<R>(
     }
 }
 
+/// The width of a row that all heads share.
+#[track_caller]
+fn row_of_heads(shape: AttentionShape) -> usize {
+    let AttentionShape {
+        heads, head_dim, ..
+    } = shape;
+    match heads.checked_mul(head_dim) {
+        Some(width) if width > 0 => width,
+        _ => panic!("`shape` has {heads} heads of {head_dim}"),
+    }
+}
+
 #[track_caller]
 pub(crate) fn attention<R>(
     shape: AttentionShape,
@@ -196,18 +208,12 @@ pub(crate) fn attention<R>(
     out: &[R],
     lse: &[R],
 ) {
-    let AttentionShape {
-        heads, head_dim, ..
-    } = shape;
-    let width = heads.checked_mul(head_dim).filter(|&width| width > 0);
-    let Some(width) = width else {
-        panic!("`shape` has {heads} heads of {head_dim}");
-    };
+    let width = row_of_heads(shape);
     let queries = whole_rows("q", q, width);
     let keys = whole_rows("k", k, width);
     length("v", v, k.len());
     length("out", out, q.len());
-    matrix("lse", lse, queries, heads);
+    matrix("lse", lse, queries, shape.heads);
     let inside = |start: usize, len, rows| start.checked_add(len).is_some_and(|end| end <= rows);
     for span in spans {
         assert!(
@@ -243,13 +249,7 @@ pub(crate) fn cached_attention<R: crate::Real>(
     lists: RowLists<'_>,
     out: &[R],
 ) {
-    let AttentionShape {
-        heads, head_dim, ..
-    } = shape;
-    let width = heads.checked_mul(head_dim).filter(|&width| width > 0);
-    let Some(width) = width else {
-        panic!("`shape` has {heads} heads of {head_dim}");
-    };
+    let width = row_of_heads(shape);
     matrix("q", q, lists.ends.len(), width);
     length("out", out, q.len());
     let (len, others) = (keys.len(), values.len());

@@ -101,6 +101,12 @@ pub(crate) fn round_to_bf16(x: f32) -> u32 {
     }
 }
 
+/// The value of the bits of a bf16.
+#[inline(always)]
+pub(crate) fn widen_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
 /// Replaces each `x` by `f(x)` and returns the sum of the results, over [`LANES`] partial sums.
 #[inline(always)]
 pub(crate) fn map_sum(x: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {

@@ -3,6 +3,7 @@
 //! A file is written beside its place, flushed to the disk and renamed, so that neither a crash nor a full disk
 //! leaves half of one, and a reader never sees a file that is still being written.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -62,6 +63,21 @@ pub fn prepare(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// The folder of a file or folder, and how names of what is written beside it begin: `.NAME.`.
+fn beside(path: &Path) -> Result<(&Path, OsString), FileError> {
+    let name = path.file_name().ok_or_else(|| FileError::NoFileName {
+        path: path.to_owned(),
+    })?;
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    Ok((dir, prefix))
+}
+
 /// Writes a file through a buffered writer, as a whole or not at all.
 ///
 /// The bytes go to a temporary file in the same directory (`.NAME.….tmp`), are flushed to the disk and renamed over
@@ -73,16 +89,7 @@ pub fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let name = path.file_name().ok_or_else(|| FileError::NoFileName {
-        path: path.to_owned(),
-    })?;
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
+    let (dir, prefix) = beside(path)?;
     replace(path, dir, &prefix, write).map_err(|source| FileError::Write {
         path: path.to_owned(),
         source,
@@ -98,33 +105,24 @@ pub fn write_dir_atomic<E: From<FileError>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let name = path.file_name().ok_or_else(|| FileError::NoFileName {
-        path: path.to_owned(),
-    })?;
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
+    let (dir, prefix) = beside(path)?;
     create_dir(dir)?;
     let error = |source| FileError::Write {
         path: path.to_owned(),
         source,
     };
-    let beside = |suffix: &str| {
+    let make = |suffix: &str| {
         let mut builder = tempfile::Builder::new();
-        let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(name);
-        prefix.push(".");
         builder.prefix(&prefix).suffix(suffix);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         builder.tempdir_in(dir).map_err(error)
     };
-    let new = beside(".tmp")?;
+    let new = make(".tmp")?;
     write(new.path())?;
     sync_dir(new.path());
     // Removed when it goes out of scope, with what was moved into it.
-    let aside = beside(".old")?;
+    let aside = make(".old")?;
     let before = aside.path().join("before");
     let had = path.exists();
     if had {

@@ -11,7 +11,7 @@ use crate::check;
 use crate::cpu::{Cpu, Supported};
 use crate::real::Real;
 use crate::scratch::{Scratch, SharedMut};
-use crate::simd::{multiversion, round_to_bf16, sum2};
+use crate::simd::{multiversion, round_to_bf16, sum2, widen_bf16};
 
 /// Rows of keys or of values that decoding keeps from step to step.
 #[derive(Debug, Clone)]
@@ -71,16 +71,21 @@ impl<R: Real> KeptRows<R> {
     /// # Panics
     /// If there is no such row, or if `values` aren't as many rows.
     pub fn write(&mut self, rows: &[u32], values: &[R]) {
+        self.write_rounded(rows, values, |values, kept| {
+            for (kept, x) in kept.iter_mut().zip(values) {
+                *kept = bf16::from_f32(x.f64() as f32);
+            }
+        });
+    }
+
+    /// The same, with what rounds a row.
+    fn write_rounded(&mut self, rows: &[u32], values: &[R], round: impl Fn(&[R], &mut [bf16])) {
         let width = check::kept_rows(rows, values);
         for (&row, values) in rows.iter().zip(values.chunks_exact(width)) {
             let to = row as usize * width..(row as usize + 1) * width;
             match self {
                 KeptRows::Real(kept) => kept[to].copy_from_slice(values),
-                KeptRows::Bf16(kept) => {
-                    for (kept, x) in kept[to].iter_mut().zip(values) {
-                        *kept = bf16::from_f32(x.f64() as f32);
-                    }
-                }
+                KeptRows::Bf16(kept) => round(values, &mut kept[to]),
             }
         }
     }
@@ -117,15 +122,9 @@ impl<'a> RowLists<'a> {
 
 /// [`crate::Backend::keep`] for [`Cpu`].
 pub(crate) fn keep(cpu: &Cpu, rows: &[u32], values: &[f32], kept: &mut KeptRows<f32>) {
-    let KeptRows::Bf16(kept) = kept else {
-        return kept.write(rows, values);
-    };
-    let width = check::kept_rows(rows, values);
-    let kept: &mut [u16] = bytemuck::cast_slice_mut(kept);
-    for (&row, values) in rows.iter().zip(values.chunks_exact(width)) {
-        let to = row as usize * width..(row as usize + 1) * width;
-        narrow(cpu.supported(), values, &mut kept[to]);
-    }
+    kept.write_rounded(rows, values, |values, kept| {
+        narrow(cpu.supported(), values, bytemuck::cast_slice_mut(kept));
+    });
 }
 
 multiversion! {
@@ -259,7 +258,7 @@ multiversion! {
 
 multiversion! {
     fn scores_widened(query: &[f32], keys: &[u16], rows: &[u32], shape: AttentionShape, scores: &mut [f32]) {
-        scores_loop!(query, keys, rows, shape, scores, widen);
+        scores_loop!(query, keys, rows, shape, scores, widen_bf16);
     }
 }
 
@@ -271,12 +270,6 @@ multiversion! {
 
 multiversion! {
     fn sums_widened(weights: &[f32], values: &[u16], rows: &[u32], shape: AttentionShape, sums: &mut [f32]) {
-        sums_loop!(weights, values, rows, shape, sums, widen);
+        sums_loop!(weights, values, rows, shape, sums, widen_bf16);
     }
-}
-
-/// The bits of a bfloat16 as an `f32`.
-#[inline(always)]
-fn widen(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
 }

@@ -4,7 +4,7 @@ use crate::check;
 use crate::cpu::Cpu;
 use crate::matmul::{Mat, MatData};
 use crate::scratch::{Scratch, SharedMut};
-use crate::simd::multiversion;
+use crate::simd::{multiversion, widen_bf16};
 
 /// Rows of a task.
 const ROWS: usize = 16;
@@ -57,7 +57,7 @@ multiversion! {
 multiversion! {
     fn embed_row_bf16(row: &[u16], scale: f32, position: &[f32], y: &mut [f32]) {
         for ((y, &x), &position) in y.iter_mut().zip(row).zip(position) {
-            *y = scale * f32::from_bits(u32::from(x) << 16) + position;
+            *y = scale * widen_bf16(x) + position;
         }
     }
 }

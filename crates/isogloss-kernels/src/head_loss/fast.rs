@@ -10,7 +10,7 @@ use crate::cpu::Cpu;
 use crate::head_loss::smoothing_weights;
 use crate::matmul::{Mat, MatData, MatMut, fast};
 use crate::scratch::Scratch;
-use crate::simd::{exp, map_sum, max, multiversion, sum};
+use crate::simd::{exp, map_sum, max, multiversion, sum, widen_bf16};
 
 /// Rows and classes whose logits are held at a time: 4 MB.
 const ROWS: usize = 1024;
@@ -330,7 +330,7 @@ multiversion! {
     fn finish_row_bf16(weights: [f32; 3], e: &[u16], sums: &[f32], dh: &mut [f32]) {
         let [inverse, target, all] = weights;
         for ((d, &e), &sum) in dh.iter_mut().zip(e).zip(sums) {
-            *d = *d * inverse + target * f32::from_bits(u32::from(e) << 16) - all * sum;
+            *d = *d * inverse + target * widen_bf16(e) - all * sum;
         }
     }
 }

@@ -131,23 +131,13 @@ impl<'a> Site<'a> {
         serial(self.path, self.precision, a, b, e, c);
     }
 
-    fn a(&self, term: &LowRankTerm) -> Mat<'a, f32> {
-        let values = &self.parameters[term.a_range()];
-        Mat::new(values, term.rank, term.input.len())
-    }
-
-    fn b(&self, term: &LowRankTerm) -> Mat<'a, f32> {
-        let values = &self.parameters[term.b_range()];
-        Mat::new(values, term.output.len(), term.rank)
-    }
-
     /// Adds a term to `y`, which holds these rows alone.
     fn add(&self, term: &LowRankTerm, rows: &Range<usize>, x: &[f32], y: &mut [f32], relu: bool) {
         let (n, rank) = (rows.len(), term.rank);
         let mut down = Scratch::take(n * rank);
         self.product(
             part((x, self.inputs), rows, &term.input),
-            self.a(term).t(),
+            term.a_of(self.parameters).t(),
             Epilogue::default(),
             MatMut::new(&mut down, n, rank),
         );
@@ -157,7 +147,12 @@ impl<'a> Site<'a> {
             ..Epilogue::accumulate()
         };
         let y = part_mut((y, self.outputs), &(0..n), &term.output);
-        self.product(Mat::new(&down, n, rank), self.b(term).t(), epilogue, y);
+        self.product(
+            Mat::new(&down, n, rank),
+            term.b_of(self.parameters).t(),
+            epilogue,
+            y,
+        );
     }
 
     /// Computes `down = A x` and its gradient, and adds to `dx`; all three hold these rows alone.
@@ -172,7 +167,7 @@ impl<'a> Site<'a> {
         let (n, rank) = (rows.len(), term.rank);
         self.product(
             part((x, self.inputs), rows, &term.input),
-            self.a(term).t(),
+            term.a_of(self.parameters).t(),
             Epilogue::default(),
             MatMut::new(down, n, rank),
         );
@@ -182,14 +177,19 @@ impl<'a> Site<'a> {
         };
         self.product(
             part((dy, self.outputs), rows, &term.output),
-            self.b(term),
+            term.b_of(self.parameters),
             scaled,
             MatMut::new(ddown, n, rank),
         );
         if let Some(dx) = dx {
             let dx = part_mut((dx, self.inputs), &(0..n), &term.input);
             let ddown = Mat::new(ddown, n, rank);
-            self.product(ddown, self.a(term), Epilogue::accumulate(), dx);
+            self.product(
+                ddown,
+                term.a_of(self.parameters),
+                Epilogue::accumulate(),
+                dx,
+            );
         }
     }
 

@@ -6,6 +6,9 @@ pub mod reference;
 
 use std::ops::Range;
 
+use crate::matmul::Mat;
+use crate::real::Real;
+
 /// A low-rank update that acts on some rows: `y[output] += scale * B A x[input]`.
 ///
 /// Factors, and their gradients, are named by where they start in a flat array of parameters.
@@ -36,5 +39,15 @@ impl LowRankTerm {
     /// Where `B` lies in the parameters.
     pub(crate) fn b_range(&self) -> Range<usize> {
         self.b..self.b + self.output.len() * self.rank
+    }
+
+    /// `A` of these parameters.
+    pub(crate) fn a_of<'a, R: Real>(&self, parameters: &'a [R]) -> Mat<'a, R> {
+        Mat::new(&parameters[self.a_range()], self.rank, self.input.len())
+    }
+
+    /// `B` of these parameters.
+    pub(crate) fn b_of<'a, R: Real>(&self, parameters: &'a [R]) -> Mat<'a, R> {
+        Mat::new(&parameters[self.b_range()], self.output.len(), self.rank)
     }
 }

@@ -44,8 +44,7 @@ pub fn low_rank<B: Backend + ?Sized>(
     check::low_rank(terms, parameters, (x, inputs), (y, outputs));
     for term in terms.iter().filter(|term| !term.rows.is_empty()) {
         let (n, rank) = (term.rows.len(), term.rank);
-        let a = Mat::new(&parameters[term.a_range()], rank, term.input.len());
-        let b = Mat::new(&parameters[term.b_range()], term.output.len(), rank);
+        let (a, b) = (term.a_of(parameters), term.b_of(parameters));
         let mut down = vec![B::Real::zero(); n * rank];
         let x = part((x, inputs), &term.rows, &term.input);
         let to = MatMut::new(&mut down, n, rank);
@@ -85,8 +84,7 @@ pub fn low_rank_backward<B: Backend + ?Sized>(
     );
     for term in terms.iter().filter(|term| !term.rows.is_empty()) {
         let (n, rank) = (term.rows.len(), term.rank);
-        let a = Mat::new(&parameters[term.a_range()], rank, term.input.len());
-        let b = Mat::new(&parameters[term.b_range()], term.output.len(), rank);
+        let (a, b) = (term.a_of(parameters), term.b_of(parameters));
         let x = part((x, inputs), &term.rows, &term.input);
         let dy = part((dy, outputs), &term.rows, &term.output);
         let (mut down, mut ddown) = (

@@ -69,14 +69,15 @@ impl Adapters {
         self.banks.get(&site)
     }
 
-    /// The lowest encoder layer that has an update of any language, if one has.
+    /// How many of an encoder's `layers` lie below the lowest one that has an update of any language.
     #[must_use]
-    pub fn lowest_in_encoder(&self) -> Option<usize> {
+    pub fn encoder_layers_below(&self, layers: usize) -> usize {
         let acts = |bank: &Bank| bank.updates.iter().any(Option::is_some);
         let banks = self.banks.iter();
         banks
             .filter(|(site, bank)| site.stack == Stack::Encoder && acts(bank))
             .map(|(site, _)| site.layer)
             .min()
+            .unwrap_or(layers)
     }
 }

@@ -126,8 +126,7 @@ pub fn decode(
 
 /// The budget of a batch: so many sentences of the mean cost.
 fn batch_tokens(requests: &[Request], bench: &DecodeBench) -> usize {
-    let cost = |r: &Request| r.source_ids.len().max(Translator::<Cpu>::SHORTEST);
-    let all: usize = requests.iter().map(cost).sum();
+    let all: usize = requests.iter().map(Request::cost).sum();
     (all * bench.batch).div_ceil(requests.len().max(1))
 }
 

@@ -26,5 +26,5 @@ pub use heads::Heads;
 pub use loaded::{LoadError, Loaded};
 pub use options::{DecodeOptions, MaxLength};
 pub use text::{Line, LongLines, MissingUpdates, TextOptions, TextTranslator, Translation};
-pub use translator::{DEFAULT_BATCH_TOKENS, Hypothesis, Progress, Request, Translator};
+pub use translator::{Hypothesis, Progress, Request, Translator};
 pub use vocabulary::{Coverage, Vocabularies, Vocabulary, VocabularyError, VocabularyUse};

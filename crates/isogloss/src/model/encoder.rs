@@ -20,12 +20,15 @@ pub(crate) struct Encoder<R> {
     pub norm: LayerNorm<R>,
 }
 
+/// What the backward pass of a layer needs.
+type LayerSaved<R> = (AttentionSaved<R>, FeedForwardSaved<R>);
+
 /// What the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct EncoderSaved<R: Real> {
     /// The layer that the pass started at.
     first: usize,
-    layers: Vec<(AttentionSaved<R>, FeedForwardSaved<R>)>,
+    layers: Vec<LayerSaved<R>>,
     x: Buffer<R>,
     stats: Buffer<R>,
 }
@@ -46,10 +49,7 @@ impl<R: Real> Encoder<R> {
         mut x: Buffer<R>,
         layers: usize,
     ) -> Buffer<R> {
-        for layer in self.layers.iter().take(layers) {
-            layer.attention.forward(cx, rows, &rows.spans, None, &mut x);
-            layer.feed_forward.forward(cx, rows, &mut x);
-        }
+        through(&self.layers[..layers], cx, rows, &mut x, |_| ());
         x
     }
 
@@ -64,13 +64,11 @@ impl<R: Real> Encoder<R> {
         save: bool,
     ) -> (Buffer<R>, Option<EncoderSaved<R>>) {
         let mut layers = Vec::new();
-        for layer in self.layers.iter().skip(first) {
-            let attention = layer.attention.forward(cx, rows, &rows.spans, None, &mut x);
-            let feed_forward = layer.feed_forward.forward(cx, rows, &mut x);
+        through(&self.layers[first..], cx, rows, &mut x, |saved| {
             if save {
-                layers.push((attention, feed_forward));
+                layers.push(saved);
             }
-        }
+        });
         let (states, stats) = self.norm.forward(cx, &x);
         let saved = save.then_some(EncoderSaved {
             first,
@@ -106,5 +104,20 @@ impl<R: Real> Encoder<R> {
                 .backward(cx, rows, spans, None, attention, &mut dx, None, grads);
         }
         dx
+    }
+}
+
+/// Brings `x (N, D)` through some layers; `done` takes what the backward pass of each needs.
+fn through<B: Backend>(
+    layers: &[EncoderLayer<B::Real>],
+    cx: &Context<'_, B>,
+    rows: &Packed,
+    x: &mut [B::Real],
+    mut done: impl FnMut(LayerSaved<B::Real>),
+) {
+    for layer in layers {
+        let attention = layer.attention.forward(cx, rows, &rows.spans, None, x);
+        let feed_forward = layer.feed_forward.forward(cx, rows, x);
+        done((attention, feed_forward));
     }
 }

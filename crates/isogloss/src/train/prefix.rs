@@ -36,7 +36,7 @@ impl PrefixReuse {
         concatenates: bool,
     ) -> Result<Self, TokenizeError> {
         let encoder_layers = model.encoder_layers;
-        let layers = adapters.lowest_in_encoder().unwrap_or(encoder_layers);
+        let layers = adapters.encoder_layers_below(encoder_layers);
         let mut full = 0;
         if layers > 0 {
             let mut seen = HashSet::new();

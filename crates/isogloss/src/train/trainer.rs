@@ -158,7 +158,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
     /// Where encoder states are kept, if there is anything to keep.
     fn prefix_cache(&self) -> Option<PrefixCache<f32>> {
         let all = self.model.config().encoder_layers;
-        let layers = self.adapters.lowest_in_encoder().unwrap_or(all);
+        let layers = self.adapters.encoder_layers_below(all);
         let useful = self.reuse_prefix > 0 && layers > 0;
         useful.then(|| PrefixCache::new(layers, self.reuse_prefix))
     }

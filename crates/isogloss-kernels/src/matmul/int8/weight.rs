@@ -88,14 +88,19 @@ impl Int8Weight {
         f32::from(word.to_le_bytes()[col % QUAD] as i8) * self.scales[row]
     }
 
+    /// The bytes of output channel `row` of a weight of this shape.
+    fn channel(&self, row: usize, shape: (usize, usize)) -> impl Iterator<Item = i8> {
+        let panels = self.panels(shape);
+        let words = (0..panels.cols).map(move |word| panels.bits(row, word));
+        let bytes = words.flat_map(u32::to_le_bytes);
+        bytes.take(shape.1).map(|byte| byte as i8)
+    }
+
     /// Output channel `row` of a weight of this shape, its values multiplied out.
     pub(in crate::matmul) fn copy_row(&self, row: usize, shape: (usize, usize), to: &mut [f32]) {
-        let (panels, scale) = (self.panels(shape), self.scales[row]);
-        for (word, to) in to.chunks_mut(QUAD).enumerate() {
-            let bytes = panels.bits(row, word).to_le_bytes();
-            for (to, byte) in to.iter_mut().zip(bytes) {
-                *to = f32::from(byte as i8) * scale;
-            }
+        let scale = self.scales[row];
+        for (to, byte) in to.iter_mut().zip(self.channel(row, shape)) {
+            *to = f32::from(byte) * scale;
         }
     }
 
@@ -107,12 +112,8 @@ impl Int8Weight {
         to: &mut [i8],
     ) -> f32 {
         assert_eq!(to.len(), shape.1, "bytes of an output channel");
-        let panels = self.panels(shape);
-        for (word, to) in to.chunks_mut(QUAD).enumerate() {
-            let bytes = panels.bits(row, word).to_le_bytes();
-            for (to, byte) in to.iter_mut().zip(bytes) {
-                *to = byte as i8;
-            }
+        for (to, byte) in to.iter_mut().zip(self.channel(row, shape)) {
+            *to = byte;
         }
         self.scales[row]
     }
