@@ -3,7 +3,7 @@ use std::ops::Range;
 use num_traits::Float;
 
 use crate::attention::cached::{KeptRows, RowLists};
-use crate::low_rank::{self, LowRankTerm};
+use crate::low_rank::{self, Factors, KeptFactors, LowRankTerm};
 use crate::matmul::{Mat, MatMut, PackedWeight};
 use crate::real::Real;
 use crate::{check, head_loss};
@@ -191,12 +191,24 @@ pub trait Backend: Send + Sync {
     fn low_rank(
         &self,
         terms: &[LowRankTerm],
-        parameters: &[Self::Real],
+        factors: Factors<'_, Self::Real>,
         x: (&[Self::Real], usize),
         y: (&mut [Self::Real], usize),
         relu: bool,
     ) {
-        low_rank::reference::low_rank(self, terms, parameters, x, y, relu);
+        low_rank::reference::low_rank(self, terms, factors.parameters, x, y, relu);
+    }
+
+    /// Prepares the factors of `terms`, whose rows don't matter, for [`low_rank`](Self::low_rank): it is then faster where terms have few
+    /// rows. Factors, rows of `x` and `A x` are rounded to bfloat16; it takes two bytes for each of `parameters`. `None`: this backend has no
+    /// use for it, or computes in `f32` alone.
+    fn keep_factors(
+        &self,
+        terms: &[LowRankTerm],
+        parameters: &[Self::Real],
+    ) -> Option<KeptFactors> {
+        let _ = (terms, parameters);
+        None
     }
 
     /// Backward of [`low_rank`](Self::low_rank) without the rectifier: adds to the gradients of the factors, which lie in `gradients` as

@@ -3,7 +3,7 @@
 
 use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{AttentionShape, Epilogue, NormGradients, Span};
-use crate::low_rank::LowRankTerm;
+use crate::low_rank::{Factors, LowRankTerm};
 use crate::matmul::{Mat, MatMut};
 
 /// An argument that must hold exactly so many values.
@@ -73,10 +73,15 @@ pub(crate) fn matmul<R: crate::Real>(
 #[track_caller]
 pub(crate) fn low_rank<R>(
     terms: &[LowRankTerm],
-    parameters: &[R],
+    factors: &Factors<'_, R>,
     (x, inputs): (&[R], usize),
     (y, outputs): (&[R], usize),
 ) {
+    let parameters = factors.parameters;
+    if let Some(kept) = factors.kept {
+        let (kept, len) = (kept.len(), parameters.len());
+        assert!(kept == len, "`kept` holds {kept} values, expected {len}");
+    }
     let rows = whole_rows("x", x, inputs);
     matrix("y", y, rows, outputs);
     let mut end = 0;
@@ -124,7 +129,7 @@ pub(crate) fn low_rank_backward<R>(
 ) {
     let rows = whole_rows("x", x, inputs);
     matrix("dy", dy, rows, outputs);
-    low_rank(terms, parameters, (x, inputs), (dy, outputs));
+    low_rank(terms, &parameters.into(), (x, inputs), (dy, outputs));
     if let Some(dx) = dx {
         length("dx", dx, x.len());
     }

@@ -26,6 +26,8 @@ mod real;
 mod reference;
 mod scratch;
 mod simd;
+#[cfg(target_arch = "x86_64")]
+mod simd512;
 
 pub use attention::cached::{KeptRows, RowLists};
 pub use backend::{
@@ -35,7 +37,7 @@ pub use backend::{
 pub use buffer::Buffer;
 pub use cpu::{Cpu, CpuError, KernelPath, Precision};
 pub use half::bf16;
-pub use low_rank::LowRankTerm;
+pub use low_rank::{Factors, KeptFactors, LowRankTerm};
 pub use matmul::{Mat, MatData, MatMut, PackedWeight};
 pub use real::Real;
 pub use reference::Reference;

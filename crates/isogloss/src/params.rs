@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use isogloss_kernels::Real;
+use isogloss_kernels::{Factors, KeptFactors, Real};
 use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 
@@ -43,6 +43,7 @@ pub struct ParamStore<R> {
     values: Vec<R>,
     params: Vec<Param>,
     groups: Vec<Group>,
+    kept: Option<KeptFactors>,
 }
 
 impl<R: Real> ParamStore<R> {
@@ -53,6 +54,7 @@ impl<R: Real> ParamStore<R> {
             values: Vec::new(),
             params: Vec::new(),
             groups: Vec::new(),
+            kept: None,
         }
     }
 
@@ -76,6 +78,7 @@ impl<R: Real> ParamStore<R> {
             values.len(),
             "values of a parameter"
         );
+        self.kept = None;
         let start = self.values.len();
         self.values.extend_from_slice(values);
         let group = GroupId(self.groups.len() as u32 - 1);
@@ -117,7 +120,7 @@ impl<R: Real> ParamStore<R> {
     #[must_use]
     pub fn get_mut(&mut self, id: ParamId) -> &mut [R] {
         let range = self.param(id).range.clone();
-        &mut self.values[range]
+        &mut self.values_mut()[range]
     }
 
     /// The parameter of this name.
@@ -136,7 +139,27 @@ impl<R: Real> ParamStore<R> {
     /// All values, to be changed.
     #[must_use]
     pub fn values_mut(&mut self) -> &mut [R] {
+        self.kept = None;
         &mut self.values
+    }
+
+    /// Keeps what a backend prepared of the values, until one of them changes.
+    ///
+    /// # Panics
+    /// If it is of another number of values.
+    pub(crate) fn keep(&mut self, kept: Option<KeptFactors>) {
+        let len = kept.as_ref().map(KeptFactors::len);
+        assert!(len.is_none_or(|len| len == self.values.len()), "kept values");
+        self.kept = kept;
+    }
+
+    /// All values as factors of updates.
+    #[must_use]
+    pub fn factors(&self) -> Factors<'_, R> {
+        Factors {
+            parameters: &self.values,
+            kept: self.kept.as_ref(),
+        }
     }
 }
 

@@ -8,10 +8,7 @@ use half::bf16;
 use crate::backend::AttentionShape;
 use crate::cpu::{KernelPath, Supported};
 use crate::scratch::Scratch;
-
-/// Values of a vector in bfloat16, and in `f32`.
-const PAIRS: usize = 32;
-const LANES: usize = 16;
+use crate::simd512::{LANES, PAIRS, reduce};
 
 /// Whether the path has the instructions for heads of `dim` values.
 fn is_for(path: Supported, dim: usize) -> bool {
@@ -115,43 +112,6 @@ fn scores_by_rows(
     }
 }
 
-/// The sums of the lanes of each vector, in their order.
-#[target_feature(enable = "avx512f")]
-fn reduce(v: &[__m512; LANES]) -> __m512 {
-    // Each round adds halves, then quarters, ... of two vectors into one.
-    let mut u = [_mm512_setzero_ps(); 8];
-    for (i, u) in u.iter_mut().enumerate() {
-        let (a, b) = (v[i], v[i + 8]);
-        *u = _mm512_add_ps(
-            _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b),
-            _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b),
-        );
-    }
-    let mut w = [_mm512_setzero_ps(); 4];
-    for (i, w) in w.iter_mut().enumerate() {
-        let (a, b) = (u[i], u[i + 4]);
-        *w = _mm512_add_ps(
-            _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b),
-            _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b),
-        );
-    }
-    let mut x = [_mm512_setzero_ps(); 2];
-    for (i, x) in x.iter_mut().enumerate() {
-        let (a, b) = (w[i], w[i + 2]);
-        *x = _mm512_add_ps(
-            _mm512_shuffle_ps::<0b01_00_01_00>(a, b),
-            _mm512_shuffle_ps::<0b11_10_11_10>(a, b),
-        );
-    }
-    let mixed = _mm512_add_ps(
-        _mm512_shuffle_ps::<0b10_00_10_00>(x[0], x[1]),
-        _mm512_shuffle_ps::<0b11_01_11_01>(x[0], x[1]),
-    );
-    // Vectors 0, 2, 1, 3 lie in the first quarter; the quarters are those from 0, 8, 4 and 12 on.
-    let order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
-    _mm512_permutexvar_ps(order, mixed)
-}
-
 /// `V` vectors of columns at a time, of heads of `dim` columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn sums_by_columns<const V: usize>(
@@ -179,38 +139,6 @@ fn sums_by_columns<const V: usize>(
         for (i, sum) in sums.into_iter().enumerate() {
             // SAFETY: it holds `V` vectors of 16 values.
             unsafe { _mm512_storeu_ps(to.as_mut_ptr().add(i * LANES), sum) };
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sixteen_vectors_are_reduced_in_their_order() {
-        if !KernelPath::Avx512.is_available() {
-            return;
-        }
-        #[target_feature(enable = "avx512f")]
-        fn reduced() -> [f32; LANES] {
-            let mut vectors = [_mm512_setzero_ps(); LANES];
-            for (i, vector) in vectors.iter_mut().enumerate() {
-                let values: [f32; LANES] =
-                    std::array::from_fn(|lane| (100 * i + lane * lane) as f32);
-                // SAFETY: 16 values.
-                *vector = unsafe { _mm512_loadu_ps(values.as_ptr()) };
-            }
-            let mut sums = [0.0; LANES];
-            // SAFETY: 16 values.
-            unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), reduce(&vectors)) };
-            sums
-        }
-        // SAFETY: the machine has the instructions.
-        let sums = unsafe { reduced() };
-        let squares: usize = (0..LANES).map(|lane| lane * lane).sum();
-        for (i, sum) in sums.into_iter().enumerate() {
-            assert_eq!(sum, (1600 * i + squares) as f32);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::backend::{
     AdamStep, AttentionShape, Backend, Dropout, Epilogue, LabelSmoothing, NormGradients, Span,
 };
 use crate::cpu::{Cpu, Precision};
-use crate::low_rank::LowRankTerm;
+use crate::low_rank::{Factors, KeptFactors, LowRankTerm};
 use crate::matmul::{Mat, MatMut, PackedWeight};
 use crate::{adam, attention, dropout, embedding, head_loss, layer_norm, low_rank, matmul};
 
@@ -52,12 +52,16 @@ impl Backend for Cpu {
     fn low_rank(
         &self,
         terms: &[LowRankTerm],
-        parameters: &[f32],
+        factors: Factors<'_, f32>,
         x: (&[f32], usize),
         y: (&mut [f32], usize),
         relu: bool,
     ) {
-        low_rank::fast::forward(self, terms, parameters, x, y, relu);
+        low_rank::fast::forward(self, terms, factors, x, y, relu);
+    }
+
+    fn keep_factors(&self, terms: &[LowRankTerm], parameters: &[f32]) -> Option<KeptFactors> {
+        KeptFactors::new(self, terms, parameters)
     }
 
     fn low_rank_backward(

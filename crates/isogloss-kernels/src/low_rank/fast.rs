@@ -6,9 +6,9 @@ use crate::backend::Epilogue;
 use crate::check;
 use crate::cpu::{Cpu, Precision, Supported};
 use crate::dropout::fast::relu_chunk;
-use crate::low_rank::LowRankTerm;
 use crate::low_rank::plan::{Factor, Part, Parts, pieces, work};
 use crate::low_rank::reference::{part, part_mut};
+use crate::low_rank::{Factors, KeptFactors, LowRankTerm};
 use crate::matmul::{Mat, MatMut, serial};
 use crate::scratch::{Scratch, SharedMut};
 
@@ -19,6 +19,7 @@ struct Site<'a> {
     precision: Precision,
     terms: &'a [LowRankTerm],
     parameters: &'a [f32],
+    kept: Option<&'a KeptFactors>,
     inputs: usize,
     outputs: usize,
 }
@@ -27,13 +28,13 @@ struct Site<'a> {
 pub(crate) fn forward(
     cpu: &Cpu,
     terms: &[LowRankTerm],
-    parameters: &[f32],
+    factors: Factors<'_, f32>,
     (x, inputs): (&[f32], usize),
     (y, outputs): (&mut [f32], usize),
     relu: bool,
 ) {
-    check::low_rank(terms, parameters, (x, inputs), (y, outputs));
-    let site = Site::new(cpu, terms, parameters, (inputs, outputs));
+    check::low_rank(terms, &factors, (x, inputs), (y, outputs));
+    let site = Site::new(cpu, terms, factors, (inputs, outputs));
     let all = y.len() / outputs.max(1);
     let pieces = pieces(cpu, terms, relu.then_some(all));
     let y = SharedMut::new(y);
@@ -66,7 +67,7 @@ pub(crate) fn backward(
 ) {
     let (x, dy) = ((x, inputs), (dy, outputs));
     check::low_rank_backward(terms, parameters, x, dy, dx.as_deref(), gradients);
-    let site = Site::new(cpu, terms, parameters, (inputs, outputs));
+    let site = Site::new(cpu, terms, parameters.into(), (inputs, outputs));
     // `A x` of each term's rows, then the gradient of it.
     let mut starts = Vec::with_capacity(terms.len());
     let mut len = 0;
@@ -114,14 +115,15 @@ impl<'a> Site<'a> {
     fn new(
         cpu: &Cpu,
         terms: &'a [LowRankTerm],
-        parameters: &'a [f32],
+        factors: Factors<'a, f32>,
         (inputs, outputs): (usize, usize),
     ) -> Self {
         Site {
             path: cpu.supported(),
             precision: cpu.precision(),
             terms,
-            parameters,
+            parameters: factors.parameters,
+            kept: factors.kept,
             inputs,
             outputs,
         }
@@ -133,6 +135,10 @@ impl<'a> Site<'a> {
 
     /// Adds a term to `y`, which holds these rows alone.
     fn add(&self, term: &LowRankTerm, rows: &Range<usize>, x: &[f32], y: &mut [f32], relu: bool) {
+        if let Some(kept) = self.kept {
+            let (x, y) = ((x, self.inputs), (y, self.outputs));
+            return kept.add(self.path, term, rows, x, y, relu);
+        }
         let (n, rank) = (rows.len(), term.rank);
         let mut down = Scratch::take(n * rank);
         self.product(

@@ -1,6 +1,9 @@
 //! Low-rank updates of rows: all terms of a site in one operation, each with its own rows and factors.
 
 pub(crate) mod fast;
+pub(crate) mod kept;
+#[cfg(target_arch = "x86_64")]
+mod kept512;
 mod plan;
 pub mod reference;
 
@@ -8,6 +11,8 @@ use std::ops::Range;
 
 use crate::matmul::Mat;
 use crate::real::Real;
+
+pub use kept::KeptFactors;
 
 /// A low-rank update that acts on some rows: `y[output] += scale * B A x[input]`.
 ///
@@ -28,6 +33,24 @@ pub struct LowRankTerm {
     pub input: Range<usize>,
     /// The columns of `y` that it adds to.
     pub output: Range<usize>,
+}
+
+/// The parameters that hold the factors of updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Factors<'a, R> {
+    /// All of them, flat.
+    pub parameters: &'a [R],
+    /// The same prepared ahead, if they were.
+    pub kept: Option<&'a KeptFactors>,
+}
+
+impl<'a, R> From<&'a [R]> for Factors<'a, R> {
+    fn from(parameters: &'a [R]) -> Self {
+        Factors {
+            parameters,
+            kept: None,
+        }
+    }
 }
 
 impl LowRankTerm {

@@ -41,7 +41,7 @@ pub fn low_rank<B: Backend + ?Sized>(
     (y, outputs): (&mut [B::Real], usize),
     relu: bool,
 ) {
-    check::low_rank(terms, parameters, (x, inputs), (y, outputs));
+    check::low_rank(terms, &parameters.into(), (x, inputs), (y, outputs));
     for term in terms.iter().filter(|term| !term.rows.is_empty()) {
         let (n, rank) = (term.rows.len(), term.rank);
         let (a, b) = (term.a_of(parameters), term.b_of(parameters));

@@ -178,7 +178,13 @@ fn low_rank_updates() {
         let weights = random.values(end * outputs);
         let forward = |parameters: &[f64], x: &[f64]| {
             let mut y = y.clone();
-            oracle().low_rank(&terms, parameters, (x, inputs), (&mut y, outputs), false);
+            oracle().low_rank(
+                &terms,
+                parameters.into(),
+                (x, inputs),
+                (&mut y, outputs),
+                false,
+            );
             dot(&y, &weights)
         };
         // Gradients are added to what is there.

@@ -327,7 +327,7 @@ fn low_rank<B: Backend<Real = f32>>(backend: &B) {
     let forward = |terms: &[LowRankTerm], [x, y, parameters]: [usize; 3]| {
         let (x, parameters) = (zeros(9 + x), zeros(10 + parameters));
         let y = &mut zeros(12 + y)[..];
-        backend.low_rank(terms, &parameters, (&x, 3), (y, 4), false);
+        backend.low_rank(terms, parameters[..].into(), (&x, 3), (y, 4), false);
     };
     let backward = |terms: &[LowRankTerm], [x, dy, dx, gradients]: [usize; 4]| {
         let (x, dy) = (zeros(9 + x), zeros(12 + dy));

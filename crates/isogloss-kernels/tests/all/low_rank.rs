@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use isogloss_kernels::low_rank::reference;
-use isogloss_kernels::{Backend, Cpu, KernelPath, LowRankTerm, Precision, Reference};
+use isogloss_kernels::{
+    Backend, Cpu, Factors, KeptFactors, KernelPath, LowRankTerm, Precision, Reference, bf16,
+};
 use proptest::prelude::*;
 
-use crate::{assert_close, assert_same_bits, backends, backends_of, cases, values, widen};
+use crate::{assert_close, assert_same_bits, backends, backends_of, cases, rounded, values, widen};
 
 /// Widths of a site, and its terms.
 #[derive(Debug, Clone)]
@@ -68,9 +70,19 @@ impl Site {
         [parameters, x, y]: [&[B::Real]; 3],
         relu: bool,
     ) -> Vec<B::Real> {
+        self.forward_with(backend, parameters.into(), [x, y], relu)
+    }
+
+    fn forward_with<B: Backend>(
+        &self,
+        backend: &B,
+        factors: Factors<'_, B::Real>,
+        [x, y]: [&[B::Real]; 2],
+        relu: bool,
+    ) -> Vec<B::Real> {
         let mut y = y.to_vec();
         let to = (&mut y[..], self.outputs);
-        backend.low_rank(&self.terms, parameters, (x, self.inputs), to, relu);
+        backend.low_rank(&self.terms, factors, (x, self.inputs), to, relu);
         y
     }
 
@@ -153,8 +165,81 @@ fn check_products(cpu: &Cpu, site: &Site) {
     assert_same_bits(cpu, "result", &all_of(cpu, site), &expected);
 }
 
+/// Backends that keep factors, each with those of the site.
+fn keepers(site: &Site) -> impl Iterator<Item = (Cpu, KeptFactors)> {
+    let parameters = values(1, site.parameters);
+    [Precision::Bf16, Precision::Int8]
+        .into_iter()
+        .flat_map(backends_of)
+        .map(move |cpu| {
+            let kept = cpu.keep_factors(&site.terms, &parameters).unwrap();
+            (cpu, kept)
+        })
+}
+
+/// `y` in plain loops, factors, rows and `A x` rounded to bfloat16; and by how much an element may be off, `A x` being rounded the other way
+/// where it lies between two values.
+fn by_kept_factors(site: &Site, [parameters, x, y]: [&[f32]; 3]) -> Vec<(f64, f64)> {
+    let [parameters, x] = [parameters, x].map(|x| widen(&rounded(x)));
+    let mut result: Vec<_> = y.iter().map(|&y| (f64::from(y), 1e-5)).collect();
+    for term in &site.terms {
+        let (inputs, rank, scale) = (term.input.len(), term.rank, f64::from(term.scale));
+        for row in term.rows.clone() {
+            let x = &x[row * site.inputs + term.input.start..][..inputs];
+            let down = parameters[term.a..][..rank * inputs].chunks_exact(inputs);
+            let down: Vec<f64> = down
+                .map(|a| bf16::from_f64(a.iter().zip(x).map(|(a, x)| a * x).sum()).to_f64())
+                .collect();
+            for (i, col) in term.output.clone().enumerate() {
+                let (y, error) = &mut result[row * site.outputs + col];
+                for (d, b) in down.iter().zip(&parameters[term.b + i * rank..][..rank]) {
+                    *y += scale * d * b;
+                    *error += scale * (d * b).abs() / 256.0;
+                }
+            }
+        }
+    }
+    result
+}
+
+fn check_kept(site: &Site) {
+    let [parameters, x, y, ..] = site.values();
+    let expected = by_kept_factors(site, [&parameters, &x, &y]);
+    for relu in [false, true] {
+        for (cpu, kept) in keepers(site) {
+            let factors = Factors {
+                parameters: &parameters,
+                kept: Some(&kept),
+            };
+            let got = site.forward_with(&cpu, factors, [&x, &y], relu);
+            let mut off = 0;
+            for (i, (&got, &(y, error))) in got.iter().zip(&expected).enumerate() {
+                let y = if relu { y.max(0.0) } else { y };
+                let difference = (f64::from(got) - y).abs();
+                assert!(difference <= error, "y[{i}]: {got}, expected {y} ({cpu:?})");
+                off += usize::from(difference > 1e-4);
+            }
+            assert!(
+                off <= got.len() / 50 + site.outputs,
+                "{off} of {} ({cpu:?})",
+                got.len()
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(cases(32))]
+
+    #[test]
+    fn kept_factors_of_ragged_shapes_equal_the_reference(
+        inputs in 1usize..150,
+        outputs in 1usize..150,
+        ranks in prop::collection::vec(1usize..20, 1..4),
+        terms in prop::collection::vec((0usize..3, 0usize..5, 0usize..4), 0..7),
+    ) {
+        check_kept(&Site::new(inputs, outputs, &ranks, &terms));
+    }
 
     #[test]
     fn terms_of_ragged_shapes_equal_the_reference(
@@ -244,6 +329,47 @@ fn a_row_is_updated_the_same_alone_and_among_others() {
                 assert_same_bits(&cpu, "row", &got, &of(&all, site.outputs));
             }
         }
+    }
+}
+
+#[test]
+fn with_kept_factors_a_row_is_updated_the_same_alone_and_among_others() {
+    for site in large() {
+        let [parameters, x, y, ..] = site.values();
+        check_kept(&site);
+        for (cpu, kept) in keepers(&site) {
+            let factors = Factors {
+                parameters: &parameters,
+                kept: Some(&kept),
+            };
+            let all = site.forward_with(&cpu, factors, [&x, &y], true);
+            for term in site.terms.iter().step_by(5) {
+                let row = term.rows.end - 1;
+                let of = |x: &[f32], width: usize| x[row * width..][..width].to_vec();
+                let alone = Site {
+                    terms: vec![LowRankTerm {
+                        rows: Range { start: 0, end: 1 },
+                        ..term.clone()
+                    }],
+                    ..site.clone()
+                };
+                let (x, y) = (of(&x, site.inputs), of(&y, site.outputs));
+                let got = alone.forward_with(&cpu, factors, [&x, &y], true);
+                assert_same_bits(&cpu, "row", &got, &of(&all, site.outputs));
+            }
+        }
+    }
+}
+
+#[test]
+fn factors_are_kept_where_products_are_rounded_anyway() {
+    let site = Site::new(20, 70, &[8, 2], &[(1, 3, 0), (1, 2, 1)]);
+    let parameters = values(1, site.parameters);
+    for cpu in backends_of(Precision::F32) {
+        assert!(cpu.keep_factors(&site.terms, &parameters).is_none());
+    }
+    for (_, kept) in keepers(&site) {
+        assert_eq!(kept.len(), parameters.len());
     }
 }
 

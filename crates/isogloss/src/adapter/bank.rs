@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use isogloss_kernels::{Backend, LowRankTerm, Real};
+
 use crate::batch::{LanguageId, Packed, Segment};
 use crate::graph::{Site, Stack};
 use crate::language::LanguageSide;
-use crate::params::ParamId;
+use crate::params::{ParamId, ParamStore};
 
 /// One low-rank update: `y[output] += scale * B A x[input]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,21 @@ pub struct LowRank {
     pub input: Range<usize>,
     /// The outputs that it adds to: all, or a slice.
     pub output: Range<usize>,
+}
+
+impl LowRank {
+    /// The update of some rows, as a backend takes it.
+    pub(crate) fn term<R: Real>(&self, store: &ParamStore<R>, rows: Range<usize>) -> LowRankTerm {
+        LowRankTerm {
+            rows,
+            a: store.param(self.a).range.start,
+            b: store.param(self.b).range.start,
+            rank: self.rank,
+            scale: self.scale,
+            input: self.input.clone(),
+            output: self.output.clone(),
+        }
+    }
 }
 
 /// All languages' updates at one site.
@@ -67,6 +84,21 @@ impl Adapters {
     #[must_use]
     pub fn bank(&self, site: Site) -> Option<&Bank> {
         self.banks.get(&site)
+    }
+
+    /// Prepares the updates for translation, where the backend has a use for it; `store` holds them, and keeps what is prepared until a
+    /// value changes. It takes two bytes a value more, and changes the last digits of what updates add.
+    pub fn keep<B: Backend>(&self, backend: &B, store: &mut ParamStore<B::Real>) {
+        let updates = self.banks.values().flat_map(|bank| bank.updates.iter());
+        let terms: Vec<LowRankTerm> = updates
+            .flatten()
+            .map(|update| update.term(store, 0..0))
+            .collect();
+        let kept = match terms.is_empty() {
+            true => None,
+            false => backend.keep_factors(&terms, store.values()),
+        };
+        store.keep(kept);
     }
 
     /// How many of an encoder's `layers` lie below the lowest one that has an update of any language.

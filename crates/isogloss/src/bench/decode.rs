@@ -73,7 +73,9 @@ pub fn decode(
             rank,
         }) => {
             let count = languages.max(bank);
-            Some(updates::random(model.config(), rank, count, &mut store)?)
+            let set = updates::random(model.config(), rank, count, &mut store)?;
+            set.adapters.keep(backend, &mut store);
+            Some(set)
         }
     };
     let cx = match &set {

@@ -148,12 +148,13 @@ impl Loaded {
         Ok(self)
     }
 
-    /// The same with the model's weights packed ahead for a backend: translation is faster, takes the weights' memory in the precision
-    /// of products in place of those in the files, and gives the same. In [`Precision::Int8`](isogloss_kernels::Precision::Int8) what
+    /// The same with the model's weights and the updates prepared for a backend: translation is faster, takes the weights' memory in the
+    /// precision of products in place of those in the files, and gives the same but for the last digits of what updates add. In [`Precision::Int8`](isogloss_kernels::Precision::Int8) what
     /// is packed is quantised, and that is all of it.
     #[must_use]
     pub fn packed<B: Backend<Real = f32>>(mut self, backend: &B) -> Self {
         self.model.pack(backend, PackFor::Forward, MAX_PACKED);
+        self.set.adapters.keep(backend, &mut self.store);
         self
     }
 

@@ -52,9 +52,9 @@ impl<R: Real> Linear<R> {
         );
         if let Some(bank) = bank {
             let terms = terms_of(bank, cx.store, rows);
-            let parameters = cx.store.values();
+            let factors = cx.store.factors();
             cx.backend
-                .low_rank(&terms, parameters, (x, inputs), (&mut y, outputs), relu);
+                .low_rank(&terms, factors, (x, inputs), (&mut y, outputs), relu);
         }
         y
     }
@@ -108,14 +108,6 @@ impl<R: Real> Linear<R> {
 
 /// The updates of a bank that act on a packed batch, as the backend takes them.
 fn terms_of<R: Real>(bank: &Bank, store: &ParamStore<R>, packed: &Packed) -> Vec<LowRankTerm> {
-    let of = |(update, rows): (&LowRank, _)| LowRankTerm {
-        rows,
-        a: store.param(update.a).range.start,
-        b: store.param(update.b).range.start,
-        rank: update.rank,
-        scale: update.scale,
-        input: update.input.clone(),
-        output: update.output.clone(),
-    };
+    let of = |(update, rows): (&LowRank, _)| update.term(store, rows);
     bank.terms(packed).map(of).collect()
 }

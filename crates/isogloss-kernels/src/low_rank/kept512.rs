@@ -1,0 +1,179 @@
+//! Kept factors with AVX512-BF16. Down, a tile is two rows by eight of the rank, whose sixteen sums are reduced together; up, it is
+//! a row by 64 columns.
+
+use std::arch::x86_64::*;
+
+use crate::cpu::{KernelPath, Supported};
+use crate::low_rank::kept::TermFactors;
+use crate::simd512::{LANES, PAIRS, reduce};
+
+/// Sums of a row in a tile.
+const RANKS: usize = 8;
+
+/// Vectors of columns in a tile.
+const COLS: usize = 4;
+
+fn is_for(path: Supported) -> bool {
+    matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16)
+}
+
+/// `A x` for rows of `x`, each of an even number of values. False, and nothing done, where it isn't for the path.
+pub(super) fn down(
+    path: Supported,
+    factors: &TermFactors<'_>,
+    x: &[u16],
+    sums: &mut [f32],
+) -> bool {
+    if !is_for(path) {
+        return false;
+    }
+    let rank = factors.rank;
+    let width = factors.inputs.next_multiple_of(2);
+    let count = sums.len() / rank;
+    assert!(x.len() == count * width && factors.a.len() == rank * factors.inputs);
+    for first in (0..rank).step_by(RANKS) {
+        for i in (0..count).step_by(2) {
+            // SAFETY: `Supported` is made only of a path whose instructions the machine has.
+            let found = unsafe {
+                match count - i {
+                    1 => down_tile::<1>(factors, &x[i * width..], first),
+                    _ => down_tile::<2>(factors, &x[i * width..], first),
+                }
+            };
+            let some = RANKS.min(rank - first);
+            for (row, found) in found.chunks_exact(RANKS).take(count - i).enumerate() {
+                sums[(i + row) * rank + first..][..some].copy_from_slice(&found[..some]);
+            }
+        }
+    }
+    true
+}
+
+/// `ROWS` rows by [`RANKS`] rows of `A` from `first` on; what lies behind the last repeats it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn down_tile<const ROWS: usize>(
+    factors: &TermFactors<'_>,
+    x: &[u16],
+    first: usize,
+) -> [f32; LANES] {
+    let inputs = factors.inputs;
+    let width = inputs.next_multiple_of(2);
+    let rows: [&[u16]; ROWS] = std::array::from_fn(|i| &x[i * width..][..inputs]);
+    let ranks: [&[u16]; RANKS] = std::array::from_fn(|i| {
+        let rank = (first + i).min(factors.rank - 1);
+        &factors.a[rank * inputs..][..inputs]
+    });
+    let mut sums = [_mm512_setzero_ps(); LANES];
+    for at in (0..inputs).step_by(PAIRS) {
+        let left = (inputs - at).min(PAIRS);
+        let mask = (u64::MAX >> (64 - left)) as __mmask32;
+        // SAFETY: the mask keeps to the row's values; any bits are a vector of bfloat16.
+        let load = |row: &[u16]| unsafe {
+            std::mem::transmute::<__m512i, __m512bh>(_mm512_maskz_loadu_epi16(
+                mask,
+                row.as_ptr().add(at).cast(),
+            ))
+        };
+        let rows = rows.map(load);
+        for (j, rank) in ranks.iter().enumerate() {
+            let rank = load(rank);
+            for (i, &row) in rows.iter().enumerate() {
+                sums[i * RANKS + j] = _mm512_dpbf16_ps(sums[i * RANKS + j], row, rank);
+            }
+        }
+    }
+    let mut found = [0.0; LANES];
+    // SAFETY: it holds 16 values.
+    unsafe { _mm512_storeu_ps(found.as_mut_ptr(), reduce(&sums)) };
+    found
+}
+
+/// `y += scale * B down` for rows of `down`, each of an even number of values; then rectified if asked for. False, and nothing done,
+/// where it isn't for the path.
+pub(super) fn up(
+    path: Supported,
+    factors: &TermFactors<'_>,
+    down: &[u16],
+    scale: f32,
+    relu: bool,
+    (y, stride): (&mut [f32], usize),
+) -> bool {
+    if !is_for(path) {
+        return false;
+    }
+    let width = factors.rank.next_multiple_of(2);
+    let rows = down.len() / width;
+    assert!(factors.b.len() == factors.outputs * factors.rank);
+    for first in (0..factors.outputs).step_by(COLS * LANES) {
+        for i in 0..rows {
+            let cols = (factors.outputs - first).min(COLS * LANES);
+            let y = &mut y[i * stride + first..][..cols];
+            // SAFETY: `Supported` is made only of a path whose instructions the machine has.
+            unsafe {
+                up_tile(
+                    factors,
+                    &down[i * width..][..width],
+                    first,
+                    (scale, relu),
+                    y,
+                )
+            }
+        }
+    }
+    true
+}
+
+/// Columns `first..` of a row, at most [`COLS`] vectors of them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn up_tile(
+    factors: &TermFactors<'_>,
+    down: &[u16],
+    first: usize,
+    (scale, relu): (f32, bool),
+    y: &mut [f32],
+) {
+    let (outputs, rank) = (factors.outputs, factors.rank);
+    let masks: [__mmask16; COLS] = std::array::from_fn(|v| {
+        let cols = y.len().saturating_sub(v * LANES).min(LANES);
+        ((1u32 << cols) - 1) as __mmask16
+    });
+    let mut sums = [_mm512_setzero_ps(); COLS];
+    for (pair, down) in down.as_chunks::<2>().0.iter().enumerate() {
+        let b = &factors.b[2 * pair * outputs..];
+        let both = i32::from(down[0]) | i32::from(down[1]) << 16;
+        // SAFETY: any bits are a vector of bfloat16.
+        let both = unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(both)) };
+        let odd = 2 * pair + 1 == rank;
+        for (v, sum) in sums.iter_mut().enumerate() {
+            let col = first + v * LANES;
+            // SAFETY: the masks keep to the row's columns, of which `b` has a pair each, or of the last of an odd rank one.
+            let b = unsafe {
+                match odd {
+                    true => _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(
+                        masks[v],
+                        b.as_ptr().wrapping_add(col).cast(),
+                    )),
+                    false => {
+                        _mm512_maskz_loadu_epi32(masks[v], b.as_ptr().wrapping_add(2 * col).cast())
+                    }
+                }
+            };
+            // SAFETY: any bits are a vector of bfloat16.
+            let b = unsafe { std::mem::transmute::<__m512i, __m512bh>(b) };
+            *sum = _mm512_dpbf16_ps(*sum, both, b);
+        }
+    }
+    let scale = _mm512_set1_ps(scale);
+    for (v, sum) in sums.into_iter().enumerate() {
+        let at = y.as_mut_ptr().wrapping_add(v * LANES);
+        // SAFETY: the mask keeps to the row's columns.
+        unsafe {
+            let mut value = _mm512_fmadd_ps(scale, sum, _mm512_maskz_loadu_ps(masks[v], at));
+            if relu {
+                // The second operand is given back where one is NaN.
+                value = _mm512_max_ps(_mm512_setzero_ps(), value);
+            }
+            _mm512_mask_storeu_ps(at, masks[v], value);
+        }
+    }
+}
