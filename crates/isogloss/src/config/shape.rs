@@ -3,6 +3,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ConfigError, value};
 use crate::graph::{MAX_POSITIONS, ModelConfig};
 
+/// Most values of a row, and most layers of a side: far beyond what can be trained here, and small enough to count with.
+const MAX_WIDTH: usize = 1 << 16;
+const MAX_LAYERS: usize = 1 << 10;
+
 /// `[vocabulary]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -63,27 +67,24 @@ impl ShapeConfig {
     /// Names the key, what it may be and what it is.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let counts = [
-            ("shape.d_model", self.d_model),
-            ("shape.encoder_layers", self.encoder_layers),
-            ("shape.decoder_layers", self.decoder_layers),
-            ("shape.attention_heads", self.attention_heads),
-            ("shape.ffn_dim", self.ffn_dim),
+            ("shape.d_model", self.d_model, MAX_WIDTH),
+            ("shape.encoder_layers", self.encoder_layers, MAX_LAYERS),
+            ("shape.decoder_layers", self.decoder_layers, MAX_LAYERS),
+            ("shape.attention_heads", self.attention_heads, MAX_WIDTH),
+            ("shape.ffn_dim", self.ffn_dim, MAX_WIDTH),
             (
                 "shape.max_position_embeddings",
                 self.max_position_embeddings,
+                MAX_POSITIONS,
             ),
         ];
-        for (key, count) in counts {
+        for (key, count, most) in counts {
             if count == 0 {
                 return value(key, "is 0; it must be at least 1".to_owned());
             }
-        }
-        let positions = self.max_position_embeddings;
-        if positions > MAX_POSITIONS {
-            return value(
-                "shape.max_position_embeddings",
-                format!("is {positions}; it must be at most {MAX_POSITIONS}"),
-            );
+            if count > most {
+                return value(key, format!("is {count}; it must be at most {most}"));
+            }
         }
         if !self.d_model.is_multiple_of(2 * self.attention_heads) {
             let (d, heads) = (self.d_model, self.attention_heads);
@@ -118,5 +119,30 @@ impl ShapeConfig {
             eos_token_id: 2,
             decoder_start_token_id: 2,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_without_sense_are_named() {
+        let wide = ShapeConfig {
+            attention_heads: usize::MAX / 2,
+            ..ShapeConfig::default()
+        };
+        let deep = ShapeConfig {
+            decoder_layers: 5000,
+            ..ShapeConfig::default()
+        };
+        for (shape, key) in [
+            (wide, "shape.attention_heads"),
+            (deep, "shape.decoder_layers"),
+        ] {
+            let error = shape.validate().unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains("at most"), "{error}");
+        }
+        assert!(ShapeConfig::default().validate().is_ok());
     }
 }
