@@ -149,7 +149,10 @@ impl<R: Real> ParamStore<R> {
     /// If it is of another number of values.
     pub(crate) fn keep(&mut self, kept: Option<KeptFactors>) {
         let len = kept.as_ref().map(KeptFactors::len);
-        assert!(len.is_none_or(|len| len == self.values.len()), "kept values");
+        assert!(
+            len.is_none_or(|len| len == self.values.len()),
+            "kept values"
+        );
         self.kept = kept;
     }
 

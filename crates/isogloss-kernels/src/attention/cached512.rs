@@ -10,9 +10,13 @@ use crate::cpu::{KernelPath, Supported};
 use crate::scratch::Scratch;
 use crate::simd512::{LANES, PAIRS, reduce};
 
+/// Rows are fetched while the row so many before is read.
+const AHEAD: usize = 4;
+
 /// Whether the path has the instructions for heads of `dim` values.
 fn is_for(path: Supported, dim: usize) -> bool {
-    matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16) && dim.is_multiple_of(PAIRS)
+    matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16)
+        && matches!(dim, 32 | 64 | 96 | 128)
 }
 
 /// Scaled scores `(heads, rows)`. False, and nothing done, where it isn't for the path or the shape.
@@ -27,8 +31,20 @@ pub(super) fn scores(
     if !is_for(path, shape.head_dim) {
         return false;
     }
+    let mut short = Scratch::take(query.len().div_ceil(2));
+    let short: &mut [bf16] = bytemuck::cast_slice_mut(&mut short);
     // SAFETY: `Supported` is made only of a path whose instructions the machine has.
-    unsafe { scores_by_rows(query, keys, rows, shape, scores) }
+    unsafe {
+        round_query(query, short);
+        match (shape.head_dim, shape.heads.is_multiple_of(4)) {
+            (32, true) => scores_by_tiles::<4, 4, 1>(short, keys, rows, shape.scale, scores),
+            (64, true) => scores_by_tiles::<4, 4, 2>(short, keys, rows, shape.scale, scores),
+            (32, false) => scores_by_tiles::<1, 16, 1>(short, keys, rows, shape.scale, scores),
+            (64, false) => scores_by_tiles::<1, 16, 2>(short, keys, rows, shape.scale, scores),
+            (96, _) => scores_by_tiles::<1, 16, 3>(short, keys, rows, shape.scale, scores),
+            _ => scores_by_tiles::<1, 16, 4>(short, keys, rows, shape.scale, scores),
+        }
+    }
     true
 }
 
@@ -46,25 +62,22 @@ pub(super) fn sums(
     }
     // SAFETY: as in `scores`.
     unsafe {
-        match shape.head_dim.is_multiple_of(4 * LANES) {
-            true => sums_by_columns::<4>(weights, values, rows, shape.head_dim, sums),
-            false => sums_by_columns::<2>(weights, values, rows, shape.head_dim, sums),
+        match shape.head_dim {
+            64 if shape.heads.is_multiple_of(4) => {
+                sums_by_columns::<4, 4>(weights, values, rows, 64, sums);
+            }
+            dim if dim.is_multiple_of(4 * LANES) => {
+                sums_by_columns::<4, 1>(weights, values, rows, dim, sums);
+            }
+            dim => sums_by_columns::<2, 1>(weights, values, rows, dim, sums),
         }
     }
     true
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn scores_by_rows(
-    query: &[f32],
-    keys: &[bf16],
-    rows: &[u32],
-    shape: AttentionShape,
-    scores: &mut [f32],
-) {
-    let (heads, width, count) = (shape.heads, query.len(), rows.len());
-    let mut short = Scratch::take(width.div_ceil(2));
-    let short: &mut [bf16] = bytemuck::cast_slice_mut(&mut short);
+/// Rounds a query.
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn round_query(query: &[f32], short: &mut [bf16]) {
     for (to, from) in short.chunks_exact_mut(LANES).zip(query.chunks_exact(LANES)) {
         // SAFETY: both hold 16 values.
         unsafe {
@@ -72,49 +85,66 @@ fn scores_by_rows(
             to.as_mut_ptr().cast::<__m256bh>().write_unaligned(rounded);
         }
     }
-    let per_head = shape.head_dim / PAIRS;
-    // In the order of memory: all heads of a row, then the next row. Where each score belongs is kept beside it.
-    let (mut found, mut places) = ([0.0f32; LANES], [0; LANES]);
-    let (mut sums, mut filled) = ([_mm512_setzero_ps(); LANES], 0);
-    for (j, &row) in rows.iter().enumerate() {
-        let key = &keys[row as usize * width..][..width];
-        let mut place = j;
-        for (q, k) in short
-            .chunks_exact(shape.head_dim)
-            .zip(key.chunks_exact(shape.head_dim))
-        {
-            let mut sum = _mm512_setzero_ps();
-            for part in 0..per_head {
-                // SAFETY: the head holds `per_head` vectors; any bits are a vector of bfloat16.
-                unsafe {
-                    let q = _mm512_loadu_epi32(q.as_ptr().add(part * PAIRS).cast());
-                    let k = _mm512_loadu_epi32(k.as_ptr().add(part * PAIRS).cast());
-                    sum = _mm512_dpbf16_ps(
-                        sum,
-                        std::mem::transmute::<__m512i, __m512bh>(q),
-                        std::mem::transmute::<__m512i, __m512bh>(k),
-                    );
+}
+
+/// The scores of all heads, `H` heads by `ROWS` rows at a time, which are sixteen; a head is `PARTS` vectors.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn scores_by_tiles<const H: usize, const ROWS: usize, const PARTS: usize>(
+    query: &[bf16],
+    keys: &[bf16],
+    rows: &[u32],
+    scale: f32,
+    scores: &mut [f32],
+) {
+    let (width, count, some_heads) = (query.len(), rows.len(), H * PARTS * PAIRS);
+    let scale = _mm512_set1_ps(scale);
+    for (part, query) in query.chunks_exact(some_heads).enumerate() {
+        let q: [[__m512bh; PARTS]; H] =
+            std::array::from_fn(|h| std::array::from_fn(|i| vector(query, h * PARTS + i)));
+        let key = |row: u32| &keys[row as usize * width + part * some_heads..][..some_heads];
+        for (tile, some) in rows.chunks(ROWS).enumerate() {
+            let mut sums = [[_mm512_setzero_ps(); ROWS]; H];
+            for j in 0..ROWS {
+                if let Some(&row) = rows.get(tile * ROWS + j + AHEAD) {
+                    fetch(key(row));
+                }
+                // What lies behind the last row repeats it.
+                let key = key(some[j.min(some.len() - 1)]);
+                for (h, q) in q.iter().enumerate() {
+                    for (i, &q) in q.iter().enumerate() {
+                        sums[h][j] = _mm512_dpbf16_ps(sums[h][j], q, vector(key, h * PARTS + i));
+                    }
                 }
             }
-            (sums[filled], places[filled]) = (sum, place);
-            place += count;
-            filled += 1;
-            if filled == LANES || place == j + heads * count && j + 1 == count {
-                let scaled = _mm512_mul_ps(_mm512_set1_ps(shape.scale), reduce(&sums));
-                // SAFETY: it holds 16 values.
-                unsafe { _mm512_storeu_ps(found.as_mut_ptr(), scaled) };
-                for (&score, &place) in found.iter().zip(&places).take(filled) {
-                    scores[place] = score;
-                }
-                filled = 0;
+            let mut found = [[0.0f32; ROWS]; H];
+            let mut flat = [_mm512_setzero_ps(); LANES];
+            flat.copy_from_slice(sums.as_flattened());
+            let scaled = _mm512_mul_ps(scale, reduce(&flat));
+            // SAFETY: it holds `H` times `ROWS` values, which are 16.
+            unsafe { _mm512_storeu_ps(found.as_mut_ptr().cast(), scaled) };
+            for (h, found) in found.iter().enumerate() {
+                let at = (part * H + h) * count + tile * ROWS;
+                scores[at..at + some.len()].copy_from_slice(&found[..some.len()]);
             }
         }
     }
 }
 
-/// `V` vectors of columns at a time, of heads of `dim` columns.
+/// Vector `i` of a slice.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn vector(values: &[bf16], i: usize) -> __m512bh {
+    let values = &values[i * PAIRS..][..PAIRS];
+    // SAFETY: it holds 32 values; any bits are a vector of bfloat16.
+    unsafe {
+        let bits = _mm512_loadu_epi32(values.as_ptr().cast());
+        std::mem::transmute::<__m512i, __m512bh>(bits)
+    }
+}
+
+/// `V` vectors of columns at a time of `H` heads of `dim` columns each; of one, it may be part.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn sums_by_columns<const V: usize>(
+fn sums_by_columns<const V: usize, const H: usize>(
     weights: &[f32],
     values: &[bf16],
     rows: &[u32],
@@ -122,23 +152,39 @@ fn sums_by_columns<const V: usize>(
     sums: &mut [f32],
 ) {
     let (width, count) = (sums.len(), rows.len());
-    for (part, to) in sums.chunks_exact_mut(V * LANES).enumerate() {
-        let first = part * V * LANES;
-        let weights = &weights[first / dim * count..][..count];
-        let mut sums = [_mm512_setzero_ps(); V];
-        for (&row, &weight) in rows.iter().zip(weights) {
-            let value = &values[row as usize * width + first..][..V * LANES];
-            let weight = _mm512_set1_ps(weight);
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: the part holds `V` vectors of 16 values.
-                let bits = unsafe { _mm256_loadu_epi16(value.as_ptr().add(i * LANES).cast()) };
-                let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits));
-                *sum = _mm512_fmadd_ps(weight, _mm512_castsi512_ps(wide), *sum);
+    for (part, to) in sums.chunks_exact_mut(H * V * LANES).enumerate() {
+        let first = part * H * V * LANES;
+        let weights = &weights[first / dim * count..][..H * count];
+        let mut sums = [[_mm512_setzero_ps(); V]; H];
+        for (j, &row) in rows.iter().enumerate() {
+            let value = &values[row as usize * width + first..][..H * V * LANES];
+            if let Some(&row) = rows.get(j + AHEAD) {
+                fetch(&values[row as usize * width + first..][..H * V * LANES]);
+            }
+            for (h, sums) in sums.iter_mut().enumerate() {
+                let weight = _mm512_set1_ps(weights[h * count + j]);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: the part holds `H` times `V` vectors of 16 values.
+                    let bits = unsafe {
+                        _mm256_loadu_epi16(value.as_ptr().add((h * V + i) * LANES).cast())
+                    };
+                    let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits));
+                    *sum = _mm512_fmadd_ps(weight, _mm512_castsi512_ps(wide), *sum);
+                }
             }
         }
-        for (i, sum) in sums.into_iter().enumerate() {
-            // SAFETY: it holds `V` vectors of 16 values.
+        for (i, &sum) in sums.as_flattened().iter().enumerate() {
+            // SAFETY: it holds `H` times `V` vectors of 16 values.
             unsafe { _mm512_storeu_ps(to.as_mut_ptr().add(i * LANES), sum) };
         }
+    }
+}
+
+/// Asks for memory that is read soon: rows lie where their sentence's blocks do, which the processor doesn't foresee.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fetch(values: &[bf16]) {
+    for line in values.chunks(PAIRS) {
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
     }
 }

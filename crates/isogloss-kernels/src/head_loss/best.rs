@@ -2,7 +2,9 @@
 //! cache until they have been looked at.
 
 use crate::check;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, Supported};
+#[cfg(target_arch = "x86_64")]
+use crate::head_loss::best512;
 use crate::matmul::{LeftOperand, Mat, MatMut};
 use crate::scratch::{Scratch, SharedMut};
 use crate::simd::{exp, max, multiversion, sum};
@@ -15,7 +17,7 @@ const CLASSES: usize = 1024;
 const STRIDE: usize = 32;
 
 /// Largest logit of a block, and the sum of `exp(logit - largest)`.
-type Block = (f32, f32);
+pub(super) type Block = (f32, f32);
 
 /// [`crate::Backend::head_best`] for [`Cpu`].
 pub(crate) fn head_best(
@@ -71,7 +73,7 @@ fn some_rows(
             let sums = unsafe { all_sums.slice(block * rows, rows) };
             let of_rows = logits.chunks_exact(columns).zip(sums).zip(&mut *found);
             for ((row, sum), found) in of_rows {
-                *sum = block_sum(cpu.supported(), row);
+                *sum = sum_of(cpu.supported(), row);
                 if sum.0 > found.threshold {
                     look_through(cpu.supported(), row, first as u32, found);
                 }
@@ -130,8 +132,16 @@ impl Found {
     }
 }
 
+/// The largest logit and the sum of exponentials; NaN if a logit isn't finite.
+fn sum_of(path: Supported, logits: &[f32]) -> Block {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sum) = best512::block_sum(path, logits) {
+        return sum;
+    }
+    block_sum(path, logits)
+}
+
 multiversion! {
-    /// The largest logit and the sum of exponentials; NaN if a logit isn't finite.
     fn block_sum(logits: &[f32]) -> Block {
         let max = max(logits);
         // What isn't finite makes NaN of `0 x`.
@@ -142,7 +152,8 @@ multiversion! {
 multiversion! {
     fn look_through(logits: &[f32], first: u32, found: &mut Found) {
         for (i, part) in logits.chunks(STRIDE).enumerate() {
-            if max(part) > found.threshold {
+            let threshold = found.threshold;
+            if part.iter().fold(false, |any, &x| any | (x > threshold)) {
                 for (j, &x) in part.iter().enumerate() {
                     found.push(x, first + (i * STRIDE + j) as u32);
                 }

@@ -1,6 +1,8 @@
 //! Tied head and label-smoothed cross-entropy in one operation.
 
 pub(crate) mod best;
+#[cfg(target_arch = "x86_64")]
+mod best512;
 pub(crate) mod fast;
 pub mod reference;
 

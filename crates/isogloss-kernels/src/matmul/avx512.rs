@@ -69,14 +69,15 @@ unsafe fn run_pairs(tile: &Tile) {
     unsafe { by_size!(tile, tile_of_pairs, 1 2 3 4 5 6 7 8 9 10 11 12 13) }
 }
 
-/// The sums of a tile of `$m` rows and `16 $v` columns, from `$zero` on: `$step(sum, a, b)` adds a word's product. The panels must hold
-/// the tile's words.
+/// The sums of a tile of `$m` rows and `16 $v` columns, from `$zero` on: `$step(sum, a, b)` adds a word's product, `$before(word)` is called
+/// before. The panels must hold the tile's words.
 macro_rules! tile_sums {
-    ($tile:ident, $m:ident, $v:ident, $zero:expr, $step:expr) => {{
+    ($tile:ident, $m:ident, $v:ident, $zero:expr, $step:expr, $before:expr) => {{
         let mut sums = [[$zero; $v]; $m];
         let mut a = $tile.a.cast::<i32>();
         let mut b = $tile.b.cast::<i32>();
-        for _ in 0..$tile.words {
+        for word in 0..$tile.words {
+            $before(word);
             // SAFETY: the panels hold `words` times what is read here.
             unsafe {
                 let mut values = [_mm512_setzero_si512(); $v];
@@ -106,7 +107,7 @@ macro_rules! tile_kernel {
         /// As [`MicroKernel::run`], with the features; the tile has `M` rows and `16 V` columns.
         #[target_feature(enable = $features)]
         unsafe fn $name<const M: usize, const V: usize>(tile: &Tile) {
-            let sums = tile_sums!(tile, M, V, _mm512_setzero_ps(), $step);
+            let sums = tile_sums!(tile, M, V, _mm512_setzero_ps(), $step, |_| ());
             // Only this short loop touches the sums: were they read where it takes many instructions, the compiler would keep them
             // in memory all along.
             let alpha = _mm512_set1_ps(tile.alpha);
@@ -154,7 +155,7 @@ pub(super) unsafe fn store(tile: &Tile, product: &[__m512]) {
 /// As [`store`]; the tile is `V` vectors wide.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store_rows<const V: usize>(tile: &Tile, product: &[__m512]) {
+pub(super) unsafe fn store_rows<const V: usize>(tile: &Tile, product: &[__m512]) {
     let (mut masks, mut bias) = ([0; V], [_mm512_setzero_ps(); V]);
     for v in 0..V {
         let cols = tile.cols.saturating_sub(v * LANES).min(LANES);

@@ -132,6 +132,33 @@ pub(super) struct Tile {
     pub relu: bool,
     /// How sums of integers become values; null in kernels that have none.
     pub dequantize: Dequantize,
+    /// What will be read after this tile.
+    pub ahead: Ahead,
+}
+
+/// Where a kernel may fetch ahead of need: at so many bytes a word from a place on. It need not exist.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    pub start: *const u32,
+    pub step: usize,
+}
+
+impl Ahead {
+    /// The panel after one of `words x width`, in so many parts: a part is fetched with each panel of rows.
+    pub(super) fn after(b: *const u32, words: usize, width: usize, parts: usize) -> Self {
+        Ahead {
+            start: b.wrapping_add(words * width),
+            step: size_of::<u32>() * width / parts,
+        }
+    }
+
+    /// One of the parts.
+    pub(super) fn part(self, part: usize, words: usize) -> Self {
+        Ahead {
+            start: self.start.wrapping_byte_add(part * words * self.step),
+            ..self
+        }
+    }
 }
 
 /// Factors of a tile in integers: value `(i, j)` is `(sum - offsets[j]) * (rows[i] * cols[j])`.
@@ -174,6 +201,10 @@ impl Tile {
             accumulate: epilogue.accumulate || block > 0,
             relu: epilogue.relu && block + 1 == blocks,
             dequantize: Dequantize::NONE,
+            ahead: Ahead {
+                start: std::ptr::null(),
+                step: 0,
+            },
         }
     }
 }

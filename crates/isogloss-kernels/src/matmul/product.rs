@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::backend::Epilogue;
 use crate::check;
 use crate::matmul::int8::QuantizedRows;
-use crate::matmul::kernel::{Dequantize, MicroKernel, Tile};
+use crate::matmul::kernel::{Ahead, Dequantize, MicroKernel, Tile};
 use crate::matmul::pack::Operand;
 use crate::matmul::packed::{Columns, Int8Columns};
 use crate::matmul::panels::{Blocks, Panels, pack_panels};
@@ -355,6 +355,7 @@ impl<'a> Product<'a> {
             let col = self.col_panels.start(q) - area.col;
             let (cols, width) = (self.col_panels.count(q), self.col_panels.width(q));
             let b = b_words[tile.words * col..][..tile.words * width].as_ptr();
+            let ahead = Ahead::after(b, tile.words, width, area.down.len());
             for p in area.down.clone() {
                 let (row, rows) = (
                     self.row_panels.start(p) - area.row,
@@ -383,6 +384,7 @@ impl<'a> Product<'a> {
                         c: tile.c.add(row * tile.c_stride + col),
                         bias,
                         dequantize,
+                        ahead: ahead.part(p - area.down.start, tile.words),
                         ..tile
                     });
                 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::matmul::avx512::{F32, LANES, by_size, store, tile_sums};
+use crate::matmul::avx512::{F32, LANES, by_size, store_rows, tile_sums};
 use crate::matmul::kernel::{MicroKernel, Tile};
 
 pub(super) static VNNI: MicroKernel = MicroKernel {
@@ -29,7 +29,20 @@ unsafe fn run(tile: &Tile) {
 /// As [`run`]; the tile has `M` rows and `16 V` columns.
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
-    let sums = tile_sums!(tile, M, V, _mm512_setzero_si512(), _mm512_dpbusd_epi32);
+    let ahead = tile.ahead.start.cast::<i8>();
+    let sums = tile_sums!(
+        tile,
+        M,
+        V,
+        _mm512_setzero_si512(),
+        _mm512_dpbusd_epi32,
+        |word| {
+            let at = ahead.wrapping_add(word * tile.ahead.step);
+            for v in 0..V {
+                _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(64 * v));
+            }
+        }
+    );
     let (mut factors, mut offsets) = ([_mm512_setzero_ps(); V], [_mm512_setzero_si512(); V]);
     for v in 0..V {
         let cols = tile.cols.saturating_sub(v * LANES).min(LANES);
@@ -54,5 +67,5 @@ unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
         }
     }
     // SAFETY: the caller's promise.
-    unsafe { store(tile, product.as_flattened()) }
+    unsafe { store_rows::<V>(tile, product.as_flattened()) }
 }
