@@ -33,7 +33,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Large matrix products on every kernel path of this machine
+    /// Large matrix products on every kernel path of this machine; in int8, amxbf16 takes AMX-INT8 where there is one
     Kernels(Kernels),
     /// Training steps over a text, Adam included; loading and tokenizing not
     Train(train::Args),

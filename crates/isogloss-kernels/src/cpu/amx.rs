@@ -1,4 +1,4 @@
-//! Whether this process may use AMX with bf16. The standard library doesn't say so on the stable compiler.
+//! Whether this process may use AMX with bf16, and with bytes. The standard library doesn't say so on the stable compiler.
 
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::sync::LazyLock;
@@ -15,6 +15,24 @@ pub(super) fn is_usable() -> bool {
             && unsafe { crate::matmul::amx_multiplies() }
     });
     *USABLE
+}
+
+/// Whether tiles multiply bytes as well, and a small product comes out right. Asked once.
+///
+/// The caller has seen that the machine has AVX-512.
+pub(crate) fn multiplies_bytes() -> bool {
+    static MULTIPLIES: LazyLock<bool> = LazyLock::new(|| {
+        is_usable()
+            && has_bytes()
+            // SAFETY: as was just found out.
+            && unsafe { crate::matmul::amx_multiplies_bytes() }
+    });
+    *MULTIPLIES
+}
+
+/// CPUID: AMX-INT8.
+fn has_bytes() -> bool {
+    leaf(7, 0)[3] >> 25 & 1 == 1
 }
 
 /// CPUID: AMX-TILE and AMX-BF16, and eight tiles of 16 rows of 64 bytes.
@@ -94,6 +112,7 @@ mod tests {
         };
         let has = |flag: &str| flags.split_whitespace().any(|x| x == flag);
         let listed = has("amx_tile") && has("amx_bf16");
+        assert_eq!(has_bytes(), has("amx_int8"));
         if listed {
             assert!(has_instructions());
         } else {
@@ -101,6 +120,7 @@ mod tests {
             let answers = [has_instructions(), system_keeps_tiles(), system_permits()];
             assert!(answers.contains(&false));
             assert!(!KernelPath::AmxBf16.is_available());
+            assert!(!multiplies_bytes());
         }
     }
 }

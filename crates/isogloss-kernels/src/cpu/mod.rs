@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::scratch::SharedMut;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::multiplies_bytes as amx_multiplies_bytes;
 use path::PATH_VARIABLE;
 pub(crate) use path::Supported;
 pub use path::{CpuError, KernelPath, Precision};

@@ -17,7 +17,8 @@ pub enum KernelPath {
     /// The same with AVX512-BF16: products of bf16 pairs in one instruction.
     Avx512Bf16,
     /// The same with AMX-BF16: products of tiles of bf16 pairs; what is in `f32` runs as on [`Avx512`](KernelPath::Avx512). On Linux
-    /// alone, which the process asks for permission, and only if a small product comes out right.
+    /// alone, which the process asks for permission, and only if a small product comes out right. Where tiles multiply bytes too
+    /// (AMX-INT8), products with weights in bytes take them from a few rows on, with the bits of every other path.
     AmxBf16,
 }
 
@@ -131,7 +132,8 @@ pub enum Precision {
     /// emulated elsewhere.
     Bf16,
     /// For decoding: weights that are packed ahead are quantised to 8 bits, a factor for each output channel, and what is multiplied
-    /// with them a row at a time. All other products are as in `F32`.
+    /// with them a row at a time; the same bits on every path, faster with AVX512-VNNI and AMX-INT8. All other products are as in
+    /// `F32`.
     Int8,
 }
 

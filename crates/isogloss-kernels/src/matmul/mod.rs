@@ -22,7 +22,7 @@ mod transposed;
 mod view;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use amx::multiplies as amx_multiplies;
+pub(crate) use amx::{multiplies as amx_multiplies, multiplies_bytes as amx_multiplies_bytes};
 pub(crate) use columns::add_column_sums;
 pub(crate) use dispatch::{LeftOperand, fast, serial};
 pub use int8::quantize_rows;

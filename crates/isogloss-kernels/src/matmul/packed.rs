@@ -115,6 +115,20 @@ impl PackedWeight {
         }
     }
 
+    /// Packs a weight in bytes for two kernels whose instructions the machine has.
+    #[cfg(test)]
+    pub(super) fn int8_for_kernels(
+        kernels: (&'static MicroKernel, Option<&'static MicroKernel>),
+        cpu: &Cpu,
+        weight: Mat<'_, f32>,
+    ) -> Self {
+        PackedWeight {
+            rows: weight.rows(),
+            cols: weight.cols(),
+            words: Words::Int8(Int8Weight::with_kernels(kernels, cpu, weight, &mut |_| {})),
+        }
+    }
+
     /// Whether a weight of this shape is quantised in [`Precision::Int8`]; others are multiplied as they are.
     #[must_use]
     pub fn quantizes(rows: usize, cols: usize) -> bool {

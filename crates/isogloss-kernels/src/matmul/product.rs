@@ -141,7 +141,7 @@ impl<'a> Product<'a> {
         epilogue: Epilogue<'a, f32>,
         mut c: MatMut<'a, f32>,
     ) -> Self {
-        let (kernel, words) = (weight.kernel, rows.mat());
+        let (kernel, words) = (weight.kernel_for(c.rows()), rows.mat());
         let own = columns.first..columns.first + c.cols();
         Product {
             kernel,

@@ -6,8 +6,9 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use crate::matmul::amx::{CONFIG, Pair, SIDE, Tiles, kernel, pack512, run};
+use crate::matmul::amx::{CONFIG, Pair, SIDE, Tiles, bytes, kernel, pack512, run};
 use crate::matmul::avx512::{LANES, store};
+use crate::matmul::int8::finish512;
 use crate::matmul::kernel::{MicroKernel, Session, Tile};
 
 pub(in crate::matmul) static BF16: MicroKernel = kernel(
@@ -19,6 +20,13 @@ pub(in crate::matmul) static BF16: MicroKernel = kernel(
         end: release,
     },
 );
+
+pub(in crate::matmul) static INT8: MicroKernel = bytes::kernel(MicroKernel {
+    run: bytes::run::<Amx>,
+    pack: pack512::pack_columns_of_words,
+    pack_rows: pack512::pack_rows_of_words,
+    ..BF16
+});
 
 /// Gives the thread's tiles their shapes. Configuration is a thread's own; the compiler never touches it, since no function here
 /// has the feature, and the operating system keeps it while the thread waits.
@@ -50,7 +58,7 @@ pub(super) struct Amx;
 /// Multiplies two panels: clears the sums, takes the steps for each group, stores the sums. All in one block of assembly, so that no
 /// tile holds anything between blocks. `{line}` and `{width}` are the bytes from row to row of `a`, and of `b` and the sums.
 macro_rules! panels {
-    ($pair:ident, $sums:ident, [$($clear:literal)*], [$($step:literal)*], [$($keep:literal)*]) => {
+    ($pair:ident, $sums:ident, [$($clear:expr),* $(,)?], [$($step:expr),* $(,)?], [$($keep:expr),* $(,)?]) => {
         asm!(
             $($clear,)*
             "test {groups}, {groups}",
@@ -74,82 +82,106 @@ macro_rules! panels {
     };
 }
 
+/// Multiplies two panels of any shape with the instruction `$dot`.
+macro_rules! multiply {
+    ($pair:ident, $sums:ident, $dot:literal) => {
+        match ($pair.a_tiles, $pair.b_tiles) {
+            (1, 1) => panels!(
+                $pair,
+                $sums,
+                ["tilezero tmm0"],
+                [
+                    "tileloadd tmm4, [{a} + {line}*1]",
+                    "tileloadd tmm6, [{b} + {width}*1]",
+                    concat!($dot, " tmm0, tmm4, tmm6"),
+                    "add {a}, 1024",
+                    "add {b}, 1024",
+                ],
+                ["tilestored [{sums} + {width}*1], tmm0"]
+            ),
+            (1, _) => panels!(
+                $pair,
+                $sums,
+                ["tilezero tmm0", "tilezero tmm1"],
+                [
+                    "tileloadd tmm4, [{a} + {line}*1]",
+                    "tileloadd tmm6, [{b} + {width}*1]",
+                    concat!($dot, " tmm0, tmm4, tmm6"),
+                    "tileloadd tmm7, [{b} + {width}*1 + 64]",
+                    concat!($dot, " tmm1, tmm4, tmm7"),
+                    "add {a}, 1024",
+                    "add {b}, 2048",
+                ],
+                [
+                    "tilestored [{sums} + {width}*1], tmm0",
+                    "tilestored [{sums} + {width}*1 + 64], tmm1",
+                ]
+            ),
+            (_, 1) => panels!(
+                $pair,
+                $sums,
+                ["tilezero tmm0", "tilezero tmm2"],
+                [
+                    "tileloadd tmm6, [{b} + {width}*1]",
+                    "tileloadd tmm4, [{a} + {line}*1]",
+                    concat!($dot, " tmm0, tmm4, tmm6"),
+                    "tileloadd tmm5, [{a} + {line}*1 + 1024]",
+                    concat!($dot, " tmm2, tmm5, tmm6"),
+                    "add {a}, 2048",
+                    "add {b}, 1024",
+                ],
+                [
+                    "tilestored [{sums} + {width}*1], tmm0",
+                    "tilestored [{sums} + {width}*1 + 1024], tmm2",
+                ]
+            ),
+            (_, _) => panels!(
+                $pair,
+                $sums,
+                [
+                    "tilezero tmm0",
+                    "tilezero tmm1",
+                    "tilezero tmm2",
+                    "tilezero tmm3"
+                ],
+                [
+                    "tileloadd tmm6, [{b} + {width}*1]",
+                    "tileloadd tmm4, [{a} + {line}*1]",
+                    concat!($dot, " tmm0, tmm4, tmm6"),
+                    "tileloadd tmm7, [{b} + {width}*1 + 64]",
+                    concat!($dot, " tmm1, tmm4, tmm7"),
+                    "tileloadd tmm5, [{a} + {line}*1 + 1024]",
+                    concat!($dot, " tmm2, tmm5, tmm6"),
+                    concat!($dot, " tmm3, tmm5, tmm7"),
+                    "add {a}, 2048",
+                    "add {b}, 2048",
+                ],
+                [
+                    "tilestored [{sums} + {width}*1], tmm0",
+                    "tilestored [{sums} + {width}*1 + 64], tmm1",
+                    "tilestored [{sums} + {width}*1 + 2048], tmm2",
+                    "tilestored [{sums} + {width}*1 + 2112], tmm3",
+                ]
+            ),
+        }
+    };
+}
+
 impl Tiles for Amx {
     unsafe fn multiply(pair: &Pair, sums: *mut f32) {
         // SAFETY: the caller's promise. A group of `a` is 1024 bytes a tile, row after row; one of `b` and the sums are 16 rows
         // of 64 bytes a tile.
-        unsafe {
-            match (pair.a_tiles, pair.b_tiles) {
-                (1, 1) => panels!(
-                    pair, sums,
-                    ["tilezero tmm0"],
-                    [
-                        "tileloadd tmm4, [{a} + {line}*1]"
-                        "tileloadd tmm6, [{b} + {width}*1]"
-                        "tdpbf16ps tmm0, tmm4, tmm6"
-                        "add {a}, 1024"
-                        "add {b}, 1024"
-                    ],
-                    ["tilestored [{sums} + {width}*1], tmm0"]
-                ),
-                (1, _) => panels!(
-                    pair, sums,
-                    ["tilezero tmm0" "tilezero tmm1"],
-                    [
-                        "tileloadd tmm4, [{a} + {line}*1]"
-                        "tileloadd tmm6, [{b} + {width}*1]"
-                        "tdpbf16ps tmm0, tmm4, tmm6"
-                        "tileloadd tmm7, [{b} + {width}*1 + 64]"
-                        "tdpbf16ps tmm1, tmm4, tmm7"
-                        "add {a}, 1024"
-                        "add {b}, 2048"
-                    ],
-                    [
-                        "tilestored [{sums} + {width}*1], tmm0"
-                        "tilestored [{sums} + {width}*1 + 64], tmm1"
-                    ]
-                ),
-                (_, 1) => panels!(
-                    pair, sums,
-                    ["tilezero tmm0" "tilezero tmm2"],
-                    [
-                        "tileloadd tmm6, [{b} + {width}*1]"
-                        "tileloadd tmm4, [{a} + {line}*1]"
-                        "tdpbf16ps tmm0, tmm4, tmm6"
-                        "tileloadd tmm5, [{a} + {line}*1 + 1024]"
-                        "tdpbf16ps tmm2, tmm5, tmm6"
-                        "add {a}, 2048"
-                        "add {b}, 1024"
-                    ],
-                    [
-                        "tilestored [{sums} + {width}*1], tmm0"
-                        "tilestored [{sums} + {width}*1 + 1024], tmm2"
-                    ]
-                ),
-                (_, _) => panels!(
-                    pair, sums,
-                    ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"],
-                    [
-                        "tileloadd tmm6, [{b} + {width}*1]"
-                        "tileloadd tmm4, [{a} + {line}*1]"
-                        "tdpbf16ps tmm0, tmm4, tmm6"
-                        "tileloadd tmm7, [{b} + {width}*1 + 64]"
-                        "tdpbf16ps tmm1, tmm4, tmm7"
-                        "tileloadd tmm5, [{a} + {line}*1 + 1024]"
-                        "tdpbf16ps tmm2, tmm5, tmm6"
-                        "tdpbf16ps tmm3, tmm5, tmm7"
-                        "add {a}, 2048"
-                        "add {b}, 2048"
-                    ],
-                    [
-                        "tilestored [{sums} + {width}*1], tmm0"
-                        "tilestored [{sums} + {width}*1 + 64], tmm1"
-                        "tilestored [{sums} + {width}*1 + 2048], tmm2"
-                        "tilestored [{sums} + {width}*1 + 2112], tmm3"
-                    ]
-                ),
-            }
-        }
+        unsafe { multiply!(pair, sums, "tdpbf16ps") }
+    }
+
+    unsafe fn multiply_bytes(pair: &Pair, sums: *mut i32) {
+        // SAFETY: as above.
+        unsafe { multiply!(pair, sums, "tdpbusd") }
+    }
+
+    unsafe fn finish_bytes(tile: &Tile, sums: *mut i32) {
+        // SAFETY: the caller's promise; every machine with this kernel has AVX-512.
+        unsafe { finish512(tile, sums) }
     }
 
     unsafe fn finish(tile: &Tile, sums: *mut f32) {

@@ -1,4 +1,4 @@
-//! The micro-kernel for AMX-BF16: 32 x 32 in four tiles of sums, which two tiles of `a` and two of `b` feed.
+//! The micro-kernels for AMX-BF16 and AMX-INT8 ([`bytes`]): 32 x 32 in four tiles of sums, which two tiles of `a` and two of `b` feed.
 //!
 //! All tiles are whole, 16 rows of 64 bytes, so one configuration serves all products: rows and columns come in panels of 16 or 32
 //! and words of the inner dimension in groups of 16, zeros beyond. Columns are packed word by word, as for AVX-512; of rows, each
@@ -7,6 +7,7 @@
 //! Few machines have the instructions. What surrounds them is generic over [`Tiles`]: the tests run it with a model in plain Rust
 //! (`soft`), and on Linux they also run the kernel itself, with its instructions carried out by that model as they trap (`trap`).
 
+mod bytes;
 #[cfg(target_arch = "x86_64")]
 mod hardware;
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +23,9 @@ mod trap;
 use std::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use hardware::BF16;
+pub(crate) use bytes::multiplies as multiplies_bytes;
+#[cfg(target_arch = "x86_64")]
+pub(super) use hardware::{BF16, INT8};
 
 use crate::matmul::kernel::{MicroKernel, Session, Tile, Word};
 use crate::matmul::pack::PackFn;
@@ -49,7 +52,7 @@ const CONFIG: Config = {
 #[repr(C, align(64))]
 struct Config([u8; 64]);
 
-/// Sums of a tile of the product, row by row.
+/// Sums of a tile of the product, row by row; of bytes, `i32`.
 #[repr(C, align(64))]
 struct Sums([f32; 4 * SIDE * SIDE]);
 
@@ -66,7 +69,20 @@ struct Pair {
     groups: usize,
 }
 
-/// Who has the tiles: the processor, or the tests' model of it. A product of other operands (bytes, say) is one more method.
+impl Pair {
+    /// The panels of a tile.
+    fn of(tile: &Tile) -> Self {
+        Pair {
+            a: tile.a,
+            b: tile.b,
+            a_tiles: tile.rows.div_ceil(SIDE),
+            b_tiles: tile.width / SIDE,
+            groups: tile.words / SIDE,
+        }
+    }
+}
+
+/// Who has the tiles: the processor, or the tests' model of it.
 trait Tiles {
     /// Writes the product of two panels of bf16 pairs: `16 a_tiles` rows of `16 b_tiles`.
     ///
@@ -74,11 +90,23 @@ trait Tiles {
     /// The thread is [`Ready`](crate::matmul::kernel::Ready), the panels are as long as [`Pair`] says, and `sums` has the space.
     unsafe fn multiply(pair: &Pair, sums: *mut f32);
 
+    /// The same of words of four bytes, those of rows unsigned, those of columns signed.
+    ///
+    /// # Safety
+    /// As [`multiply`](Self::multiply).
+    unsafe fn multiply_bytes(pair: &Pair, sums: *mut i32);
+
     /// Brings the rows and columns of `sums` that exist into `c`, with all of the epilogue.
     ///
     /// # Safety
     /// `sums` holds `tile.rows` rows of `tile.width` values at a 64-byte boundary; the pointers of `tile` are good.
     unsafe fn finish(tile: &Tile, sums: *mut f32);
+
+    /// The same of sums of bytes, which become numbers first.
+    ///
+    /// # Safety
+    /// As [`finish`](Self::finish).
+    unsafe fn finish_bytes(tile: &Tile, sums: *mut i32);
 }
 
 /// [`MicroKernel::run`] on some tiles.
@@ -88,13 +116,7 @@ trait Tiles {
 unsafe fn run<T: Tiles>(tile: &Tile) {
     let mut sums = MaybeUninit::<Sums>::uninit();
     let sums = sums.as_mut_ptr().cast::<f32>();
-    let pair = Pair {
-        a: tile.a,
-        b: tile.b,
-        a_tiles: tile.rows.div_ceil(SIDE),
-        b_tiles: tile.width / SIDE,
-        groups: tile.words / SIDE,
-    };
+    let pair = Pair::of(tile);
     // SAFETY: the caller's promise. Panels are whole tiles and groups wide and deep, as `kernel` says; `sums` holds the largest
     // product, and `multiply` writes all of it that `finish` reads.
     unsafe {

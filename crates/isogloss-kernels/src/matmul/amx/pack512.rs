@@ -3,9 +3,10 @@
 use std::arch::x86_64::*;
 
 use crate::matmul::amx::{SIDE, plain};
+use crate::matmul::kernel::Word;
 use crate::matmul::pack::{Panel, Source};
 use crate::matmul::pack512::{
-    line_of_bf16, line_of_f32, pack_pairs, row_of_bf16, row_of_f32, transposed,
+    line_of_bf16, line_of_f32, pack, pack_pairs, row_of_bf16, row_of_f32, transposed,
 };
 
 /// Packs rows.
@@ -34,6 +35,41 @@ pub(super) unsafe fn pack_rows(panel: &Panel, out: *mut u32) {
     }
 }
 
+/// Packs rows of words that are copied as they are.
+///
+/// # Safety
+/// As [`pack_rows`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn pack_rows_of_words(panel: &Panel, out: *mut u32) {
+    // SAFETY: the caller's promise; `along` asks for what exists alone.
+    unsafe {
+        match (panel.source, panel.word) {
+            (Source::F32(p), Word::F32) if panel.inner_stride == 1 => {
+                along(panel, out, |o, k, n| {
+                    _mm512_maskz_loadu_epi32(
+                        ((1u32 << n) - 1) as __mmask16,
+                        p.add(o * panel.outer_stride + k).cast(),
+                    )
+                });
+            }
+            _ => plain::pack_rows(panel, out),
+        }
+    }
+}
+
+/// Packs columns of words that are copied as they are.
+///
+/// # Safety
+/// As [`pack_rows`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn pack_columns_of_words(panel: &Panel, out: *mut u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        pack(panel, out);
+        plain::fill_columns(panel, out);
+    }
+}
+
 /// Packs columns.
 ///
 /// # Safety
@@ -47,24 +83,24 @@ pub(super) unsafe fn pack_columns(panel: &Panel, out: *mut u32) {
     }
 }
 
-/// Packs rows whose inner dimension is contiguous: `load(o, k, n)` gives the pairs of `n` steps from `k` on, zeros beyond.
+/// Packs rows whose inner dimension is contiguous: `load(o, k, n)` gives the words of `n` steps from `k` on, zeros beyond.
 ///
 /// # Safety
 /// `out` holds the panel.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 unsafe fn along(panel: &Panel, out: *mut u32, load: impl Fn(usize, usize, usize) -> __m512i) {
-    let words = plain::words(panel);
+    let (words, step) = (plain::words(panel), panel.word.depth());
     // Row by row, as the source lies in memory.
     for o in 0..panel.width {
         for w in (0..words).step_by(SIDE) {
-            let pairs = if o < panel.count {
-                load(o, 2 * w, (panel.depth - 2 * w).min(2 * SIDE))
+            let line = if o < panel.count {
+                load(o, step * w, (panel.depth - step * w).min(step * SIDE))
             } else {
                 _mm512_setzero_si512()
             };
             // SAFETY: 16 words of a row that the panel has.
-            unsafe { _mm512_storeu_si512(out.add(plain::at(w, o, panel.width)).cast(), pairs) }
+            unsafe { _mm512_storeu_si512(out.add(plain::at(w, o, panel.width)).cast(), line) }
         }
     }
 }

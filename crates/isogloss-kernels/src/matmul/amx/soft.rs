@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::matmul::amx::{CONFIG, Pair, SIDE, Tiles, kernel, plain, run};
+use crate::matmul::amx::{CONFIG, Pair, SIDE, Tiles, bytes, kernel, plain, run};
+use crate::matmul::int8::dequantized;
 use crate::matmul::kernel::{MicroKernel, Session, Tile};
 use crate::matmul::pack::{Panel, pack_generic};
 use crate::matmul::portable;
@@ -94,10 +95,7 @@ impl SoftTiles {
     /// TDPBF16PS: for each sum, the even and the odd steps are added up apart, each with fused operations from zero on; their sum is
     /// added to what was there. Subnormal numbers count as zero, in and out (Intel's manual, volume 2).
     pub(super) fn dot_bf16(&mut self, sums: usize, a: usize, b: usize) {
-        let ((rows, cols), (a_rows, depth), (b_rows, b_cols)) =
-            (self.size(sums), self.size(a), self.size(b));
-        assert!(sums != a && sums != b && a != b);
-        assert!(rows == a_rows && cols == b_cols && depth == b_rows);
+        let (rows, cols, depth) = self.shape_of_dot(sums, a, b);
         let half = |word: u32, odd: usize| {
             let bits = if odd == 0 {
                 word << 16
@@ -124,6 +122,33 @@ impl SoftTiles {
                 self.words[sums][i][j] = flush(sum + flush(even + odd)).to_bits();
             }
         }
+    }
+
+    /// TDPBUSD: unsigned bytes of `a` times signed ones of `b`, four to a word, added up without saturation.
+    pub(super) fn dot_bytes(&mut self, sums: usize, a: usize, b: usize) {
+        let (rows, cols, depth) = self.shape_of_dot(sums, a, b);
+        for i in 0..rows {
+            for k in 0..depth {
+                for j in 0..cols {
+                    let x = self.words[a][i][k].to_le_bytes();
+                    let y = self.words[b][k][j].to_le_bytes();
+                    for (x, y) in x.into_iter().zip(y) {
+                        let product = i32::from(x) * i32::from(y.cast_signed());
+                        let sum = &mut self.words[sums][i][j];
+                        *sum = sum.wrapping_add_signed(product);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows, columns and words of the inner dimension of a product, whose tiles must fit.
+    fn shape_of_dot(&self, sums: usize, a: usize, b: usize) -> (usize, usize, usize) {
+        let ((rows, cols), (a_rows, depth), (b_rows, b_cols)) =
+            (self.size(sums), self.size(a), self.size(b));
+        assert!(sums != a && sums != b && a != b);
+        assert!(rows == a_rows && cols == b_cols && depth == b_rows);
+        (rows, cols, depth)
     }
 }
 
@@ -152,6 +177,12 @@ pub(super) static SOFT: MicroKernel = kernel(
     },
 );
 
+/// The kernel for bytes on the model.
+pub(super) static SOFT_BYTES: MicroKernel = bytes::kernel(MicroKernel {
+    run: bytes::run::<Soft>,
+    ..SOFT
+});
+
 /// # Safety
 /// As [`plain::pack_rows`].
 unsafe fn pack_columns(panel: &Panel, out: *mut u32) {
@@ -164,38 +195,52 @@ unsafe fn pack_columns(panel: &Panel, out: *mut u32) {
 
 pub(super) struct Soft;
 
-impl Tiles for Soft {
-    unsafe fn multiply(pair: &Pair, sums: *mut f32) {
-        assert!(READY.get(), "a tile outside of a session");
-        let mut tiles = SoftTiles::new();
-        tiles.configure(&CONFIG.0);
-        let bytes = 4 * SIDE * SIDE;
-        let width = 4 * SIDE * pair.b_tiles;
-        let (mut a, mut b, sums) = (pair.a.cast::<u8>(), pair.b.cast::<u8>(), sums.cast::<u8>());
-        for _ in 0..pair.groups {
-            // SAFETY: the caller's promise.
-            unsafe {
-                for i in 0..pair.a_tiles {
-                    tiles.load(4 + i, a.add(i * bytes), 4 * SIDE);
-                }
-                for j in 0..pair.b_tiles {
-                    tiles.load(6 + j, b.add(j * 4 * SIDE), width);
-                }
-                (a, b) = (a.add(pair.a_tiles * bytes), b.add(pair.b_tiles * bytes));
-            }
+/// What a product's tiles go through, with one instruction or the other.
+///
+/// # Safety
+/// As [`Tiles::multiply`].
+unsafe fn multiply(pair: &Pair, sums: *mut u8, dot: fn(&mut SoftTiles, usize, usize, usize)) {
+    assert!(READY.get(), "a tile outside of a session");
+    let mut tiles = SoftTiles::new();
+    tiles.configure(&CONFIG.0);
+    let bytes = 4 * SIDE * SIDE;
+    let width = 4 * SIDE * pair.b_tiles;
+    let (mut a, mut b) = (pair.a.cast::<u8>(), pair.b.cast::<u8>());
+    for _ in 0..pair.groups {
+        // SAFETY: the caller's promise.
+        unsafe {
             for i in 0..pair.a_tiles {
-                for j in 0..pair.b_tiles {
-                    tiles.dot_bf16(2 * i + j, 4 + i, 6 + j);
-                }
+                tiles.load(4 + i, a.add(i * bytes), 4 * SIDE);
             }
+            for j in 0..pair.b_tiles {
+                tiles.load(6 + j, b.add(j * 4 * SIDE), width);
+            }
+            (a, b) = (a.add(pair.a_tiles * bytes), b.add(pair.b_tiles * bytes));
         }
         for i in 0..pair.a_tiles {
             for j in 0..pair.b_tiles {
-                // SAFETY: the caller's promise.
-                unsafe { tiles.store(2 * i + j, sums.add(i * SIDE * width + j * 4 * SIDE), width) }
+                dot(&mut tiles, 2 * i + j, 4 + i, 6 + j);
             }
         }
-        tiles.release();
+    }
+    for i in 0..pair.a_tiles {
+        for j in 0..pair.b_tiles {
+            // SAFETY: the caller's promise.
+            unsafe { tiles.store(2 * i + j, sums.add(i * SIDE * width + j * 4 * SIDE), width) }
+        }
+    }
+    tiles.release();
+}
+
+impl Tiles for Soft {
+    unsafe fn multiply(pair: &Pair, sums: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { multiply(pair, sums.cast(), SoftTiles::dot_bf16) }
+    }
+
+    unsafe fn multiply_bytes(pair: &Pair, sums: *mut i32) {
+        // SAFETY: the caller's promise.
+        unsafe { multiply(pair, sums.cast(), SoftTiles::dot_bytes) }
     }
 
     unsafe fn finish(tile: &Tile, sums: *mut f32) {
@@ -204,6 +249,19 @@ impl Tiles for Soft {
             let sums = std::slice::from_raw_parts_mut(sums, tile.rows * tile.width);
             sums.iter_mut().for_each(|x| *x *= tile.alpha);
             portable::store(tile, sums);
+        }
+    }
+
+    unsafe fn finish_bytes(tile: &Tile, sums: *mut i32) {
+        // SAFETY: the caller's promise; columns that don't exist have no factors.
+        unsafe {
+            let sums = std::slice::from_raw_parts(sums, tile.rows * tile.width);
+            let value = |(at, &sum): (usize, &i32)| match (at / tile.width, at % tile.width) {
+                (i, j) if j < tile.cols => dequantized(tile, (i, j), sum),
+                _ => 0.0,
+            };
+            let product: Vec<f32> = sums.iter().enumerate().map(value).collect();
+            portable::store(tile, &product);
         }
     }
 }

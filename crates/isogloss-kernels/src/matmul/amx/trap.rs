@@ -152,6 +152,7 @@ impl Instruction {
                 | (0x49, 3, Operand::Register(_))
                 | (0x4b, 2 | 3, Operand::Memory { .. })
                 | (0x5c, 2, Operand::Register(_))
+                | (0x5e, 1, Operand::Register(_))
         );
         known.then_some(Instruction {
             opcode,
@@ -169,13 +170,16 @@ impl Instruction {
         TILES.with_borrow_mut(|tiles| match (&self.operand, self.opcode, self.prefix) {
             (Operand::Register(0), 0x49, 0) => tiles.release(),
             (Operand::Register(0), 0x49, _) => tiles.zero(self.reg),
-            (&Operand::Register(a), 0x5c, _) => {
+            (&Operand::Register(a), 0x5c | 0x5e, _) => {
                 let (a, b) = if SWAPPED.get() {
                     (self.vvvv, a)
                 } else {
                     (a, self.vvvv)
                 };
-                tiles.dot_bf16(self.reg, a, b);
+                match self.opcode {
+                    0x5c => tiles.dot_bf16(self.reg, a, b),
+                    _ => tiles.dot_bytes(self.reg, a, b),
+                }
             }
             (
                 &Operand::Memory {
@@ -218,6 +222,14 @@ fn instructions_are_decoded() {
     let dot = decode(&[0xc4, 0xe2, 0x52, 0x5c, 0xdc]).unwrap();
     assert_eq!((dot.reg, dot.vvvv, dot.len), (3, 5, 5));
     assert_eq!(dot.operand, Operand::Register(4));
+    // tdpbusd tmm3, tmm4, tmm5
+    let dot = decode(&[0xc4, 0xe2, 0x51, 0x5e, 0xdc]).unwrap();
+    assert_eq!((dot.opcode, dot.reg, dot.vvvv, dot.len), (0x5e, 3, 5, 5));
+    assert_eq!(dot.operand, Operand::Register(4));
+    // tdpbssd, tdpbsud, tdpbuud: other signs
+    for signs in [0x53, 0x52, 0x50] {
+        assert_eq!(decode(&[0xc4, 0xe2, signs, 0x5e, 0xdc]), None);
+    }
     // tileloadd tmm5, [r12 + r13*1 + 0x40]
     let load = decode(&[0xc4, 0x82, 0x7b, 0x4b, 0x6c, 0x2c, 0x40]).unwrap();
     let at = |base, index, displacement| Operand::Memory {

@@ -51,17 +51,27 @@ unsafe fn tile_of<const M: usize, const N: usize>(tile: &Tile) {
     for (i, (product, sums)) in product.iter_mut().zip(&sums).enumerate() {
         for j in 0..N.min(tile.cols) {
             // SAFETY: the tile has `M` rows and `cols` columns, and factors for each.
-            let (row, col, offset) = unsafe {
-                let Tile { dequantize, .. } = tile;
-                (
-                    dequantize.rows.add(i).read(),
-                    dequantize.cols.add(j).read(),
-                    dequantize.offsets.add(j).read(),
-                )
-            };
-            product[j] = tile.alpha * ((sums[j] - offset) as f32 * (row * col));
+            product[j] = unsafe { dequantized(tile, (i, j), sums[j]) };
         }
     }
     // SAFETY: the caller's promise.
     unsafe { store(tile, product.as_flattened()) }
+}
+
+/// What element `(i, j)` of a tile is worth whose sum is `sum`, before the rest of the epilogue.
+///
+/// # Safety
+/// The tile has the element, and factors for it.
+#[inline(always)]
+pub(in crate::matmul) unsafe fn dequantized(tile: &Tile, (i, j): (usize, usize), sum: i32) -> f32 {
+    let Tile { dequantize, .. } = tile;
+    // SAFETY: the caller's promise.
+    let (row, col, offset) = unsafe {
+        (
+            dequantize.rows.add(i).read(),
+            dequantize.cols.add(j).read(),
+            dequantize.offsets.add(j).read(),
+        )
+    };
+    tile.alpha * ((sum - offset) as f32 * (row * col))
 }

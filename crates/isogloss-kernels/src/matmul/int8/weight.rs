@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use crate::cpu::{Cpu, Supported};
 use crate::matmul::int8::quantize::{SHIFT, row_to_bytes};
-use crate::matmul::int8::{MAX_DEPTH, QUAD, select, words_of};
+use crate::matmul::int8::{MAX_DEPTH, QUAD, TILE_ROWS, select, words_of};
 use crate::matmul::kernel::MicroKernel;
 use crate::matmul::pack::Operand;
 use crate::matmul::packed::row_parts;
@@ -16,7 +16,10 @@ const ROWS: usize = 64;
 
 /// A weight `(out, in)` quantised per output channel and packed for `x W^T`.
 pub(in crate::matmul) struct Int8Weight {
+    /// What packed it, and multiplies few rows.
     pub(in crate::matmul) kernel: &'static MicroKernel,
+    /// What multiplies more rows with the same panels, if anything else does.
+    tiles: Option<&'static MicroKernel>,
     pub(in crate::matmul) words: Lines,
     /// Factor of each output channel.
     pub(in crate::matmul) scales: Vec<f32>,
@@ -36,8 +39,21 @@ impl Int8Weight {
         weight: Mat<'_, f32>,
         read: &mut dyn FnMut(Range<usize>),
     ) -> Self {
+        Self::with_kernels(select(cpu.supported()), cpu, weight, read)
+    }
+
+    /// The same for kernels whose instructions the machine has.
+    pub(in crate::matmul) fn with_kernels(
+        (kernel, tiles): (&'static MicroKernel, Option<&'static MicroKernel>),
+        cpu: &Cpu,
+        weight: Mat<'_, f32>,
+        read: &mut dyn FnMut(Range<usize>),
+    ) -> Self {
+        assert!(
+            tiles.is_none_or(|tiles| tiles.lanes == kernel.lanes),
+            "kernels for the same panels"
+        );
         let (rows, width) = (weight.rows(), words_of(weight.cols()));
-        let kernel = select(cpu.supported());
         let blocks = Blocks::new(kernel, width);
         let padded = Panels::cols(kernel, rows).padded();
         let mut words = Lines::zeros(blocks.all_words() * padded);
@@ -66,10 +82,18 @@ impl Int8Weight {
         }
         Int8Weight {
             kernel,
+            tiles,
             words,
             scales,
             offsets,
         }
+    }
+
+    /// What multiplies this many rows. Sums of integers are exact, so here the rows may have a say.
+    pub(in crate::matmul) fn kernel_for(&self, rows: usize) -> &'static MicroKernel {
+        self.tiles
+            .filter(|_| rows >= TILE_ROWS)
+            .unwrap_or(self.kernel)
     }
 
     fn panels(&self, (rows, cols): (usize, usize)) -> ForwardPanels<'_> {
@@ -120,7 +144,7 @@ impl Int8Weight {
 
     /// Bytes of a weight of this shape.
     pub(in crate::matmul) fn bytes_of(cpu: &Cpu, rows: usize, cols: usize) -> usize {
-        let kernel = select(cpu.supported());
+        let (kernel, _) = select(cpu.supported());
         let width = words_of(cols);
         let words = Blocks::new(kernel, width).all_words() * Panels::cols(kernel, rows).padded();
         4 * (words + 2 * rows)

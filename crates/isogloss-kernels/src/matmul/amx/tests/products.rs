@@ -1,4 +1,4 @@
-//! Whole products on tiles against the plain reference: on the model, and with the processor's instructions, trapped if need be.
+//! Whole products of bf16 against the plain reference.
 
 use half::bf16;
 use proptest::prelude::*;
@@ -6,45 +6,12 @@ use proptest::test_runner::Config;
 
 use crate::backend::{Backend, Epilogue};
 use crate::cpu::{Cpu, KernelPath};
-use crate::matmul::amx::multiplies_on;
-use crate::matmul::amx::soft::{SOFT, Soft};
+use crate::matmul::amx::tests::{cpus, kernels, values};
 use crate::matmul::dispatch::{fast_with, serial_with};
 use crate::matmul::kernel::{MicroKernel, Word};
 use crate::matmul::pack::{self, Part};
 use crate::matmul::{Mat, MatData, MatMut, PackedWeight};
 use crate::reference::Reference;
-
-/// The kernels that this machine can run, one way or the other.
-fn kernels() -> impl Iterator<Item = &'static MicroKernel> {
-    [Some(&SOFT), processors()].into_iter().flatten()
-}
-
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-fn processors() -> Option<&'static MicroKernel> {
-    // Asked first for the permission, which the tiles need where they are real.
-    let _ = KernelPath::AmxBf16.is_available();
-    super::trap::install();
-    KernelPath::Avx512Bf16
-        .is_available()
-        .then_some(&super::BF16)
-}
-
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-fn processors() -> Option<&'static MicroKernel> {
-    None
-}
-
-fn cpus() -> [Cpu; 3] {
-    [1, 2, 3].map(|threads| Cpu::with_path(threads, KernelPath::detect()).unwrap())
-}
-
-/// Values in -1..1, a function of the seed.
-fn values(seed: u64, len: usize) -> Vec<f32> {
-    let key = crate::dropout::mix(seed, 1);
-    (0..len)
-        .map(|i| crate::dropout::draw(key, i as u32) as f32 / 2f32.powi(31) - 1.0)
-        .collect()
-}
 
 /// A matrix in either storage, transposed or not, with gaps between its rows or not: `kind` has a bit for each.
 struct Operand {
@@ -236,53 +203,6 @@ fn large_products_are_cut_into_tasks() {
     }
 }
 
-/// Nothing of what was in a panel before may stay: zeros that are missing would go unseen until they are times infinity.
-#[test]
-fn panels_are_packed_whole() {
-    let (outer, inner) = (40, 150);
-    for kind in 0..8 {
-        let operand = Operand::new(1, outer, inner, kind);
-        let half = operand.view(MatData::Bf16(&operand.half));
-        for (count, depth, width) in [(1, 1, 16), (16, 33, 16), (17, 64, 32), (32, 95, 32)] {
-            let part = Part {
-                outer: 5,
-                count,
-                inner: 7,
-                depth,
-            };
-            let panel = pack::Operand::rows_of(operand.fast()).panel(part, Word::Pair, width);
-            let words = depth.div_ceil(32) * 16;
-            let value = |o: usize, k: usize| {
-                if o < count && k < depth {
-                    u32::from(bf16::from_f32(half.at(5 + o, 7 + k)).to_bits())
-                } else {
-                    0
-                }
-            };
-            for kernel in kernels() {
-                let (mut rows, mut columns) = (
-                    vec![u32::MAX; words * width + 1],
-                    vec![u32::MAX; words * width + 1],
-                );
-                // SAFETY: the panels have the space; `kernels` names those whose packing the machine can run.
-                unsafe {
-                    (kernel.pack_rows)(&panel, rows.as_mut_ptr());
-                    (kernel.pack)(&panel, columns.as_mut_ptr());
-                }
-                for (w, o) in (0..words).flat_map(|w| (0..width).map(move |o| (w, o))) {
-                    let expected = value(o, 2 * w) | value(o, 2 * w + 1) << 16;
-                    let at = (w / 16 * width + o) * 16 + w % 16;
-                    assert_eq!((rows[at], columns[w * width + o]), (expected, expected));
-                }
-                assert_eq!(
-                    (rows.pop(), columns.pop()),
-                    (Some(u32::MAX), Some(u32::MAX))
-                );
-            }
-        }
-    }
-}
-
 fn product(kernel: &'static MicroKernel, cpu: &Cpu, a: Mat<'_, f32>, b: Mat<'_, f32>) -> Vec<u32> {
     let mut c = vec![0.0; a.rows() * b.cols()];
     let to = MatMut::new(&mut c, a.rows(), b.cols());
@@ -367,64 +287,49 @@ fn a_nan_reaches_its_own_element_alone() {
     }
 }
 
+/// Nothing of what was in a panel before may stay: zeros that are missing would go unseen until they are times infinity.
 #[test]
-fn a_small_product_tells_whether_tiles_multiply() {
-    // SAFETY: the thread is made ready; the model needs nothing of the machine.
-    unsafe {
-        let _ready = SOFT.begin();
-        assert!(multiplies_on::<Soft>());
-    }
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    {
-        let real = KernelPath::AmxBf16.is_available();
-        super::trap::install();
-        let before = super::trap::traps();
-        // SAFETY: the instructions are there, or are carried out where they trap.
-        let multiplies = || unsafe { super::multiplies() };
-        assert!(multiplies());
-        if !real {
-            assert!(super::trap::traps() > before);
-            super::trap::swap_operands(true);
-            assert!(!multiplies());
-            super::trap::swap_operands(false);
+fn panels_are_packed_whole() {
+    let (outer, inner) = (40, 150);
+    for kind in 0..8 {
+        let operand = Operand::new(1, outer, inner, kind);
+        let half = operand.view(MatData::Bf16(&operand.half));
+        for (count, depth, width) in [(1, 1, 16), (16, 33, 16), (17, 64, 32), (32, 95, 32)] {
+            let part = Part {
+                outer: 5,
+                count,
+                inner: 7,
+                depth,
+            };
+            let panel = pack::Operand::rows_of(operand.fast()).panel(part, Word::Pair, width);
+            let words = depth.div_ceil(32) * 16;
+            let value = |o: usize, k: usize| {
+                if o < count && k < depth {
+                    u32::from(bf16::from_f32(half.at(5 + o, 7 + k)).to_bits())
+                } else {
+                    0
+                }
+            };
+            for kernel in kernels() {
+                let (mut rows, mut columns) = (
+                    vec![u32::MAX; words * width + 1],
+                    vec![u32::MAX; words * width + 1],
+                );
+                // SAFETY: the panels have the space; `kernels` names those whose packing the machine can run.
+                unsafe {
+                    (kernel.pack_rows)(&panel, rows.as_mut_ptr());
+                    (kernel.pack)(&panel, columns.as_mut_ptr());
+                }
+                for (w, o) in (0..words).flat_map(|w| (0..width).map(move |o| (w, o))) {
+                    let expected = value(o, 2 * w) | value(o, 2 * w + 1) << 16;
+                    let at = (w / 16 * width + o) * 16 + w % 16;
+                    assert_eq!((rows[at], columns[w * width + o]), (expected, expected));
+                }
+                assert_eq!(
+                    (rows.pop(), columns.pop()),
+                    (Some(u32::MAX), Some(u32::MAX))
+                );
+            }
         }
     }
-}
-
-/// Worked out by hand from the manual: where rounding shows which sums are formed, and what becomes of subnormal numbers.
-#[test]
-fn the_model_adds_up_as_the_manual_says() {
-    use super::soft::SoftTiles;
-    let pair = |low: f32, high: f32| low.to_bits() >> 16 | high.to_bits() & 0xffff_0000;
-    let dot = |before: f32, a: [u32; 2], b: [u32; 2]| {
-        let mut tiles = SoftTiles::new();
-        tiles.configure(&super::CONFIG.0);
-        let (mut left, mut right) = ([0u32; 256], [0u32; 256]);
-        (left[0], left[1]) = (a[0], a[1]);
-        (right[0], right[16]) = (b[0], b[1]);
-        let mut sums = [0u32; 256];
-        sums[0] = before.to_bits();
-        // SAFETY: 16 rows of 64 bytes each.
-        unsafe {
-            tiles.load(0, sums.as_ptr().cast(), 64);
-            tiles.load(4, left.as_ptr().cast(), 64);
-            tiles.load(6, right.as_ptr().cast(), 64);
-            tiles.dot_bf16(0, 4, 6);
-            tiles.store(0, sums.as_mut_ptr().cast(), 64);
-        }
-        f32::from_bits(sums[0])
-    };
-    let one = pair(1.0, 1.0);
-    assert_eq!(dot(5.0, [pair(1.0, 2.0), pair(3.0, 4.0)], [one, one]), 15.0);
-    // In one sum, the ones would be lost one by one; the odd steps are added up apart from the even ones.
-    let large = 16_777_216.0;
-    let sum = dot(0.0, [pair(large, 1.0), pair(0.0, 1.0)], [one, one]);
-    assert_eq!(sum, large + 2.0);
-    assert_eq!(dot(large, [pair(1.0, 1.0), 0], [one, 0]), large + 2.0);
-    let subnormal = f32::from_bits(0x0040_0000);
-    assert_eq!(
-        dot(0.0, [pair(subnormal, 0.0), 0], [pair(2.0, 0.0), 0]),
-        0.0
-    );
-    assert_eq!(dot(subnormal, [0, 0], [0, 0]), 0.0);
 }
