@@ -102,6 +102,8 @@ impl Progress {
         self.recent = Recent::default();
         self.name = format!("{name}: ");
         self.bar.reset();
+        self.bar
+            .set_message(format!("{}reading text and model", self.name));
     }
 
     /// Takes the bar away while something else is shown.
