@@ -16,6 +16,8 @@ const LINE_SECONDS: u64 = 30;
 pub(crate) struct Progress {
     bar: ProgressBar,
     terminal: bool,
+    /// On a terminal the bar alone, no lines.
+    brief: bool,
     /// Stands before every line.
     name: String,
     stop: Arc<AtomicBool>,
@@ -80,6 +82,7 @@ impl Progress {
         Progress {
             bar,
             terminal,
+            brief: false,
             name: String::new(),
             stop,
             last_line: quiet.then(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX))),
@@ -87,11 +90,20 @@ impl Progress {
         }
     }
 
+    /// The same, with the bar alone on a terminal, so that what the caller prints stays together.
+    pub(crate) fn start_brief(quiet: bool) -> Self {
+        let mut progress = Progress::start(quiet);
+        progress.brief = true;
+        progress
+    }
+
     /// Shows another run from the start, under a name.
     pub(crate) fn restart(&mut self, name: &str) {
         self.recent = Recent::default();
         self.name = format!("{name}: ");
         self.bar.reset();
+        self.bar
+            .set_message(format!("{}reading text and model", self.name));
     }
 
     /// Takes the bar away while something else is shown.
@@ -105,7 +117,9 @@ impl Progress {
 
     fn say(&mut self, line: &str) {
         if self.terminal {
-            self.bar.println(line);
+            if !self.brief {
+                self.bar.println(line);
+            }
         } else if self.last_line.is_none_or(|at| at <= Instant::now()) {
             eprintln!("{line}");
         }

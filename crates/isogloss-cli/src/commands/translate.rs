@@ -1,5 +1,7 @@
 //! `isogloss translate`: lines of text through a model and its adapters.
 
+mod interactive;
+
 use super::compute::{DecodingPrecisionArg, backend};
 use super::decoding::{AdapterArgs, failure};
 use crate::failure::{Failure, Outcome};
@@ -21,7 +23,8 @@ Examples:
   isogloss translate --model base --adapters runs/a/adapters --from oci_Latn --to fra_Latn --n-best 3 --json < in.txt
 
 A line in is a line out, a blank line stays blank. With --n-best above 1 the output is a table: line, score, translation.
---json writes an object a line: line, hypotheses (text, score, ended; with --ids also ids).";
+--json writes an object a line: line, hypotheses (text, score, ended; with --ids also ids).
+On a terminal, without --input, each line is translated when it is entered; `:help` there lists commands such as `:to fra_Latn`.";
 
 /// Lines that are translated, and written, at a time.
 const LINES_AT_ONCE: usize = 2000;
@@ -87,6 +90,9 @@ pub(crate) struct Args {
     /// Write JSON, an object a line
     #[arg(long)]
     json: bool,
+    /// Translate each line of stdin as soon as it is there, and obey commands (`:help`); the default where stdin is a terminal
+    #[arg(long, conflicts_with_all = ["input", "output"])]
+    interactive: bool,
     /// Text to translate; `-` is stdin
     #[arg(long, value_name = "FILE", default_value = "-")]
     input: PathBuf,
@@ -126,7 +132,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     let options = args.decode_options();
     options.validate().map_err(failure)?;
-    let lines = input::lines(&args.input)?;
+    let interactive = interactive::wanted(args);
+    // Before the model, which takes longer to load.
+    let lines = match interactive {
+        true => Vec::new(),
+        false => input::lines(&args.input)?,
+    };
     let backend = backend(args.threads, args.precision)?;
     let loaded = args
         .served
@@ -134,6 +145,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let translator = loaded
         .translator(&backend, args.batch_tokens.map(|n| n as usize))
         .map_err(failure)?;
+    if interactive {
+        return interactive::run(args, &loaded, &translator, &options);
+    }
     let directions = [Direction::new(args.from.clone(), args.to.clone())];
     let lines = lines.iter().map(|l| (l.as_str(), &directions[0]));
     let lines: Vec<(&str, &Direction)> = lines.collect();

@@ -22,7 +22,7 @@ pub(crate) const METHODS: [&str; 5] = [
     "lslo-paper",
 ];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -315,5 +315,43 @@ fn the_reference_of_configurations_names_every_key_and_its_example_is_read() {
             forms.iter().any(|form| text.contains(form)),
             "`{key}` is missing"
         );
+    }
+}
+
+/// What stands in a Markdown file's fences of a kind.
+fn fences<'a>(text: &'a str, kind: &str) -> Vec<&'a str> {
+    let start = format!("```{kind}\n");
+    let blocks = text.split(&start).skip(1);
+    blocks.map(|b| b.split("```").next().unwrap()).collect()
+}
+
+/// Numbers in the rows of a Markdown text's tables, and code; words differ from language to language.
+fn figures(text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    let numeric = |c: char| c.is_ascii_digit() || ".,+-".contains(c);
+    let numbers = rows.flat_map(|row| row.split(|c: char| !numeric(c)));
+    let numbers = numbers.filter(|n| n.contains(|c: char| c.is_ascii_digit()));
+    numbers
+        .map(|n| n.trim_end_matches(['.', ',']).to_owned())
+        .collect()
+}
+
+#[test]
+fn both_readmes_hold_the_same_commands_and_figures() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap();
+    let (english, japanese) = (read("README.md"), read("README.ja.md"));
+    let commands = fences(&english, "sh");
+    assert!(commands.len() >= 2, "{commands:?}");
+    assert_eq!(fences(&japanese, "sh"), commands);
+    let numbers = figures(&english);
+    assert!(numbers.iter().any(|n| n == "10,978,560"), "{numbers:?}");
+    assert_eq!(figures(&japanese), numbers);
+    assert!(english.contains("(README.ja.md)") && japanese.contains("(README.md)"));
+    // Neither leads to a file that isn't there.
+    for text in [&english, &japanese] {
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            assert!(root().join(link).exists(), "{link}");
+        }
     }
 }

@@ -8,6 +8,7 @@
 #[cfg(unix)]
 mod bench;
 mod config;
+mod demo;
 mod disk;
 mod evaluate;
 mod examples;

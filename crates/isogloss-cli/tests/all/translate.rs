@@ -189,3 +189,110 @@ fn wrong_usage_is_refused() {
         "{text}"
     );
 }
+
+/// As with lines from a file, and directions change on the way.
+#[test]
+fn lines_are_translated_as_they_are_entered() {
+    let folder = folder();
+    let folder = folder.path();
+    let expected = stdout(&mut translate(folder, &[]));
+    assert_eq!(stdout(&mut translate(folder, &["--interactive"])), expected);
+
+    // A random model says much the same in every language, but not with the same score.
+    let text = INPUT.lines().next().unwrap();
+    let hypotheses = |output: &[u8]| -> Vec<Value> {
+        let rows = std::str::from_utf8(output).unwrap().lines();
+        let rows = rows.map(|row| serde_json::from_str::<Value>(row).unwrap());
+        rows.map(|row| row["hypotheses"].clone()).collect()
+    };
+    let [german, french] = ["deu_Latn", "fra_Latn"].map(|language| {
+        let json = stdout(translate_to(folder, language, &["--json"]).write_stdin(text));
+        hypotheses(json.as_bytes()).remove(0)
+    });
+    assert_ne!(german, french);
+    let typed = format!(
+        "{text}\n:to fra_Latn\n{text}\n:swap\n:swap\n:to deu_Latn\n{text}\n:quit\n{text}\n"
+    );
+    let mut command = translate(folder, &["--interactive", "--json"]);
+    let output = command.write_stdin(typed).assert().success();
+    let output = output.get_output().clone();
+    assert_eq!(hypotheses(&output.stdout), [german.clone(), french, german]);
+    let prompts = String::from_utf8(output.stderr).unwrap();
+    let order: Vec<&str> = prompts
+        .split("> ")
+        .filter_map(|part| part.lines().last())
+        .collect();
+    let [german, french] = ["eng_Latn-deu_Latn", "eng_Latn-fra_Latn"];
+    assert_eq!(
+        order,
+        [
+            german,
+            german,
+            french,
+            french,
+            "fra_Latn-eng_Latn",
+            french,
+            german,
+            german
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_while_typing_costs_a_line_and_not_the_session() {
+    let folder = folder();
+    let folder = folder.path();
+    let good = INPUT.lines().next().unwrap();
+    let translated = stdout(translate(folder, &[]).write_stdin(format!("{good}\n")));
+    let mut typed = b":to tlh_Piqd\n:to nowhere\n:wrong\n:help\n:languages\nbad \xff\n".to_vec();
+    typed.extend(good.as_bytes());
+    let mut command = translate(folder, &["--interactive"]);
+    let output = command.write_stdin(typed).assert().success();
+    let output = output.get_output().clone();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    // A line out for a line of text in, also where it could not be read.
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(stdout, format!("\n{translated}"));
+    for said in [
+        "tlh_Piqd",
+        "unknown language `nowhere`",
+        "`:wrong` is no command",
+        ":to LANGUAGE",
+        "deu_Latn   German",
+        "not UTF-8",
+    ] {
+        assert!(stderr.contains(said), "{said:?} is not in {stderr}");
+    }
+    // A direction without its own update is reported; going back works.
+    tiny::adapters(
+        &folder.join("adapters"),
+        &folder.join("model"),
+        &["eng_Latn", "deu_Latn"],
+    );
+    let adapted = ["--adapters", "adapters", "--interactive"];
+    let expected = self::stdout(translate(folder, &adapted[..2]).write_stdin(format!("{good}\n")));
+    let typed = format!(":to fra_Latn\n{good}\n:to deu_Latn\n{good}\n");
+    let mut command = translate(folder, &adapted);
+    let output = command.write_stdin(typed).assert().success();
+    let output = output.get_output().clone();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        stderr.matches("updates for fra_Latn").count(),
+        2,
+        "{stderr}"
+    );
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!("\n{expected}")
+    );
+}
+
+#[test]
+fn typing_starts_in_a_direction_that_there_is() {
+    let folder = folder();
+    let folder = folder.path();
+    let text = refusal(&mut translate_to(folder, "tlh_Piqd", &["--interactive"]));
+    assert!(text.contains("tlh_Piqd"), "{text}");
+    let text = refusal(&mut translate(folder, &["--interactive", "--input", "in"]));
+    assert!(text.contains("cannot be used with"), "{text}");
+}

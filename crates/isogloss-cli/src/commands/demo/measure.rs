@@ -1,13 +1,14 @@
 //! Translates the demo's test text with each method's model and scores it.
 
-use super::{Args, HARM, Plan, Row, show};
+use super::plan::{Plan, Size};
+use super::{Args, HARM, Row, show};
 use crate::failure::{Failure, Outcome};
 use isogloss::corpus::{Corpus, DataConfig, DirectionFilter};
 use isogloss::decode::{DecodeOptions, Loaded, MissingUpdates, TextOptions};
 use isogloss::evaluate::{Evaluation, Metric, NamedMetric};
 use isogloss::language::{Direction, Language};
 use isogloss::train::Adaptation;
-use isogloss_kernels::Cpu;
+use isogloss_kernels::{Cpu, Precision};
 use std::path::PathBuf;
 
 /// Source tokens translated together.
@@ -44,6 +45,8 @@ pub(super) struct Measure {
     base: PathBuf,
     adapted: Corpus,
     others: Corpus,
+    /// Whether adapters are tried where they weren't trained, too.
+    combined: bool,
     quiet: bool,
 }
 
@@ -58,7 +61,7 @@ fn text(args: &Args, folder: &str, directions: Vec<Direction>) -> Outcome<Corpus
 }
 
 impl Measure {
-    pub(super) fn new(args: &Args, plan: &Plan, quiet: bool) -> Outcome<Self> {
+    pub(super) fn new(args: &Args, plan: &Plan, size: &Size, quiet: bool) -> Outcome<Self> {
         let english: Language = "eng_Latn".parse().map_err(Failure::internal)?;
         let mut others = Vec::new();
         for code in HARM {
@@ -66,11 +69,13 @@ impl Measure {
             let out = Direction::new(english.clone(), language);
             others.extend([out.reversed(), out]);
         }
+        let backend = plan.config.compute.backend().map_err(Failure::input)?;
         Ok(Measure {
-            backend: plan.config.compute.backend().map_err(Failure::input)?,
+            backend: backend.with_precision(Precision::Int8),
             base: plan.dir.join(&plan.config.model),
             adapted: text(args, "factory", plan.directions())?,
             others: text(args, "everyday", others)?,
+            combined: size.combined,
             quiet,
         })
     }
@@ -80,53 +85,60 @@ impl Measure {
         &self.adapted
     }
 
+    /// Test sentences, all directions together: of the adapted ones, and of the others.
+    pub(super) fn sentences(&self) -> [usize; 2] {
+        [&self.adapted, &self.others]
+            .map(|text| text.directions().map(|(_, sentences)| sentences).sum())
+    }
+
     /// Parameters of the base, and its scores.
-    pub(super) fn base(&self) -> Outcome<(usize, Row)> {
+    pub(super) fn base(&self, step: &str) -> Outcome<(usize, Row)> {
         let loaded = Loaded::open(&self.base, None).map_err(Failure::input)?;
         let loaded = loaded.packed(&self.backend);
         let parameters = loaded.model.config().parameters();
-        Ok((parameters, self.row("base", 0, 0.0, &loaded)?))
+        Ok((parameters, self.row("base", step, (0, 0.0), &loaded)?))
     }
 
     /// A method, from the files that training left.
-    pub(super) fn method(&self, method: &'static str, adapted: &Adaptation) -> Outcome<Row> {
+    pub(super) fn method(
+        &self,
+        method: &'static str,
+        step: &str,
+        adapted: &Adaptation,
+    ) -> Outcome<Row> {
         let loaded = match method {
             "full" => Loaded::open(&adapted.result, None),
             _ => Loaded::open(&self.base, Some(&adapted.result)),
         };
         let loaded = loaded.map_err(Failure::input)?.packed(&self.backend);
-        self.row(
-            method,
-            adapted.trainable,
-            adapted.trained.state.seconds,
-            &loaded,
-        )
+        let cost = (adapted.trainable, adapted.trained.state.seconds);
+        self.row(method, step, cost, &loaded)
     }
 
     fn row(
         &self,
         method: &'static str,
-        trainable: usize,
-        seconds: f64,
+        step: &str,
+        (trainable, seconds): (usize, f64),
         loaded: &Loaded,
     ) -> Outcome<Row> {
-        let scores = |text, missing| self.evaluate(method, loaded, text, missing);
+        let scores = |text, missing| self.evaluate(step, loaded, text, missing);
         Ok(Row {
             method,
             trainable,
             seconds,
             adapted: scores(&self.adapted, MissingUpdates::Error)?,
             others: scores(&self.others, MissingUpdates::Base)?,
-            combined: (!loaded.set.updates.is_empty())
+            combined: (self.combined && !loaded.set.updates.is_empty())
                 .then(|| scores(&self.others, MissingUpdates::Combine))
                 .transpose()?,
         })
     }
 
-    /// Translates greedily and scores.
+    /// Translates greedily in int8 and scores.
     fn evaluate(
         &self,
-        method: &str,
+        step: &str,
         loaded: &Loaded,
         text: &Corpus,
         missing: MissingUpdates,
@@ -139,7 +151,7 @@ impl Measure {
             metric,
         }];
         let evaluation = Evaluation::new(text, directions, metrics).map_err(Failure::input)?;
-        let bar = show::translating(method, evaluation.sentences(), self.quiet);
+        let bar = show::translating(step, evaluation.sentences(), self.quiet);
         let translator = loaded
             .translator(&self.backend, Some(BATCH_TOKENS))
             .map_err(Failure::input)?;

@@ -1,15 +1,19 @@
 //! `isogloss demo`: adapts the model that ships with the project to a handbook, three ways, and compares.
 
+mod examples;
 mod measure;
+mod plan;
+mod report;
 mod show;
 
 use super::training::{interrupted, train_failure};
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::progress::Progress;
-use isogloss::config::{self, TrainConfig};
-use isogloss::language::{Direction, Language, Resource};
 use isogloss::train::{self, TrainError};
 use measure::{Measure, Scores};
+use plan::{FULL, Plan, QUICK, Size};
+use report::Report;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,8 +23,8 @@ Examples:
   isogloss demo --quick
   isogloss demo --json > demo.json
 
-Needs no network. Reads `models/mini`, `examples/factory` and `examples/everyday`, writes to `runs/demo`. Stop with Ctrl-C, go
-on with the same command; `--fresh` starts over.";
+Needs no network. Reads `models/mini`, `examples/factory` and `examples/everyday`, writes to `runs/demo` (with --quick to
+`runs/demo-quick`). Stop with Ctrl-C, go on with the same command; `--fresh` starts over.";
 
 /// Adapt the model that ships here to a factory handbook, three ways, and compare
 #[derive(Debug, clap::Args)]
@@ -29,7 +33,7 @@ pub(crate) struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// One epoch instead of all: a look, not a result
+    /// Five languages and one epoch: a look within a minute, not a result
     #[arg(long)]
     quick: bool,
     /// Start over, also where an earlier demo is finished
@@ -60,25 +64,16 @@ struct Row {
     adapted: Scores,
     /// Directions that nobody adapted, as they are served: with adapters, they run on the base.
     others: Scores,
-    /// With adapters, the same with the updates that there are: the shared one, or English's alone.
+    /// With adapters, the same with the updates that there are: the shared one, or English's alone. Not in a quick demo.
     combined: Option<Scores>,
 }
 
-/// Everything that the demo found.
-#[derive(Debug)]
-struct Report {
-    base_parameters: usize,
-    classes: Vec<(Language, Resource)>,
-    rows: Vec<Row>,
-    seconds: f64,
-}
-
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
-    let started = Instant::now();
-    let runs = args.root.join("runs").join(match args.quick {
-        true => "demo-quick",
-        false => "demo",
-    });
+    let (size, name) = match args.quick {
+        true => (&QUICK, "demo-quick"),
+        false => (&FULL, "demo"),
+    };
+    let runs = args.root.join("runs").join(name);
     if args.fresh && runs.exists() {
         std::fs::remove_dir_all(&runs).map_err(|error| {
             Failure::input(
@@ -88,35 +83,59 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     }
     let plans = METHODS
         .iter()
-        .map(|method| Plan::read(args, method, &runs))
+        .map(|method| Plan::read(args, method, size, &runs))
         .collect::<Outcome<Vec<_>>>()?;
+    let measure = Measure::new(args, &plans[0], size, quiet)?;
     if !args.json {
-        show::introduction(&plans)?;
+        output::print(&show::introduction(&plans, size, measure.sentences()))?;
     }
-    let mut progress = Progress::start(quiet);
-    let measure = Measure::new(args, &plans[0], quiet)?;
-    let (base_parameters, base) = measure.base()?;
-    let mut rows = vec![base];
-    for plan in &plans {
-        progress.restart(plan.method);
-        let adapted = train::adapt(&plan.config, &plan.dir, &mut progress).map_err(failure)?;
-        if adapted.trained.outcome == train::Outcome::Interrupted {
-            progress.pause();
-            return Err(interrupted(&adapted.trained));
-        }
-        progress.pause();
-        rows.push(measure.method(plan.method, &adapted)?);
+    let report = compare(args, quiet, size, &plans, &measure)?;
+    report.write(measure.adapted(), &runs)?;
+    match args.json {
+        true => output::print(&report.json()?),
+        false => output::print(&show::ending(&report, measure.adapted(), &runs)),
     }
-    let report = Report {
+}
+
+/// The base, then each method; a row of the table as soon as it is known.
+fn compare(
+    args: &Args,
+    quiet: bool,
+    size: &Size,
+    plans: &[Plan],
+    measure: &Measure,
+) -> Outcome<Report> {
+    let started = Instant::now();
+    let mut progress = Progress::start_brief(quiet);
+    let (base_parameters, base) = measure.base(&show::step(0))?;
+    let mut report = Report {
         base_parameters,
         classes: plans[0].classes(),
-        rows,
-        seconds: started.elapsed().as_secs_f64(),
+        rows: Vec::new(),
+        seconds: 0.0,
     };
-    match args.json {
-        true => show::json(&report),
-        false => show::tables(&report, measure.adapted(), &runs),
+    let say = |text: &str| match args.json {
+        true => Ok(()),
+        false => output::print(text),
+    };
+    say(&show::expectation(size, started.elapsed().as_secs_f64()))?;
+    say(&show::header())?;
+    say(&show::row(&base, &base))?;
+    report.rows.push(base);
+    for (i, plan) in plans.iter().enumerate() {
+        let step = show::step(i + 1);
+        progress.restart(&step);
+        let adapted = train::adapt(&plan.config, &plan.dir, &mut progress).map_err(failure)?;
+        progress.pause();
+        if adapted.trained.outcome == train::Outcome::Interrupted {
+            return Err(interrupted(&adapted.trained));
+        }
+        let row = measure.method(plan.method, &step, &adapted)?;
+        say(&show::row(&row, &report.rows[0]))?;
+        report.rows.push(row);
     }
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
 }
 
 /// An error of training, with the demo's own way out where files changed since an earlier demo.
@@ -132,56 +151,8 @@ fn failure(error: TrainError) -> Failure {
     }
 }
 
-/// One method's configuration.
-#[derive(Debug)]
-struct Plan {
-    method: &'static str,
-    config: TrainConfig,
-    /// Where the configuration's paths start.
-    dir: PathBuf,
-}
-
-impl Plan {
-    fn read(args: &Args, method: &'static str, runs: &Path) -> Outcome<Self> {
-        let dir = args.root.join("examples/factory");
-        let path = dir.join(format!("{method}.toml"));
-        let mut config: TrainConfig = config::read(&path).map_err(|error| {
-            Failure::input(error)
-                .hint("run the demo in the project's folder, or name it with --root")
-        })?;
-        // Relative to the configuration's folder, unless the root is absolute.
-        config.run = std::path::absolute(runs.join(method)).map_err(Failure::input)?;
-        config.compute.threads = args.threads;
-        if args.quick {
-            config.training.epochs = 1;
-        }
-        Ok(Plan {
-            method,
-            config,
-            dir,
-        })
-    }
-
-    fn classes(&self) -> Vec<(Language, Resource)> {
-        let classes = self.config.languages.iter();
-        let all = classes
-            .flat_map(|(&class, languages)| languages.iter().map(move |l| (l.clone(), class)));
-        all.collect()
-    }
-
-    fn languages(&self) -> Vec<Language> {
-        self.classes()
-            .into_iter()
-            .map(|(language, _)| language)
-            .collect()
-    }
-
-    /// From and to English, as the configurations train them.
-    fn directions(&self) -> Vec<Direction> {
-        let wanted = self.config.directions.filter(&self.languages());
-        match wanted {
-            isogloss::corpus::DirectionFilter::Only(directions) => directions.into_iter().collect(),
-            _ => Vec::new(),
-        }
-    }
+/// The folder of a method's adapters, as a user types it.
+fn adapters(runs: &Path) -> PathBuf {
+    let runs = runs.strip_prefix(".").unwrap_or(runs);
+    runs.join("lslo").join("adapters")
 }

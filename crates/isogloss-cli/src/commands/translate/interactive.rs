@@ -1,0 +1,233 @@
+//! Translation a line at a time, as it is typed.
+
+use super::{Args, failure, render};
+use crate::commands::decoding;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use isogloss::decode::{DecodeError, DecodeOptions, Loaded, TextTranslator, Translation};
+use isogloss::language::{Direction, Language, LanguageSide};
+use isogloss_kernels::Cpu;
+use std::io::{BufRead, IsTerminal as _, Write as _};
+use std::path::Path;
+
+const HELP: &str = "\
+Type a sentence and press Enter. Commands:
+  :to LANGUAGE     translate into another language
+  :from LANGUAGE   translate from another language
+  :swap            turn the direction around
+  :languages       the languages that the model knows
+  :help            this text
+  :quit            end, as Ctrl-D does
+A line that starts with `::` is text that starts with `:`.
+";
+
+/// What a line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Input<'a> {
+    Text(&'a str),
+    Switch(LanguageSide, &'a str),
+    Swap,
+    Languages,
+    Help,
+    Quit,
+    Unknown(&'a str),
+}
+
+fn parse(line: &str) -> Input<'_> {
+    let Some(command) = line.trim_start().strip_prefix(':') else {
+        return Input::Text(line);
+    };
+    if command.starts_with(':') {
+        return Input::Text(command);
+    }
+    let (name, rest) = command
+        .split_once(char::is_whitespace)
+        .unwrap_or((command, ""));
+    match (name, rest.trim()) {
+        ("to", language) if !language.is_empty() => Input::Switch(LanguageSide::Target, language),
+        ("from", language) if !language.is_empty() => Input::Switch(LanguageSide::Source, language),
+        ("swap" | "s", "") => Input::Swap,
+        ("languages" | "l", "") => Input::Languages,
+        ("help" | "h" | "?", "") => Input::Help,
+        ("quit" | "q" | "exit", "") => Input::Quit,
+        _ => Input::Unknown(line.trim()),
+    }
+}
+
+/// Whether lines are to be translated as they come: asked for, or somebody is typing.
+pub(super) fn wanted(args: &Args) -> bool {
+    let typing = || std::io::stdin().is_terminal();
+    args.interactive || (args.input == Path::new("-") && args.output.is_none() && typing())
+}
+
+/// Reads stdin to its end, a line at a time. Whatever is wrong with a line is said, and costs that line alone.
+pub(super) fn run(
+    args: &Args,
+    loaded: &Loaded,
+    translator: &TextTranslator<'_, Cpu>,
+    options: &DecodeOptions,
+) -> Outcome {
+    let mut session = Session {
+        args,
+        loaded,
+        translator,
+        options,
+        direction: Direction::new(args.from.clone(), args.to.clone()),
+        line: 0,
+    };
+    session.check(&session.direction).map_err(failure)?;
+    eprintln!(":help lists commands; Ctrl-D or :quit ends");
+    let mut stdin = std::io::stdin().lock();
+    let mut bytes = Vec::new();
+    loop {
+        prompt(&session.direction);
+        bytes.clear();
+        let read = stdin.read_until(b'\n', &mut bytes);
+        if read.map_err(|error| {
+            Failure::internal(anyhow::Error::from(error).context("cannot read stdin"))
+        })? == 0
+        {
+            eprintln!();
+            return Ok(());
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(line) if !session.answer(line.trim_end_matches(['\n', '\r']))? => return Ok(()),
+            Ok(_) => {}
+            Err(_) => {
+                eprintln!("this line is not UTF-8 and was left out");
+                session.print(Vec::new())?;
+            }
+        }
+    }
+}
+
+fn prompt(direction: &Direction) {
+    eprint!("{direction}> ");
+    let _ = std::io::stderr().flush();
+}
+
+struct Session<'a> {
+    args: &'a Args,
+    loaded: &'a Loaded,
+    translator: &'a TextTranslator<'a, Cpu>,
+    options: &'a DecodeOptions,
+    direction: Direction,
+    /// Lines of text so far.
+    line: usize,
+}
+
+impl Session<'_> {
+    /// Does what a line says; false to end.
+    fn answer(&mut self, line: &str) -> Outcome<bool> {
+        match parse(line) {
+            Input::Text(text) => self.translate(text)?,
+            Input::Switch(side, code) => self.switch(side, code),
+            Input::Swap => self.turn(self.direction.reversed()),
+            Input::Languages => self.languages(),
+            Input::Help => eprint!("{HELP}"),
+            Input::Quit => return Ok(false),
+            Input::Unknown(command) => {
+                eprintln!(
+                    "`{command}` is no command; :help lists them, and `::` starts a text with `:`"
+                );
+            }
+        }
+        Ok(true)
+    }
+
+    /// A line of text in is a line out, also where translation fails, so that a program at the other end stays in step.
+    fn translate(&mut self, text: &str) -> Outcome {
+        let lines = [(text, &self.direction)];
+        let found =
+            self.translator
+                .translate(&lines, self.args.text_options(), self.options, &mut |_| {});
+        let found = found.unwrap_or_else(|error| {
+            tell(&error);
+            Vec::new()
+        });
+        self.print(found.into_iter().next().unwrap_or_default())
+    }
+
+    fn print(&mut self, translations: Vec<Translation>) -> Outcome {
+        self.line += 1;
+        output::print(&render(self.args, self.line, &[translations])?)
+    }
+
+    fn switch(&mut self, side: LanguageSide, code: &str) {
+        let language: Language = match code.parse() {
+            Ok(language) => language,
+            Err(error) => return eprintln!("{error}"),
+        };
+        let (source, target) = (&self.direction.source, &self.direction.target);
+        self.turn(match side {
+            LanguageSide::Source => Direction::new(language, target.clone()),
+            LanguageSide::Target => Direction::new(source.clone(), language),
+        });
+    }
+
+    /// Takes another direction, unless the model doesn't know its languages. One that the adapters weren't trained in is
+    /// taken, with a word about it: it may be half of a change of both languages.
+    fn turn(&mut self, direction: Direction) {
+        let error = self.check(&direction).err();
+        if let Some(error) = &error {
+            tell(error);
+        }
+        let stays = error.is_some_and(|error| {
+            !matches!(
+                error,
+                DecodeError::NoUpdate { .. } | DecodeError::NotTrained { .. }
+            )
+        });
+        if !stays {
+            self.direction = direction;
+        }
+    }
+
+    fn check(&self, direction: &Direction) -> Result<(), DecodeError> {
+        let prepared = self
+            .translator
+            .prepare(&[("", direction)], self.args.text_options());
+        prepared.map(drop)
+    }
+
+    fn languages(&self) {
+        for language in self.loaded.tokenizer.languages() {
+            eprintln!("  {language:<10} {}", language.name().unwrap_or(""));
+        }
+    }
+}
+
+fn tell(error: &DecodeError) {
+    eprintln!("error: {error}");
+    if let Some(hint) = decoding::hint(error) {
+        eprintln!("hint: {hint}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_text_or_commands() {
+        for (line, input) in [
+            ("Hello: there", Input::Text("Hello: there")),
+            ("", Input::Text("")),
+            ("::quit", Input::Text(":quit")),
+            (
+                ":to deu_Latn",
+                Input::Switch(LanguageSide::Target, "deu_Latn"),
+            ),
+            (" :from  de ", Input::Switch(LanguageSide::Source, "de")),
+            (":swap", Input::Swap),
+            (":languages", Input::Languages),
+            (":help ", Input::Help),
+            (":q", Input::Quit),
+            (":to", Input::Unknown(":to")),
+            (":swap now", Input::Unknown(":swap now")),
+            (":", Input::Unknown(":")),
+        ] {
+            assert_eq!(parse(line), input, "{line:?}");
+        }
+    }
+}
