@@ -3,7 +3,7 @@
 
 use crate::attention::cached::{KeptRows, RowLists};
 use crate::backend::{AttentionShape, Epilogue, NormGradients, Span};
-use crate::low_rank::{Factors, LowRankTerm};
+use crate::low_rank::{Factors, List, LowRankTerm};
 use crate::matmul::{Mat, MatMut};
 
 /// An argument that must hold exactly so many values.
@@ -144,7 +144,7 @@ fn factors(terms: &[LowRankTerm]) {
         let a = (t.a, t.rank, t.input.len(), 'A');
         [a, (t.b, t.output.len(), t.rank, 'B')]
     };
-    let mut all: Vec<_> = terms.iter().flat_map(of).collect();
+    let mut all: List<_> = terms.iter().flat_map(of).collect();
     all.retain(|factor| factor.1 * factor.2 > 0);
     all.sort_unstable();
     all.dedup();

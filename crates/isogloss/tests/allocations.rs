@@ -15,9 +15,10 @@ use isogloss_kernels::{Cpu, LabelSmoothing, Precision};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Activations, gradients and packed operands are taken from what earlier steps gave back: from the second step on there are only the
-/// short lists of what is to be done, fewer than so many for each site and smaller than any activation.
-const LISTS: usize = 12;
+/// Activations, gradients and packed operands are taken from what earlier steps gave back, and what is to be done at a site is listed on the
+/// stack. From the second step on there are only a list of layers for each side and the losses of tokens, which the caller keeps: so many
+/// in all, however many sites.
+const LISTS: usize = 5;
 
 #[test]
 fn a_training_step_reuses_the_memory_of_the_one_before() {
@@ -64,7 +65,7 @@ fn a_training_step_reuses_the_memory_of_the_one_before() {
         step(2);
         let third = during(|| step(3));
         let sites = adapters.banks.len();
-        assert!(third.count < LISTS * sites, "{third:?} at {sites} sites");
+        assert!(third.count <= LISTS, "{third:?} at {sites} sites");
         assert!(
             third.largest < activation / 2,
             "{third:?}, an activation takes {activation}"

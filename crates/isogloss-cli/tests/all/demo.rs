@@ -31,7 +31,6 @@ fn bolder(toml: &str) -> String {
     let lines = toml.lines().map(|line| match line.split(" = ").next() {
         Some("learning_rate") => "learning_rate = 0.01",
         Some("warmup") => "warmup = 1",
-        Some("precision") => "precision = \"f32\"",
         _ => line,
     });
     lines.fold(String::new(), |text, line| text + line + "\n")

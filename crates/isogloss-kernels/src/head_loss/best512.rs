@@ -22,8 +22,9 @@ fn block_sum512(logits: &[f32]) -> Block {
     let (blocks, tail) = logits.as_chunks::<LANES>();
     let mask = (1u16 << tail.len()) - 1;
     let least = _mm512_set1_ps(f32::NEG_INFINITY);
-    // SAFETY: a block holds 16 values, and the mask keeps to the tail's.
+    // SAFETY: a block holds 16 values.
     let load = |block: &[f32; LANES]| unsafe { _mm512_loadu_ps(block.as_ptr()) };
+    // SAFETY: the mask keeps to the tail's values.
     let last = unsafe { _mm512_mask_loadu_ps(least, mask, tail.as_ptr()) };
     let largest = blocks
         .iter()

@@ -8,7 +8,7 @@ use crate::cpu::{Cpu, Precision, Supported};
 use crate::dropout::fast::relu_chunk;
 use crate::low_rank::plan::{Factor, Part, Parts, pieces, work};
 use crate::low_rank::reference::{part, part_mut};
-use crate::low_rank::{Factors, KeptFactors, LowRankTerm};
+use crate::low_rank::{Factors, KeptFactors, List, LowRankTerm};
 use crate::matmul::{Mat, MatMut, serial};
 use crate::scratch::{Scratch, SharedMut};
 
@@ -69,7 +69,7 @@ pub(crate) fn backward(
     check::low_rank_backward(terms, parameters, x, dy, dx.as_deref(), gradients);
     let site = Site::new(cpu, terms, parameters.into(), (inputs, outputs));
     // `A x` of each term's rows, then the gradient of it.
-    let mut starts = Vec::with_capacity(terms.len());
+    let mut starts = List::with_capacity(terms.len());
     let mut len = 0;
     for term in terms {
         starts.push(len);

@@ -116,7 +116,7 @@ pub(super) fn up(
                     first,
                     (scale, relu),
                     y,
-                )
+                );
             }
         }
     }

@@ -9,6 +9,8 @@ pub mod reference;
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::matmul::Mat;
 use crate::real::Real;
 
@@ -34,6 +36,9 @@ pub struct LowRankTerm {
     /// The columns of `y` that it adds to.
     pub output: Range<usize>,
 }
+
+/// What is to be done at a site, on the stack where it is short: a step then allocates nothing.
+pub(crate) type List<T> = SmallVec<[T; 32]>;
 
 /// The parameters that hold the factors of updates.
 #[derive(Debug, Clone, Copy)]

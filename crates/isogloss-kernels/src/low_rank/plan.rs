@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::cpu::Cpu;
-use crate::low_rank::LowRankTerm;
+use crate::low_rank::{List, LowRankTerm};
 
 /// Tasks are not cut below this many multiply-adds.
 const MIN_TASK: usize = 1 << 17;
@@ -60,8 +60,8 @@ pub(super) struct Part {
 /// The gradients of all factors, cut into parts.
 pub(super) struct Parts {
     /// Terms by where their `A` starts, then all again by where their `B` does; those with the same stay in their order.
-    pub order: Vec<usize>,
-    pub parts: Vec<Part>,
+    pub order: List<usize>,
+    pub parts: List<Part>,
 }
 
 /// Multiply-adds of a term for each row: down and up.
@@ -91,9 +91,9 @@ fn even(range: Range<usize>, parts: usize) -> impl Iterator<Item = Range<usize>>
 }
 
 /// Rows of terms, and where `all` rows are given, those without a term too.
-pub(super) fn pieces(cpu: &Cpu, terms: &[LowRankTerm], all: Option<usize>) -> Vec<Piece> {
+pub(super) fn pieces(cpu: &Cpu, terms: &[LowRankTerm], all: Option<usize>) -> List<Piece> {
     let task = task_work(cpu, work(terms));
-    let mut pieces = Vec::with_capacity(2 * terms.len());
+    let mut pieces = List::new();
     let mut end = 0;
     for (i, term) in terms.iter().enumerate() {
         if all.is_some() && term.rows.start > end {
@@ -127,7 +127,7 @@ pub(super) fn pieces(cpu: &Cpu, terms: &[LowRankTerm], all: Option<usize>) -> Ve
 impl Parts {
     pub(super) fn new(cpu: &Cpu, terms: &[LowRankTerm]) -> Self {
         let task = task_work(cpu, work(terms));
-        let (mut order, mut parts) = (Vec::with_capacity(2 * terms.len()), Vec::new());
+        let (mut order, mut parts) = (List::new(), List::new());
         for factor in [Factor::A, Factor::B] {
             let mut at = order.len();
             let any = |&i: &usize| {
@@ -135,7 +135,7 @@ impl Parts {
                 !term.rows.is_empty() && term.rank * factor.width(term) > 0
             };
             order.extend((0..terms.len()).filter(any));
-            order[at..].sort_by_key(|&i| factor.start(&terms[i]));
+            order[at..].sort_unstable_by_key(|&i| (factor.start(&terms[i]), i));
             while at < order.len() {
                 let first = &terms[order[at]];
                 let same = |&&i: &&usize| factor.start(&terms[i]) == factor.start(first);
@@ -203,7 +203,7 @@ mod tests {
             assert!(pieces.into_iter().filter(|p| p.term.is_some()).eq(without));
 
             let Parts { order, parts } = Parts::new(&cpu, &terms);
-            assert_eq!(order, [2, 1, 3, 2, 1, 3]);
+            assert_eq!(order[..], [2, 1, 3, 2, 1, 3]);
             for (factor, groups) in [(Factor::A, [0..1, 1..3]), (Factor::B, [3..4, 4..6])] {
                 for group in groups {
                     let of = |p: &&Part| p.factor == factor && p.terms == group;

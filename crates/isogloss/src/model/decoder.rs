@@ -59,7 +59,7 @@ impl<R: Real> Decoder<R> {
             states: memory,
             rows: &batch.encoder,
         };
-        let mut layers = Vec::new();
+        let mut layers = Vec::with_capacity(if save { self.layers.len() } else { 0 });
         for layer in &self.layers {
             let attention = layer.attention.forward(cx, rows, &rows.spans, None, &mut x);
             let cross = layer

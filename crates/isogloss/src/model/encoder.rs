@@ -63,7 +63,7 @@ impl<R: Real> Encoder<R> {
         first: usize,
         save: bool,
     ) -> (Buffer<R>, Option<EncoderSaved<R>>) {
-        let mut layers = Vec::new();
+        let mut layers = Vec::with_capacity(if save { self.layers.len() - first } else { 0 });
         through(&self.layers[first..], cx, rows, &mut x, |saved| {
             if save {
                 layers.push(saved);

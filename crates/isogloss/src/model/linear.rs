@@ -1,5 +1,7 @@
 use isogloss_kernels::{Backend, Buffer, Epilogue, LowRankTerm, Mat, MatMut, Real};
 
+use smallvec::SmallVec;
+
 use crate::adapter::{Bank, LowRank};
 use crate::batch::Packed;
 use crate::graph::Site;
@@ -107,7 +109,11 @@ impl<R: Real> Linear<R> {
 }
 
 /// The updates of a bank that act on a packed batch, as the backend takes them.
-fn terms_of<R: Real>(bank: &Bank, store: &ParamStore<R>, packed: &Packed) -> Vec<LowRankTerm> {
+fn terms_of<R: Real>(
+    bank: &Bank,
+    store: &ParamStore<R>,
+    packed: &Packed,
+) -> SmallVec<[LowRankTerm; 32]> {
     let of = |(update, rows): (&LowRank, _)| update.term(store, rows);
     bank.terms(packed).map(of).collect()
 }

@@ -69,10 +69,9 @@ impl<R: Real> Adam<R> {
         lr: f32,
         scale: f64,
     ) -> f64 {
-        let used: Vec<usize> = (0..self.steps.len()).filter(|&g| grads.used()[g]).collect();
-        let squares: f64 = used
-            .iter()
-            .map(|&g| backend.sum_squares(&grads.values()[store.groups()[g].range.clone()]))
+        let used = || (0..grads.used().len()).filter(|&g| grads.used()[g]);
+        let squares: f64 = used()
+            .map(|g| backend.sum_squares(&grads.values()[store.groups()[g].range.clone()]))
             .sum();
         let norm = squares.sqrt() * scale;
         if !norm.is_finite() {
@@ -84,7 +83,7 @@ impl<R: Real> Adam<R> {
         } else {
             1.0
         };
-        for g in used {
+        for g in used() {
             self.steps[g] += 1;
             let step = AdamStep {
                 lr,

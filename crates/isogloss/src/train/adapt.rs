@@ -7,7 +7,7 @@ use crate::adapter::{self, AdapterSet, Adapters};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Method, TrainConfig};
 use crate::corpus::{Corpus, FilterReport, Sampler};
-use crate::decode::{Loaded, Vocabularies, Vocabulary};
+use crate::decode::{LoadError, Loaded, Vocabularies, Vocabulary};
 use crate::language::{Language, Resource};
 use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
 use crate::params::ParamStore;
@@ -171,7 +171,12 @@ pub fn adapt(
             dropout: None,
         };
         let trained = material.held_out().validate(&cx, &model)?.nll;
-        opened.check(&adaptation.result, config, &backend, trained, &material)?;
+        opened.check(
+            &adaptation.result,
+            config.method,
+            (trained, &cx, &model),
+            &material,
+        )?;
     }
     Ok(adaptation)
 }
@@ -252,26 +257,34 @@ impl Opened {
         )?)
     }
 
-    /// Loads what was saved as a user would, and holds it to the score in training.
+    /// Loads what was saved, and holds it to the score in training; adapters on the base that they were trained on, as it was prepared.
     fn check(
         &self,
         dir: &Path,
-        config: &TrainConfig,
-        backend: &Cpu,
-        trained: f64,
+        method: Method,
+        (trained, cx, model): (f64, &Context<'_, Cpu>, &Model<f32>),
         material: &Material<'_>,
     ) -> Result<(), TrainError> {
-        let loaded = match config.method {
-            Method::Full => Loaded::open(dir, None)?,
-            _ => Loaded::open(&self.dir, Some(dir))?,
+        let reloaded = if method == Method::Full {
+            let loaded = Loaded::open(dir, None)?;
+            let cx = loaded.context(cx.backend);
+            material.held_out().validate(&cx, &loaded.model)?
+        } else {
+            Vocabularies::load(dir, &self.tokenizer).map_err(LoadError::from)?;
+            let (mut store, base) = (ParamStore::new(), self.checkpoint.hash().to_string());
+            let set = adapter::load(dir, &self.checkpoint.config, &base, &mut store)?;
+            let cx = Context {
+                store: &store,
+                adapters: &set.adapters,
+                ..*cx
+            };
+            material.held_out().validate(&cx, model)?
         };
-        let cx = loaded.context(backend);
-        let reloaded = material.held_out().validate(&cx, &loaded.model)?.nll;
-        if (reloaded - trained).abs() > RELOAD_TOLERANCE {
+        if (reloaded.nll - trained).abs() > RELOAD_TOLERANCE {
             return Err(TrainError::Reload {
                 path: dir.to_owned(),
                 trained,
-                reloaded,
+                reloaded: reloaded.nll,
             });
         }
         Ok(())
