@@ -135,7 +135,7 @@ impl<'a> Site<'a> {
 
     /// Adds a term to `y`, which holds these rows alone.
     fn add(&self, term: &LowRankTerm, rows: &Range<usize>, x: &[f32], y: &mut [f32], relu: bool) {
-        if let Some(kept) = self.kept {
+        if let Some(kept) = self.kept.filter(|_| !term.is_empty()) {
             let (x, y) = ((x, self.inputs), (y, self.outputs));
             return kept.add(self.path, term, rows, x, y, relu);
         }

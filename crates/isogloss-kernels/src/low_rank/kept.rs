@@ -11,8 +11,11 @@ use crate::low_rank::kept512;
 use crate::scratch::Scratch;
 use crate::simd::{multiversion, round_to_bf16, sum2, widen_bf16};
 
-/// Factors of updates in bfloat16, each where it starts in the parameters that they were made of: `A` row by row; `B` by pairs of its
-/// columns, `(rank / 2, outputs, 2)`, and the last column of an odd rank by itself.
+/// Outputs of a block of `B`.
+pub(super) const BLOCK: usize = 64;
+
+/// Factors of updates in bfloat16, each where it starts in the parameters that they were made of: `A` row by row; `B` in blocks of outputs, a
+/// block by pairs of columns, `(rank / 2, outputs, 2)`, and the last column of an odd rank by itself.
 #[derive(Debug, Clone)]
 pub struct KeptFactors {
     values: Vec<bf16>,
@@ -23,7 +26,7 @@ pub struct KeptFactors {
 pub(super) struct TermFactors<'a> {
     /// `(rank, inputs)`.
     pub a: &'a [u16],
-    /// `(outputs, rank)` in pairs.
+    /// `(outputs, rank)` in blocks.
     pub b: &'a [u16],
     pub inputs: usize,
     pub rank: usize,
@@ -32,10 +35,12 @@ pub(super) struct TermFactors<'a> {
 
 /// Where element `(output, column)` of `B` lies.
 fn place_in_b(rank: usize, outputs: usize, output: usize, column: usize) -> usize {
-    let pair = 2 * (column / 2) * outputs;
+    let (first, within) = (output - output % BLOCK, output % BLOCK);
+    let width = BLOCK.min(outputs - first);
+    let pair = first * rank + 2 * (column / 2) * width;
     match column + 1 == rank && rank % 2 == 1 {
-        true => pair + output,
-        false => pair + 2 * output + column % 2,
+        true => pair + within,
+        false => pair + 2 * within + column % 2,
     }
 }
 
@@ -87,7 +92,7 @@ impl KeptFactors {
         }
     }
 
-    /// Adds a term to `y`, which holds these rows alone, and rectifies what it writes.
+    /// Adds a term that isn't empty to `y`, which holds these rows alone, and rectifies what it writes.
     pub(super) fn add(
         &self,
         path: Supported,
@@ -98,15 +103,12 @@ impl KeptFactors {
         relu: bool,
     ) {
         let factors = self.of(term);
-        if rows.is_empty() || factors.rank == 0 || factors.outputs == 0 {
-            return;
-        }
         // Each row of `x`, and of `A x`, in whole words.
         let (words, pairs) = (factors.inputs.div_ceil(2), factors.rank.div_ceil(2));
         let mut short = Scratch::take(rows.len() * words);
         let mut sums = Scratch::take(rows.len() * factors.rank);
         let mut down = Scratch::take(rows.len() * pairs);
-        for (row, to) in rows.clone().zip(short.chunks_exact_mut(words.max(1))) {
+        for (row, to) in rows.clone().zip(short.chunks_exact_mut(words)) {
             let x = &x[row * inputs + term.input.start..][..factors.inputs];
             narrow(path, x, bytemuck::cast_slice_mut(to));
         }
@@ -154,7 +156,13 @@ fn project_up(
     let mut product = Scratch::take(factors.outputs);
     for (i, down) in down.chunks_exact(width).enumerate() {
         product.fill(0.0);
-        up_row(path, factors.b, &down[..factors.rank], &mut product);
+        let down = &down[..factors.rank];
+        for (product, b) in product
+            .chunks_mut(BLOCK)
+            .zip(factors.b.chunks(BLOCK * factors.rank))
+        {
+            up_block(path, b, down, product);
+        }
         let y = &mut y[i * stride..][..factors.outputs];
         add_row(path, &product, scale, relu, y);
     }
@@ -180,14 +188,14 @@ multiversion! {
 
 multiversion! {
     fn down_row(a: &[u16], x: &[f32], sums: &mut [f32]) {
-        for (sum, a) in sums.iter_mut().zip(a.chunks_exact(x.len().max(1))) {
+        for (sum, a) in sums.iter_mut().zip(a.chunks_exact(x.len())) {
             *sum = sum2(x, a, |x, a| x * widen_bf16(a));
         }
     }
 }
 
 multiversion! {
-    fn up_row(b: &[u16], down: &[u16], product: &mut [f32]) {
+    fn up_block(b: &[u16], down: &[u16], product: &mut [f32]) {
         let outputs = product.len();
         let (pairs, odd) = down.as_chunks::<2>();
         for (&[d0, d1], b) in pairs.iter().zip(b.chunks_exact(2 * outputs)) {

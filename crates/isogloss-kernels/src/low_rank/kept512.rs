@@ -1,17 +1,17 @@
 //! Kept factors with AVX512-BF16. Down, a tile is two rows by eight of the rank, whose sixteen sums are reduced together; up, it is
-//! a row by 64 columns.
+//! a row by a block.
 
 use std::arch::x86_64::*;
 
 use crate::cpu::{KernelPath, Supported};
-use crate::low_rank::kept::TermFactors;
+use crate::low_rank::kept::{BLOCK, TermFactors};
 use crate::simd512::{LANES, PAIRS, reduce};
 
 /// Sums of a row in a tile.
 const RANKS: usize = 8;
 
-/// Vectors of columns in a tile.
-const COLS: usize = 4;
+/// Vectors of columns in a tile, which is a block wide.
+const COLS: usize = BLOCK / LANES;
 
 fn is_for(path: Supported) -> bool {
     matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16)
@@ -31,6 +31,11 @@ pub(super) fn down(
     let width = factors.inputs.next_multiple_of(2);
     let count = sums.len() / rank;
     assert!(x.len() == count * width && factors.a.len() == rank * factors.inputs);
+    // They are read right after, and nobody has asked for them yet.
+    for line in factors.b.chunks(PAIRS) {
+        // SAFETY: it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+    }
     for first in (0..rank).step_by(RANKS) {
         for i in (0..count).step_by(2) {
             // SAFETY: `Supported` is made only of a path whose instructions the machine has.
@@ -101,61 +106,56 @@ pub(super) fn up(
     if !is_for(path) {
         return false;
     }
-    let width = factors.rank.next_multiple_of(2);
-    let rows = down.len() / width;
-    assert!(factors.b.len() == factors.outputs * factors.rank);
-    for first in (0..factors.outputs).step_by(COLS * LANES) {
-        for i in 0..rows {
-            let cols = (factors.outputs - first).min(COLS * LANES);
-            let y = &mut y[i * stride + first..][..cols];
+    let rank = factors.rank;
+    let width = rank.next_multiple_of(2);
+    assert!(factors.b.len() == factors.outputs * rank);
+    for (first, b) in factors.b.chunks(BLOCK * rank).enumerate() {
+        for (i, down) in down.chunks_exact(width).enumerate() {
+            let y = &mut y[i * stride + first * BLOCK..][..b.len() / rank];
             // SAFETY: `Supported` is made only of a path whose instructions the machine has.
             unsafe {
-                up_tile(
-                    factors,
-                    &down[i * width..][..width],
-                    first,
-                    (scale, relu),
-                    y,
-                );
+                match y.len() {
+                    BLOCK => up_tile::<true>(b, rank, down, (scale, relu), y),
+                    _ => up_tile::<false>(b, rank, down, (scale, relu), y),
+                }
             }
         }
     }
     true
 }
 
-/// Columns `first..` of a row, at most [`COLS`] vectors of them.
+/// A row by a block of `B`, which is as wide as `y`; `FULL` if that is [`BLOCK`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn up_tile(
-    factors: &TermFactors<'_>,
+fn up_tile<const FULL: bool>(
+    b: &[u16],
+    rank: usize,
     down: &[u16],
-    first: usize,
     (scale, relu): (f32, bool),
     y: &mut [f32],
 ) {
-    let (outputs, rank) = (factors.outputs, factors.rank);
+    let width = if FULL { BLOCK } else { y.len() };
+    assert!(y.len() == width && b.len() == width * rank && down.len() >= rank);
     let masks: [__mmask16; COLS] = std::array::from_fn(|v| {
-        let cols = y.len().saturating_sub(v * LANES).min(LANES);
+        let cols = width.saturating_sub(v * LANES).min(LANES);
         ((1u32 << cols) - 1) as __mmask16
     });
     let mut sums = [_mm512_setzero_ps(); COLS];
     for (pair, down) in down.as_chunks::<2>().0.iter().enumerate() {
-        let b = &factors.b[2 * pair * outputs..];
+        let b = b[2 * pair * width..].as_ptr();
         let both = i32::from(down[0]) | i32::from(down[1]) << 16;
         // SAFETY: any bits are a vector of bfloat16.
         let both = unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(both)) };
         let odd = 2 * pair + 1 == rank;
         for (v, sum) in sums.iter_mut().enumerate() {
-            let col = first + v * LANES;
-            // SAFETY: the masks keep to the row's columns, of which `b` has a pair each, or of the last of an odd rank one.
+            let (col, mask) = (v * LANES, masks[v]);
+            // SAFETY: the masks keep to the columns, of which the block has a pair each, or of the last of an odd rank one.
             let b = unsafe {
                 match odd {
                     true => _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(
-                        masks[v],
-                        b.as_ptr().wrapping_add(col).cast(),
+                        mask,
+                        b.wrapping_add(col).cast(),
                     )),
-                    false => {
-                        _mm512_maskz_loadu_epi32(masks[v], b.as_ptr().wrapping_add(2 * col).cast())
-                    }
+                    false => _mm512_maskz_loadu_epi32(mask, b.wrapping_add(2 * col).cast()),
                 }
             };
             // SAFETY: any bits are a vector of bfloat16.

@@ -59,6 +59,11 @@ impl<'a, R> From<&'a [R]> for Factors<'a, R> {
 }
 
 impl LowRankTerm {
+    /// Whether its factors hold nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rank == 0 || self.input.is_empty() || self.output.is_empty()
+    }
+
     /// Where `A` lies in the parameters.
     pub(crate) fn a_range(&self) -> Range<usize> {
         self.a..self.a + self.rank * self.input.len()

@@ -362,6 +362,23 @@ fn with_kept_factors_a_row_is_updated_the_same_alone_and_among_others() {
 }
 
 #[test]
+fn a_term_without_factors_adds_nothing_and_rectifies() {
+    let mut site = Site::new(20, 70, &[8, 2], &[(1, 3, 0), (1, 2, 1)]);
+    let [parameters, x, y, ..] = site.values();
+    site.terms[0].rank = 0;
+    site.terms[1].input = 3..3;
+    let expected: Vec<f32> = y.iter().map(|y| y.max(0.0)).collect();
+    for (cpu, kept) in keepers(&site) {
+        let factors = Factors {
+            parameters: &parameters,
+            kept: Some(&kept),
+        };
+        let got = site.forward_with(&cpu, factors, [&x, &y], true);
+        assert_same_bits(&cpu, "y", &got, &expected);
+    }
+}
+
+#[test]
 fn factors_are_kept_where_products_are_rounded_anyway() {
     let site = Site::new(20, 70, &[8, 2], &[(1, 3, 0), (1, 2, 1)]);
     let parameters = values(1, site.parameters);

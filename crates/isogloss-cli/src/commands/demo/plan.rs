@@ -31,7 +31,7 @@ pub(super) const FULL: Size = Size {
         "jpn_Jpan",
     ],
     combined: true,
-    seconds: [2.4, 102.0, 83.0, 70.0],
+    seconds: [2.3, 94.0, 81.0, 70.0],
 };
 
 pub(super) const QUICK: Size = Size {
