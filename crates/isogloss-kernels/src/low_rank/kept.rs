@@ -168,9 +168,17 @@ fn project_up(
     }
 }
 
+/// Rounds a row; a place behind the last is cleared.
+fn narrow(path: Supported, row: &[f32], to: &mut [u16]) {
+    #[cfg(target_arch = "x86_64")]
+    if kept512::narrow(path, row, to) {
+        return;
+    }
+    narrow_row(path, row, to);
+}
+
 multiversion! {
-    /// Rounds a row; a place behind the last is cleared.
-    fn narrow(row: &[f32], to: &mut [u16]) {
+    fn narrow_row(row: &[f32], to: &mut [u16]) {
         to[row.len()..].fill(0);
         for (to, &x) in to.iter_mut().zip(row) {
             *to = (round_to_bf16(x) >> 16) as u16;

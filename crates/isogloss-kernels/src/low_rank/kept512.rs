@@ -17,6 +17,30 @@ fn is_for(path: Supported) -> bool {
     matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16)
 }
 
+/// Rounds a row; a place behind the last is cleared. False, and nothing done, where it isn't for the path.
+pub(super) fn narrow(path: Supported, row: &[f32], to: &mut [u16]) -> bool {
+    if !is_for(path) {
+        return false;
+    }
+    // SAFETY: `Supported` is made only of a path whose instructions the machine has.
+    unsafe { narrow_row(row, to) }
+    true
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn narrow_row(row: &[f32], to: &mut [u16]) {
+    assert!(to.len() == row.len().next_multiple_of(2));
+    for (to, row) in to.chunks_mut(LANES).zip(row.chunks(LANES)) {
+        let mask = |len: usize| ((1u32 << len) - 1) as __mmask16;
+        // SAFETY: the masks keep to what is there; bits of bfloat16 are integers.
+        unsafe {
+            let row = _mm512_maskz_loadu_ps(mask(row.len()), row.as_ptr());
+            let short = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(row));
+            _mm256_mask_storeu_epi16(to.as_mut_ptr().cast(), mask(to.len()), short);
+        }
+    }
+}
+
 /// `A x` for rows of `x`, each of an even number of values. False, and nothing done, where it isn't for the path.
 pub(super) fn down(
     path: Supported,
