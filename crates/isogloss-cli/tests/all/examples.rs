@@ -351,7 +351,15 @@ fn both_readmes_hold_the_same_commands_and_figures() {
     for text in [&english, &japanese] {
         for link in text.split("](").skip(1) {
             let link = link.split(')').next().unwrap();
-            assert!(root().join(link).exists(), "{link}");
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            assert!(root().join(file).exists(), "{link}");
+            let anchor = |line: &str| line.trim_start_matches(['#', ' ']).to_lowercase();
+            let found = || {
+                read(file)
+                    .lines()
+                    .any(|l| l.starts_with('#') && anchor(l).replace(' ', "-") == heading)
+            };
+            assert!(heading.is_empty() || found(), "{link}");
         }
     }
 }
