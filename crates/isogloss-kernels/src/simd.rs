@@ -101,6 +101,15 @@ pub(crate) fn round_to_bf16(x: f32) -> u32 {
     }
 }
 
+multiversion! {
+    /// Rounds values to the bits of bf16, as many as there is room for.
+    pub(crate) fn narrow(values: &[f32], to: &mut [u16]) {
+        for (to, &x) in to.iter_mut().zip(values) {
+            *to = (round_to_bf16(x) >> 16) as u16;
+        }
+    }
+}
+
 /// The value of the bits of a bf16.
 #[inline(always)]
 pub(crate) fn widen_bf16(bits: u16) -> f32 {
@@ -142,6 +151,20 @@ pub(crate) fn max(x: &[f32]) -> f32 {
     fold(lanes, larger)
 }
 
+/// ln 2 in two parts, the first exact when multiplied by a small integer.
+pub(crate) const LN2_HI: f32 = 0.693_359_4;
+pub(crate) const LN2_LO: f32 = -2.121_944_4e-4;
+
+/// `(e^r - 1 - r) / r^2` for `|r| <= ln 2 / 2`: coefficients, the highest power's first.
+pub(crate) const EXP: [f32; 6] = [
+    1.987_569_1e-4,
+    1.398_199_9e-3,
+    8.333_452e-3,
+    4.166_579_6e-2,
+    0.166_666_65,
+    0.5,
+];
+
 /// `e^x` for `x <= 88`, within 2 units in the last place; below -87.3 (where the result would be subnormal) it is 0. NaN stays NaN.
 ///
 /// Range reduction to `2^n e^r`, `|r| <= ln 2 / 2`, then a polynomial of degree 6, all in operations that vectorise.
@@ -150,22 +173,23 @@ pub(crate) fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.336_54;
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts, the first exact when multiplied by a small integer.
-    const LN2_HI: f32 = 0.693_359_4;
-    const LN2_LO: f32 = -2.121_944_4e-4;
     let clamped = if x < LOWEST { LOWEST } else { x };
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (clamped - n * LN2_HI) - n * LN2_LO;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 0.166_666_65;
-    p = p * r + 0.5;
+    let [c7, c6, c5, c4, c3, c2] = EXP;
+    let p = ((((c7 * r + c6) * r + c5) * r + c4) * r + c3) * r + c2;
     let e = p * (r * r) + r + 1.0;
     let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if x < LOWEST { 0.0 } else { e * power }
+}
+
+/// How far `e` is from `e^x`, in units of the last place.
+#[cfg(test)]
+pub(crate) fn units_off(x: f32, e: f32) -> f64 {
+    let exact = f64::from(x).exp();
+    let next = f32::from_bits((exact as f32).to_bits() + 1);
+    (f64::from(e) - exact).abs() / (f64::from(next) - f64::from(exact as f32))
 }
 
 #[cfg(test)]
@@ -176,10 +200,7 @@ mod tests {
     fn exp_is_within_two_units_in_the_last_place() {
         for i in 0..=400_000 {
             let x = -87.3 + i as f32 * (175.0 / 400_000.0);
-            let exact = f64::from(x).exp();
-            let ulp =
-                f64::from(f32::from_bits((exact as f32).to_bits() + 1)) - f64::from(exact as f32);
-            let error = (f64::from(exp(x)) - exact).abs() / ulp;
+            let error = units_off(x, exp(x));
             assert!(error <= 2.0, "exp({x}): {error} units");
         }
         assert_eq!(exp(0.0), 1.0);

@@ -2,9 +2,52 @@
 
 use std::arch::x86_64::*;
 
+use crate::cpu::{KernelPath, Supported};
+
 /// Values of a vector in bfloat16, and in `f32`.
 pub(crate) const PAIRS: usize = 32;
 pub(crate) const LANES: usize = 16;
+
+/// Whether the path multiplies vectors of bfloat16.
+pub(crate) fn multiplies_bf16(path: Supported) -> bool {
+    matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16)
+}
+
+/// Bits as a vector of bfloat16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(crate) fn pairs(bits: __m512i) -> __m512bh {
+    // SAFETY: any bits are such a vector.
+    unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) }
+}
+
+/// Rounds a row to bfloat16 with the processor's instruction, to which subnormal values are zero; places behind its end are cleared.
+///
+/// # Panics
+/// If `to` isn't as long as the row, or one longer.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub(crate) fn narrow(row: &[f32], to: &mut [u16]) {
+    assert!(to.len() == row.len() || to.len() == row.len() + 1);
+    let mask = |len: usize| ((1u32 << len) - 1) as __mmask16;
+    for (i, to) in to.chunks_mut(LANES).enumerate() {
+        let row = &row[i * LANES..];
+        // SAFETY: the masks keep to what is there; bits of bfloat16 are integers.
+        unsafe {
+            let row = _mm512_maskz_loadu_ps(mask(row.len().min(LANES)), row.as_ptr());
+            let short = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(row));
+            _mm256_mask_storeu_epi16(to.as_mut_ptr().cast(), mask(to.len()), short);
+        }
+    }
+}
+
+/// Asks for memory that is read soon, where the processor doesn't foresee it.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn fetch<const HINT: i32, T>(values: &[T]) {
+    for line in values.chunks(64 / size_of::<T>()) {
+        _mm_prefetch::<HINT>(line.as_ptr().cast());
+    }
+}
 
 /// The sums of the lanes of each vector, in their order.
 #[target_feature(enable = "avx512f")]
@@ -46,7 +89,6 @@ pub(crate) fn reduce(v: &[__m512; LANES]) -> __m512 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::KernelPath;
 
     #[test]
     fn sixteen_vectors_are_reduced_in_their_order() {

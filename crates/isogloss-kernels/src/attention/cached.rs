@@ -11,7 +11,7 @@ use crate::check;
 use crate::cpu::{Cpu, Supported};
 use crate::real::Real;
 use crate::scratch::{Scratch, SharedMut};
-use crate::simd::{multiversion, round_to_bf16, sum2, widen_bf16};
+use crate::simd::{multiversion, narrow, round_to_bf16, sum2, widen_bf16};
 
 /// Rows of keys or of values that decoding keeps from step to step.
 #[derive(Debug, Clone)]
@@ -125,14 +125,6 @@ pub(crate) fn keep(cpu: &Cpu, rows: &[u32], values: &[f32], kept: &mut KeptRows<
     kept.write_rounded(rows, values, |values, kept| {
         narrow(cpu.supported(), values, bytemuck::cast_slice_mut(kept));
     });
-}
-
-multiversion! {
-    fn narrow(values: &[f32], kept: &mut [u16]) {
-        for (kept, &x) in kept.iter_mut().zip(values) {
-            *kept = (round_to_bf16(x) >> 16) as u16;
-        }
-    }
 }
 
 /// [`crate::Backend::cached_attention`] for [`Cpu`].

@@ -6,17 +6,16 @@ use std::arch::x86_64::*;
 use half::bf16;
 
 use crate::backend::AttentionShape;
-use crate::cpu::{KernelPath, Supported};
+use crate::cpu::Supported;
 use crate::scratch::Scratch;
-use crate::simd512::{LANES, PAIRS, reduce};
+use crate::simd512::{LANES, PAIRS, fetch, multiplies_bf16, narrow, pairs, reduce};
 
 /// Rows are fetched while the row so many before is read.
 const AHEAD: usize = 4;
 
 /// Whether the path has the instructions for heads of `dim` values.
 fn is_for(path: Supported, dim: usize) -> bool {
-    matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16)
-        && matches!(dim, 32 | 64 | 96 | 128)
+    multiplies_bf16(path) && matches!(dim, 32 | 64 | 96 | 128)
 }
 
 /// Scaled scores `(heads, rows)`. False, and nothing done, where it isn't for the path or the shape.
@@ -32,10 +31,10 @@ pub(super) fn scores(
         return false;
     }
     let mut short = Scratch::take(query.len().div_ceil(2));
-    let short: &mut [bf16] = bytemuck::cast_slice_mut(&mut short);
     // SAFETY: `Supported` is made only of a path whose instructions the machine has.
     unsafe {
-        round_query(query, short);
+        narrow(query, bytemuck::cast_slice_mut(&mut short));
+        let short: &[bf16] = bytemuck::cast_slice(&short);
         match (shape.head_dim, shape.heads.is_multiple_of(4)) {
             (32, true) => scores_by_tiles::<4, 4, 1>(short, keys, rows, shape.scale, scores),
             (64, true) => scores_by_tiles::<4, 4, 2>(short, keys, rows, shape.scale, scores),
@@ -75,18 +74,6 @@ pub(super) fn sums(
     true
 }
 
-/// Rounds a query.
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn round_query(query: &[f32], short: &mut [bf16]) {
-    for (to, from) in short.chunks_exact_mut(LANES).zip(query.chunks_exact(LANES)) {
-        // SAFETY: both hold 16 values.
-        unsafe {
-            let rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from.as_ptr()));
-            to.as_mut_ptr().cast::<__m256bh>().write_unaligned(rounded);
-        }
-    }
-}
-
 /// The scores of all heads, `H` heads by `ROWS` rows at a time, which are sixteen; a head is `PARTS` vectors.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn scores_by_tiles<const H: usize, const ROWS: usize, const PARTS: usize>(
@@ -106,7 +93,7 @@ fn scores_by_tiles<const H: usize, const ROWS: usize, const PARTS: usize>(
             let mut sums = [[_mm512_setzero_ps(); ROWS]; H];
             for j in 0..ROWS {
                 if let Some(&row) = rows.get(tile * ROWS + j + AHEAD) {
-                    fetch(key(row));
+                    fetch::<_MM_HINT_T0, _>(key(row));
                 }
                 // What lies behind the last row repeats it.
                 let key = key(some[j.min(some.len() - 1)]);
@@ -135,11 +122,8 @@ fn scores_by_tiles<const H: usize, const ROWS: usize, const PARTS: usize>(
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn vector(values: &[bf16], i: usize) -> __m512bh {
     let values = &values[i * PAIRS..][..PAIRS];
-    // SAFETY: it holds 32 values; any bits are a vector of bfloat16.
-    unsafe {
-        let bits = _mm512_loadu_epi32(values.as_ptr().cast());
-        std::mem::transmute::<__m512i, __m512bh>(bits)
-    }
+    // SAFETY: it holds 32 values.
+    pairs(unsafe { _mm512_loadu_epi32(values.as_ptr().cast()) })
 }
 
 /// `V` vectors of columns at a time of `H` heads of `dim` columns each; of one, it may be part.
@@ -159,7 +143,7 @@ fn sums_by_columns<const V: usize, const H: usize>(
         for (j, &row) in rows.iter().enumerate() {
             let value = &values[row as usize * width + first..][..H * V * LANES];
             if let Some(&row) = rows.get(j + AHEAD) {
-                fetch(&values[row as usize * width + first..][..H * V * LANES]);
+                fetch::<_MM_HINT_T0, _>(&values[row as usize * width + first..][..H * V * LANES]);
             }
             for (h, sums) in sums.iter_mut().enumerate() {
                 let weight = _mm512_set1_ps(weights[h * count + j]);
@@ -177,14 +161,5 @@ fn sums_by_columns<const V: usize, const H: usize>(
             // SAFETY: it holds `H` times `V` vectors of 16 values.
             unsafe { _mm512_storeu_ps(to.as_mut_ptr().add(i * LANES), sum) };
         }
-    }
-}
-
-/// Asks for memory that is read soon: rows lie where their sentence's blocks do, which the processor doesn't foresee.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn fetch(values: &[bf16]) {
-    for line in values.chunks(PAIRS) {
-        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
     }
 }

@@ -133,7 +133,7 @@ pub enum Precision {
     Bf16,
     /// For decoding: weights that are packed ahead are quantised to 8 bits, a factor for each output channel, and what is multiplied
     /// with them a row at a time; the same bits on every path, faster with AVX512-VNNI and AMX-INT8. All other products are as in
-    /// `F32`.
+    /// `F32`, but those with factors of updates that are [kept](crate::Backend::keep_factors).
     Int8,
 }
 

@@ -9,7 +9,7 @@ use crate::low_rank::LowRankTerm;
 #[cfg(target_arch = "x86_64")]
 use crate::low_rank::kept512;
 use crate::scratch::Scratch;
-use crate::simd::{multiversion, round_to_bf16, sum2, widen_bf16};
+use crate::simd::{self, multiversion, sum2, widen_bf16};
 
 /// Outputs of a block of `B`.
 pub(super) const BLOCK: usize = 64;
@@ -44,11 +44,6 @@ fn place_in_b(rank: usize, outputs: usize, output: usize, column: usize) -> usiz
     }
 }
 
-/// The bits of `x` rounded to bfloat16.
-fn rounded(x: f32) -> u16 {
-    (round_to_bf16(x) >> 16) as u16
-}
-
 impl KeptFactors {
     /// [`crate::Backend::keep_factors`] for [`Cpu`].
     pub(crate) fn new(cpu: &Cpu, terms: &[LowRankTerm], parameters: &[f32]) -> Option<Self> {
@@ -58,12 +53,13 @@ impl KeptFactors {
         let mut values = vec![bf16::ZERO; parameters.len()];
         for term in terms {
             let (rank, outputs) = (term.rank, term.output.len());
-            for at in term.a_range() {
-                values[at] = bf16::from_bits(rounded(parameters[at]));
-            }
-            for (i, &x) in parameters[term.b_range()].iter().enumerate() {
-                let at = term.b + place_in_b(rank, outputs, i / rank, i % rank);
-                values[at] = bf16::from_bits(rounded(x));
+            let a = bytemuck::cast_slice_mut(&mut values[term.a_range()]);
+            simd::narrow(cpu.supported(), &parameters[term.a_range()], a);
+            let (from, b) = (&parameters[term.b_range()], &mut values[term.b_range()]);
+            for (output, row) in from.chunks_exact(rank.max(1)).enumerate() {
+                for (column, &x) in row.iter().enumerate() {
+                    b[place_in_b(rank, outputs, output, column)] = bf16::from_f32(x);
+                }
             }
         }
         Some(KeptFactors { values })
@@ -174,16 +170,8 @@ fn narrow(path: Supported, row: &[f32], to: &mut [u16]) {
     if kept512::narrow(path, row, to) {
         return;
     }
-    narrow_row(path, row, to);
-}
-
-multiversion! {
-    fn narrow_row(row: &[f32], to: &mut [u16]) {
-        to[row.len()..].fill(0);
-        for (to, &x) in to.iter_mut().zip(row) {
-            *to = (round_to_bf16(x) >> 16) as u16;
-        }
-    }
+    to[row.len()..].fill(0);
+    simd::narrow(path, row, to);
 }
 
 multiversion! {

@@ -3,9 +3,9 @@
 
 use std::arch::x86_64::*;
 
-use crate::cpu::{KernelPath, Supported};
+use crate::cpu::Supported;
 use crate::low_rank::kept::{BLOCK, TermFactors};
-use crate::simd512::{LANES, PAIRS, reduce};
+use crate::simd512::{self, LANES, PAIRS, fetch, multiplies_bf16, pairs, reduce};
 
 /// Sums of a row in a tile.
 const RANKS: usize = 8;
@@ -13,32 +13,14 @@ const RANKS: usize = 8;
 /// Vectors of columns in a tile, which is a block wide.
 const COLS: usize = BLOCK / LANES;
 
-fn is_for(path: Supported) -> bool {
-    matches!(path.path(), KernelPath::Avx512Bf16 | KernelPath::AmxBf16)
-}
-
 /// Rounds a row; a place behind the last is cleared. False, and nothing done, where it isn't for the path.
 pub(super) fn narrow(path: Supported, row: &[f32], to: &mut [u16]) -> bool {
-    if !is_for(path) {
+    if !multiplies_bf16(path) {
         return false;
     }
     // SAFETY: `Supported` is made only of a path whose instructions the machine has.
-    unsafe { narrow_row(row, to) }
+    unsafe { simd512::narrow(row, to) }
     true
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn narrow_row(row: &[f32], to: &mut [u16]) {
-    assert!(to.len() == row.len().next_multiple_of(2));
-    for (to, row) in to.chunks_mut(LANES).zip(row.chunks(LANES)) {
-        let mask = |len: usize| ((1u32 << len) - 1) as __mmask16;
-        // SAFETY: the masks keep to what is there; bits of bfloat16 are integers.
-        unsafe {
-            let row = _mm512_maskz_loadu_ps(mask(row.len()), row.as_ptr());
-            let short = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(row));
-            _mm256_mask_storeu_epi16(to.as_mut_ptr().cast(), mask(to.len()), short);
-        }
-    }
 }
 
 /// `A x` for rows of `x`, each of an even number of values. False, and nothing done, where it isn't for the path.
@@ -48,7 +30,7 @@ pub(super) fn down(
     x: &[u16],
     sums: &mut [f32],
 ) -> bool {
-    if !is_for(path) {
+    if !multiplies_bf16(path) {
         return false;
     }
     let rank = factors.rank;
@@ -56,13 +38,11 @@ pub(super) fn down(
     let count = sums.len() / rank;
     assert!(x.len() == count * width && factors.a.len() == rank * factors.inputs);
     // They are read right after, and nobody has asked for them yet.
-    for line in factors.b.chunks(PAIRS) {
-        // SAFETY: it reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
-    }
+    // SAFETY: `Supported` is made only of a path whose instructions the machine has.
+    unsafe { fetch::<_MM_HINT_T1, _>(factors.b) };
     for first in (0..rank).step_by(RANKS) {
         for i in (0..count).step_by(2) {
-            // SAFETY: `Supported` is made only of a path whose instructions the machine has.
+            // SAFETY: as above.
             let found = unsafe {
                 match count - i {
                     1 => down_tile::<1>(factors, &x[i * width..], first),
@@ -96,12 +76,9 @@ fn down_tile<const ROWS: usize>(
     for at in (0..inputs).step_by(PAIRS) {
         let left = (inputs - at).min(PAIRS);
         let mask = (u64::MAX >> (64 - left)) as __mmask32;
-        // SAFETY: the mask keeps to the row's values; any bits are a vector of bfloat16.
-        let load = |row: &[u16]| unsafe {
-            std::mem::transmute::<__m512i, __m512bh>(_mm512_maskz_loadu_epi16(
-                mask,
-                row.as_ptr().add(at).cast(),
-            ))
+        let load = |row: &[u16]| {
+            // SAFETY: the mask keeps to the row's values.
+            pairs(unsafe { _mm512_maskz_loadu_epi16(mask, row.as_ptr().add(at).cast()) })
         };
         let rows = rows.map(load);
         for (j, rank) in ranks.iter().enumerate() {
@@ -127,7 +104,7 @@ pub(super) fn up(
     relu: bool,
     (y, stride): (&mut [f32], usize),
 ) -> bool {
-    if !is_for(path) {
+    if !multiplies_bf16(path) {
         return false;
     }
     let rank = factors.rank;
@@ -167,8 +144,7 @@ fn up_tile<const FULL: bool>(
     for (pair, down) in down.as_chunks::<2>().0.iter().enumerate() {
         let b = b[2 * pair * width..].as_ptr();
         let both = i32::from(down[0]) | i32::from(down[1]) << 16;
-        // SAFETY: any bits are a vector of bfloat16.
-        let both = unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(both)) };
+        let both = pairs(_mm512_set1_epi32(both));
         let odd = 2 * pair + 1 == rank;
         for (v, sum) in sums.iter_mut().enumerate() {
             let (col, mask) = (v * LANES, masks[v]);
@@ -182,9 +158,7 @@ fn up_tile<const FULL: bool>(
                     false => _mm512_maskz_loadu_epi32(mask, b.wrapping_add(2 * col).cast()),
                 }
             };
-            // SAFETY: any bits are a vector of bfloat16.
-            let b = unsafe { std::mem::transmute::<__m512i, __m512bh>(b) };
-            *sum = _mm512_dpbf16_ps(*sum, both, b);
+            *sum = _mm512_dpbf16_ps(*sum, both, pairs(b));
         }
     }
     let scale = _mm512_set1_ps(scale);

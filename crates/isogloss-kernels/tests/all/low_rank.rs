@@ -105,6 +105,25 @@ impl Site {
         [dx, gradients]
     }
 
+    /// A site of a term's last row alone; that row of the input, of what is added to, and of the result.
+    fn alone(&self, term: &LowRankTerm, [x, y, all]: [&[f32]; 3]) -> (Self, [Vec<f32>; 3]) {
+        let row = term.rows.end - 1;
+        let of = |x: &[f32], width: usize| x[row * width..][..width].to_vec();
+        let alone = Site {
+            terms: vec![LowRankTerm {
+                rows: Range { start: 0, end: 1 },
+                ..term.clone()
+            }],
+            ..self.clone()
+        };
+        let rows = [
+            of(x, self.inputs),
+            of(y, self.outputs),
+            of(all, self.outputs),
+        ];
+        (alone, rows)
+    }
+
     fn values(&self) -> [Vec<f32>; 5] {
         let (x, y) = (self.rows * self.inputs, self.rows * self.outputs);
         let lens = [self.parameters, x, y, x, self.parameters];
@@ -315,18 +334,9 @@ fn a_row_is_updated_the_same_alone_and_among_others() {
         for cpu in backends_of(precision) {
             let all = site.forward(&cpu, [parameters, x, y], false);
             for term in site.terms.iter().step_by(5) {
-                let row = term.rows.end - 1;
-                let of = |x: &[f32], width: usize| x[row * width..][..width].to_vec();
-                let alone = Site {
-                    terms: vec![LowRankTerm {
-                        rows: Range { start: 0, end: 1 },
-                        ..term.clone()
-                    }],
-                    ..site.clone()
-                };
-                let (x, y) = (of(x, site.inputs), of(y, site.outputs));
+                let (alone, [x, y, expected]) = site.alone(term, [x, y, &all]);
                 let got = alone.forward(&cpu, [parameters, &x, &y], false);
-                assert_same_bits(&cpu, "row", &got, &of(&all, site.outputs));
+                assert_same_bits(&cpu, "row", &got, &expected);
             }
         }
     }
@@ -344,18 +354,9 @@ fn with_kept_factors_a_row_is_updated_the_same_alone_and_among_others() {
             };
             let all = site.forward_with(&cpu, factors, [&x, &y], true);
             for term in site.terms.iter().step_by(5) {
-                let row = term.rows.end - 1;
-                let of = |x: &[f32], width: usize| x[row * width..][..width].to_vec();
-                let alone = Site {
-                    terms: vec![LowRankTerm {
-                        rows: Range { start: 0, end: 1 },
-                        ..term.clone()
-                    }],
-                    ..site.clone()
-                };
-                let (x, y) = (of(&x, site.inputs), of(&y, site.outputs));
+                let (alone, [x, y, expected]) = site.alone(term, [&x, &y, &all]);
                 let got = alone.forward_with(&cpu, factors, [&x, &y], true);
-                assert_same_bits(&cpu, "row", &got, &of(&all, site.outputs));
+                assert_same_bits(&cpu, "row", &got, &expected);
             }
         }
     }

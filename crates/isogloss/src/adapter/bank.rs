@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use isogloss_kernels::{Backend, LowRankTerm, Real};
@@ -89,9 +89,12 @@ impl Adapters {
     /// Prepares the updates for translation, where the backend has a use for it; `store` holds them, and keeps what is prepared until a
     /// value changes. It takes two bytes a value more, and changes the last digits of what updates add.
     pub fn keep<B: Backend>(&self, backend: &B, store: &mut ParamStore<B::Real>) {
+        // Languages may share an update.
+        let mut seen = BTreeSet::new();
         let updates = self.banks.values().flat_map(|bank| bank.updates.iter());
         let terms: Vec<LowRankTerm> = updates
             .flatten()
+            .filter(|update| seen.insert((update.a, update.b)))
             .map(|update| update.term(store, 0..0))
             .collect();
         let kept = match terms.is_empty() {

@@ -75,7 +75,8 @@ impl Report {
         })
     }
 
-    fn base(&self) -> &Row {
+    /// The untouched model's row.
+    pub(super) fn base(&self) -> &Row {
         &self.rows[0]
     }
 

@@ -40,8 +40,7 @@ pub(super) fn introduction(plans: &[Plan], size: &Size, sentences: [usize; 2]) -
          No network is used.\n\n"
     );
     for (i, (what, seconds)) in steps.iter().zip(size.seconds).enumerate() {
-        let name = ["base"].iter().chain(&METHODS).nth(i).unwrap_or(&"");
-        let time = duration(seconds);
+        let (name, time) = (name(i), duration(seconds));
         let _ = writeln!(text, "  {} {name:<5}{time:>11}  {what}", i + 1);
     }
     let _ = writeln!(
@@ -62,10 +61,17 @@ pub(super) fn expectation(size: &Size, base: f64) -> String {
     )
 }
 
+/// What step `i` measures: the base, then the methods.
+fn name(i: usize) -> &'static str {
+    match i {
+        0 => "base",
+        _ => METHODS[i - 1],
+    }
+}
+
 /// `[2/4] full`.
 pub(super) fn step(i: usize) -> String {
-    let name = ["base"].iter().chain(&METHODS).nth(i).unwrap_or(&"");
-    format!("[{}/{}] {name}", i + 1, METHODS.len() + 1)
+    format!("[{}/{}] {}", i + 1, METHODS.len() + 1, name(i))
 }
 
 /// A bar on a terminal; elsewhere a line at the start.
@@ -126,14 +132,8 @@ pub(super) fn row(row: &Row, base: &Row) -> String {
 
 /// How to read the table, examples, and how to go on.
 pub(super) fn ending(report: &Report, text: &Corpus, runs: &Path) -> String {
-    let adapted = report
-        .rows
-        .first()
-        .map_or(0, |row| row.adapted.directions.len());
-    let others = report
-        .rows
-        .first()
-        .map_or(0, |row| row.others.directions.len());
+    let base = report.base();
+    let (adapted, others) = (base.adapted.directions.len(), base.others.directions.len());
     let mut out = format!(
         "\nMean chrF++, higher is better: of the handbook's {adapted} directions, on sentences that training hasn't seen; and of {others} others\n\
          that nobody adapted, on everyday sentences. lora and lslo leave those to the untouched model, so nothing can change there.\n"
