@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::config::Preset;
 use crate::adapter::set::{AdapterSet, ordered_pairs};
-use crate::adapter::spec::{Half, Preset, SitePlan, UpdatePlan, lay_out};
+use crate::adapter::spec::{Half, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
 use crate::files::{self, FileError};
-use crate::graph::ModelConfig;
+use crate::graph::{ModelConfig, Site};
 use crate::language::{Direction, Language};
 use crate::params::{ParamId, ParamStore};
 
@@ -123,6 +124,9 @@ pub fn save(
     for update in &set.updates {
         let mut tensors: Vec<(String, Vec<usize>, &[u8])> = Vec::new();
         for plan in &set.sites {
+            if update.rank_at(plan.site) == 0 {
+                continue;
+            }
             for half in [Half::A, Half::B] {
                 let id = parameter(set, update, plan, half);
                 let bytes = bytemuck::cast_slice(store.get(id));
@@ -168,7 +172,7 @@ fn parameter(set: &AdapterSet, update: &UpdatePlan, plan: &SitePlan, half: Half)
     match (low_rank, half) {
         (Some(low_rank), Half::A) => low_rank.a,
         (Some(low_rank), Half::B) => low_rank.b,
-        (None, _) => unreachable!("a set's updates stand at its sites, and each has a language"),
+        (None, _) => unreachable!("the set's update has a rank at the site, and a language"),
     }
 }
 
@@ -297,6 +301,17 @@ fn check(index: &Index, model: &ModelConfig) -> Result<(), String> {
             return Err(format!(
                 "update `{}` has rank {} and alpha {}",
                 update.name, update.rank, update.alpha
+            ));
+        }
+        let limit = |site: Site| {
+            let plan = index.sites.iter().find(|plan| plan.site == site)?;
+            Some(plan.input.len().min(plan.output.len()))
+        };
+        let unfit = |&(&site, &rank): &(&Site, &usize)| limit(site).is_none_or(|most| rank > most);
+        if let Some((site, rank)) = update.ranks.iter().find(unfit) {
+            return Err(format!(
+                "update `{}` has rank {rank} at {site}, which is no site of these adapters or is smaller",
+                update.name
             ));
         }
         if update

@@ -4,7 +4,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::adapter::bank::Adapters;
-use crate::adapter::spec::{AdapterError, Half, Preset, SHARED, SitePlan, UpdatePlan, lay_out};
+use crate::adapter::config::Preset;
+use crate::adapter::error::AdapterError;
+use crate::adapter::spec::{Half, SHARED, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
 use crate::language::{Direction, Language, LanguageSide};
 use crate::params::{ParamStore, uniform};
@@ -78,10 +80,11 @@ impl AdapterSet {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut values = |update: &UpdatePlan, plan: &SitePlan, half, shape: [usize; 2]| {
             let limit = plan.input.len().min(plan.output.len());
-            if update.rank > limit {
+            let rank = update.rank_at(plan.site);
+            if rank > limit {
                 return Err(AdapterError::RankTooLarge {
                     name: update.name.clone(),
-                    rank: update.rank,
+                    rank,
                     limit,
                     site: plan.site.to_string(),
                 });
@@ -89,7 +92,7 @@ impl AdapterSet {
             let len = shape[0] * shape[1];
             let fan_in = match preset {
                 Preset::Isogloss => shape[1],
-                Preset::Paper => update.rank,
+                Preset::Paper => rank,
             };
             Ok(match half {
                 Half::A => uniform(len, (fan_in as f32).powf(-0.5), &mut rng),
@@ -145,17 +148,17 @@ impl AdapterSet {
     /// Parameters that act in a direction.
     #[must_use]
     pub fn active(&self, direction: &Direction) -> usize {
-        let rank = |language| {
+        let update = |language| {
             let id = self.language_id(language)?;
-            let update = self.updates.iter().find(|u| u.languages.contains(&id.0))?;
-            Some(update.rank)
+            self.updates.iter().find(|u| u.languages.contains(&id.0))
         };
+        let [source, target] = [&direction.source, &direction.target].map(update);
         let site = |plan: &SitePlan| {
-            let language = match plan.side {
-                LanguageSide::Source => &direction.source,
-                LanguageSide::Target => &direction.target,
+            let update = match plan.side {
+                LanguageSide::Source => source,
+                LanguageSide::Target => target,
             };
-            rank(language).unwrap_or(0) * (plan.input.len() + plan.output.len())
+            update.map_or(0, |update| update.parameters_at(plan))
         };
         self.sites.iter().map(site).sum()
     }
@@ -163,12 +166,11 @@ impl AdapterSet {
     /// Parameters by update, in all, and for the direction that needs most.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let per_rank: usize = self
-            .sites
-            .iter()
-            .map(|p| p.input.len() + p.output.len())
-            .sum();
-        let by_update: Vec<usize> = self.updates.iter().map(|u| u.rank * per_rank).collect();
+        let of = |update: &UpdatePlan| {
+            let sites = self.sites.iter();
+            sites.map(|plan| update.parameters_at(plan)).sum()
+        };
+        let by_update: Vec<usize> = self.updates.iter().map(of).collect();
         let pairs = ordered_pairs(&self.languages);
         Counts {
             trainable: by_update.iter().sum(),

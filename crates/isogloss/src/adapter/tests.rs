@@ -259,3 +259,92 @@ fn files() {
     .unwrap();
     assert!(load("abc").to_string().contains("encoder.layers.9.fc1"));
 }
+
+#[test]
+fn sides_are_taken_from_the_site_then_its_layer_then_the_rule() {
+    let model = config(4, 64, 128);
+    let of = |text: &str| toml::from_str::<AdapterConfig>(text).unwrap();
+    let named = of(
+        "[sides]\n\"encoder.layers.0\" = \"target\"\n\"encoder.layers.0.fc1\" = \"source\"\n\
+                    \"decoder.layers.1\" = \"none\"\n\"decoder.layers.2.fc2\" = \"source\"\n",
+    );
+    let sites = named.sites(&model).unwrap();
+    let side = |name: &str| {
+        let site: Site = name.parse().unwrap();
+        let plan = sites.iter().find(|plan| plan.site == site);
+        plan.map(|plan| plan.side)
+    };
+    let (source, target) = (Some(LanguageSide::Source), Some(LanguageSide::Target));
+    assert_eq!(side("encoder.layers.0.fc1"), source);
+    assert_eq!(side("encoder.layers.0.fc2"), target);
+    assert_eq!(side("encoder.layers.1.fc2"), source);
+    assert_eq!(side("encoder.layers.3.fc2"), target);
+    assert_eq!(side("decoder.layers.1.fc2"), None);
+    assert_eq!(side("decoder.layers.2.fc2"), source);
+    assert_eq!(sites.len(), 4 * 5 + 3 * 8);
+    let again: AdapterConfig = toml::from_str(&toml::to_string(&named).unwrap()).unwrap();
+    assert_eq!(again, named);
+
+    let foreign = of("sides = { \"decoder.layers.4\" = \"none\" }").sites(&model);
+    let error = foreign.unwrap_err().to_string();
+    assert!(
+        error.contains("decoder.layers.4, but the model has 4 decoder layers"),
+        "{error}"
+    );
+    let twice = of("encoder_target_from = 2\nsides = { \"encoder.layers.1\" = \"none\" }");
+    assert!(matches!(
+        twice.sites(&model),
+        Err(AdapterError::TwoSides { .. })
+    ));
+    let nowhere = "sides = { \"encoder.layer.1\" = \"none\" }";
+    assert!(toml::from_str::<AdapterConfig>(nowhere).is_err());
+}
+
+/// Compaction leaves an update with another rank at each site, and with none at some.
+#[test]
+fn ranks_by_site_are_laid_out_counted_and_kept_in_files() {
+    let model = config(2, 64, 128);
+    let config = adapters(Preset::Isogloss, Sites::Fc);
+    let languages = twelve();
+    let (sites, mut updates) = (
+        config.sites(&model).unwrap(),
+        config.per_language(&languages).unwrap(),
+    );
+    let site = |name: &str| name.parse::<Site>().unwrap();
+    let (none, three) = (site("encoder.layers.0.fc1"), site("decoder.layers.1.fc2"));
+    updates[0].ranks = [(none, 0), (three, 3)].into();
+    let codes: Vec<Language> = languages.into_iter().map(|(l, _)| l).collect();
+    let mut store = ParamStore::new();
+    let set = AdapterSet::new(codes, Preset::Isogloss, sites, updates, 1, &mut store).unwrap();
+    let counts = set.counts();
+    assert_eq!(counts.by_update[0], (2 * 8 - 2 + 1) * (64 + 128));
+    assert_eq!(counts.by_update[1], 2 * 8 * (64 + 128));
+    assert_eq!(counts.trainable, store.values().len());
+    let english = set.language_id(&set.languages[0]).unwrap();
+    assert_eq!(set.adapters.bank(none).unwrap().update(english), None);
+    let low_rank = set.adapters.bank(three).unwrap().update(english).unwrap();
+    assert_eq!(
+        (low_rank.rank, low_rank.scale.to_bits()),
+        (3, 1f32.to_bits())
+    );
+    let direction: Direction = "eng_Latn-fra_Latn".parse().unwrap();
+    let back = direction.reversed();
+    assert_eq!(set.active(&direction), 2 * 8 * 192 - 2 * 192);
+    assert_eq!(set.active(&back), (2 * 8 + 1) * 192);
+
+    let dir = tempfile::tempdir().unwrap();
+    save(dir.path(), &set, &store, "base").unwrap();
+    let mut loaded = ParamStore::new();
+    let again = load(dir.path(), &model, "base", &mut loaded).unwrap();
+    assert_eq!((&again, loaded.values()), (&set, store.values()));
+    let index = dir.path().join("adapters.json");
+    let text = std::fs::read_to_string(&index).unwrap();
+    for (from, to) in [
+        ("fc2\": 3", "fc2\": 300"),
+        ("1.fc2\": 3", "1.self_attn.q_proj\": 3"),
+    ] {
+        std::fs::write(&index, text.replace(from, to)).unwrap();
+        let error = load(dir.path(), &model, "base", &mut loaded).unwrap_err();
+        assert!(error.to_string().contains("update `eng_Latn`"), "{error}");
+    }
+}

@@ -5,5 +5,4 @@ mod config;
 mod site;
 
 pub use config::{LAYER_NORM_EPS, MAX_POSITIONS, ModelConfig};
-pub(crate) use site::as_name;
-pub use site::{Projection, Site, SiteError, Stack, all_sites};
+pub use site::{Layer, Place, Projection, Site, SiteError, Stack, all_sites};

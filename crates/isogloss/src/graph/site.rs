@@ -1,6 +1,6 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Half of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -10,6 +10,22 @@ pub enum Stack {
     Encoder,
     /// Writes the target.
     Decoder,
+}
+
+impl Stack {
+    /// `encoder` or `decoder`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Stack::Encoder => "encoder",
+            Stack::Decoder => "decoder",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        let both = [Stack::Encoder, Stack::Decoder];
+        both.into_iter().find(|stack| stack.name() == name)
+    }
 }
 
 /// A linear map of a layer that an update can be added to. The output projection of attention is never adapted.
@@ -86,13 +102,10 @@ pub struct Site {
 /// The name of the base's linear map, such as `encoder.layers.0.fc1`.
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stack = match self.stack {
-            Stack::Encoder => "encoder",
-            Stack::Decoder => "decoder",
-        };
         write!(
             f,
-            "{stack}.layers.{}.{}",
+            "{}.layers.{}.{}",
+            self.stack.name(),
             self.layer,
             self.projection.module()
         )
@@ -139,11 +152,7 @@ impl std::str::FromStr for Site {
         let parse = || {
             let (stack, rest) = name.split_once(".layers.")?;
             let (layer, module) = rest.split_once('.')?;
-            let stack = match stack {
-                "encoder" => Stack::Encoder,
-                "decoder" => Stack::Decoder,
-                _ => return None,
-            };
+            let stack = Stack::of(stack)?;
             let projection = Projection::ALL.into_iter().find(|p| p.module() == module)?;
             if stack == Stack::Encoder && projection.is_cross() {
                 return None;
@@ -160,17 +169,86 @@ impl std::str::FromStr for Site {
     }
 }
 
-/// A site in files, by the name of its linear map.
-pub(crate) mod as_name {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::Site;
-
-    pub fn serialize<S: Serializer>(site: &Site, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(site)
+/// In files, a site is the name of its linear map.
+impl Serialize for Site {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
+}
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Site, D::Error> {
+impl<'de> Deserialize<'de> for Site {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A layer of a stack, such as `encoder.layers.0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layer {
+    /// Encoder or decoder.
+    pub stack: Stack,
+    /// Its number, from 0.
+    pub layer: usize,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.layers.{}", self.stack.name(), self.layer)
+    }
+}
+
+/// All sites of a layer, or one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Every site of the layer that has none of its own.
+    Layer(Layer),
+    /// One site.
+    Site(Site),
+}
+
+impl From<Site> for Layer {
+    fn from(site: Site) -> Self {
+        Layer {
+            stack: site.stack,
+            layer: site.layer,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Layer(layer) => layer.fmt(f),
+            Place::Site(site) => site.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = SiteError;
+
+    fn from_str(name: &str) -> Result<Self, SiteError> {
+        let layer = || {
+            let (stack, layer) = name.split_once(".layers.")?;
+            let (stack, layer) = (Stack::of(stack)?, layer.parse().ok()?);
+            Some(Place::Layer(Layer { stack, layer }))
+        };
+        match layer() {
+            Some(place) => Ok(place),
+            None => name.parse().map(Place::Site),
+        }
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
         name.parse().map_err(serde::de::Error::custom)
     }
