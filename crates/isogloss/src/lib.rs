@@ -34,6 +34,8 @@ pub mod model;
 
 pub mod optim;
 
+pub mod prune;
+
 pub mod checkpoint;
 
 pub mod decode;

@@ -36,6 +36,9 @@ pub enum ConfigError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// Pruning that makes no sense.
+    #[error(transparent)]
+    Pruning(#[from] crate::prune::PruningError),
     /// A value that makes no sense.
     #[error("`{key}`: {reason}")]
     Value {

@@ -11,6 +11,7 @@ use crate::decode::{LoadError, Loaded, Vocabularies, Vocabulary};
 use crate::language::{Language, Resource};
 use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
 use crate::params::ParamStore;
+use crate::prune::Pruner;
 use crate::tokenize::{self, Tokenizer};
 use crate::train::material::Material;
 use crate::train::memory::Demand;
@@ -145,7 +146,8 @@ pub fn adapt(
         model.config().max_position_embeddings,
     )?;
     setup::pack_for_training(&mut model, &backend);
-    let trainer = material.trainer(&backend, &model, &set.adapters);
+    let pruner = config.pruner(&set, &store)?;
+    let trainer = material.trainer(&backend, &model, &set.adapters, pruner.as_ref());
     let trained = trainer.train(&mut run, &mut store, observer)?;
     let result = run.path().join(match config.method {
         Method::Full => "model",
@@ -210,6 +212,7 @@ struct Opened {
 impl Opened {
     fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
         config.training.validate()?;
+        config.check_pruning()?;
         let frozen = config.method != Method::Full;
         config.compute.check_reuse(frozen, &config.training)?;
         let languages = config::languages(&config.languages)?;
@@ -314,10 +317,15 @@ impl TrainConfig {
         let full = self.method == Method::Full;
         let base_parameters = shape.parameters();
         let mut reuse = None;
+        let mut pruned = 0;
         let (by_update, trainable, active) = if full {
             (Vec::new(), base_parameters, base_parameters)
         } else {
-            let set = adapter_set(self, shape, &opened.languages, &mut ParamStore::new())?;
+            let mut store = ParamStore::new();
+            let set = adapter_set(self, shape, &opened.languages, &mut store)?;
+            pruned = self
+                .pruner(&set, &store)?
+                .map_or(0, |pruner| pruner.target());
             reuse = self.prefix_reuse(opened, &set.adapters, corpus)?;
             let counts = set.counts();
             let names = set.updates.iter().map(|u| u.name.clone());
@@ -347,7 +355,7 @@ impl TrainConfig {
             by_update,
             trainable,
             active,
-            after_compaction: trainable,
+            after_compaction: trainable - pruned,
             pairs_per_epoch: sampler.pairs_per_epoch(),
             directions: setup::shares(corpus, &sampler),
             memory: demand.peak(),
@@ -356,6 +364,16 @@ impl TrainConfig {
                 * setup::operations_per_token(shape, full),
             reuse,
         })
+    }
+
+    /// What prunes the updates, if anything shall.
+    fn pruner(
+        &self,
+        set: &AdapterSet,
+        store: &ParamStore<f32>,
+    ) -> Result<Option<Pruner>, TrainError> {
+        let pruner = |config| Pruner::new(config, set, store);
+        Ok(self.pruning.as_ref().map(pruner).transpose()?)
     }
 
     /// What keeping encoder states means for the run, if it shall.

@@ -10,6 +10,7 @@ use crate::decode::{DecodeError, LoadError, VocabularyError};
 use crate::evaluate::EvaluateError;
 use crate::files::FileError;
 use crate::model::ModelError;
+use crate::prune::PruningError;
 use crate::tokenize::TokenizeError;
 
 /// Why training could not start or go on.
@@ -37,6 +38,9 @@ pub enum TrainError {
     /// The updates.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
+    /// Their pruning.
+    #[error(transparent)]
+    Pruning(#[from] PruningError),
     /// The updates' files.
     #[error(transparent)]
     AdapterFile(#[from] AdapterFileError),

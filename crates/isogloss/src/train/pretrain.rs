@@ -114,7 +114,7 @@ pub fn pretrain(
         start.model.max_position_embeddings,
     )?;
     let none = Adapters::default();
-    let trainer = material.trainer(&backend, &model, &none);
+    let trainer = material.trainer(&backend, &model, &none, None);
     let trained = trainer.train(&mut run, &mut store, observer)?;
     if trained.outcome == Outcome::Finished {
         checkpoint::write(&folder, &start.model, &tensors_of(&store, DType::Bf16))?;
