@@ -4,6 +4,7 @@ mod bank;
 mod config;
 mod error;
 mod file;
+mod mixture;
 mod set;
 mod spec;
 #[cfg(test)]
@@ -14,5 +15,7 @@ pub use bank::{Adapters, Bank, LowRank};
 pub use config::{AdapterConfig, Preset, Side, Sites, Slice};
 pub use error::AdapterError;
 pub use file::{AdapterFileError, load, save};
+pub(crate) use mixture::Acting;
+pub use mixture::{Mixture, MixtureWeights};
 pub use set::{AdapterSet, Counts};
 pub use spec::{Half, SitePlan, UpdatePlan};
