@@ -3,9 +3,11 @@
 mod adapt;
 mod data;
 mod error;
+mod estimate;
 mod event;
 mod material;
 mod memory;
+mod opened;
 mod prefix;
 mod pretrain;
 mod run_dir;
