@@ -113,7 +113,12 @@ pub fn adapt(
     observer: &mut dyn Observer,
 ) -> Result<Adaptation, TrainError> {
     let opened = Opened::new(config, config_dir)?;
-    let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
+    let recorded = TrainConfig {
+        // It has no say here.
+        explore: None,
+        ..config.clone()
+    };
+    let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), &recorded)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
     let backend = config.compute.backend()?;
