@@ -12,6 +12,7 @@ mod gradients;
 mod modules;
 mod parity;
 mod parsers;
+mod planted;
 mod prefix;
 mod pruning;
 mod rounded;
