@@ -12,6 +12,7 @@ mod demo;
 mod disk;
 mod evaluate;
 mod examples;
+mod explore;
 #[cfg(unix)]
 mod flores12_script;
 #[cfg(target_os = "linux")]
