@@ -27,6 +27,7 @@ mod chrf;
 mod comparison;
 mod directions;
 mod error;
+mod hypotheses;
 mod ngram;
 mod score;
 mod scores_file;
@@ -45,8 +46,11 @@ pub use comparison::{
 };
 pub use directions::{Evaluation, EvaluationError, NamedMetric, Progress};
 pub use error::EvaluateError;
+pub use hypotheses::{Hypotheses, HypothesesError, MadeWith, hash_of_folder};
 pub use score::{Details, Score};
-pub use scores_file::{ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile};
+pub use scores_file::{
+    ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile, ScoresFileError,
+};
 pub use signature::{SACREBLEU_VERSION, Signature};
 pub use ter::Ter;
 pub use tokenizer::{Pieces, Tokenizer, sentencepiece_name};
