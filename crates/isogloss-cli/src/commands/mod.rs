@@ -9,6 +9,7 @@ mod evaluate;
 mod explore;
 mod model;
 mod pretrain;
+mod rollout;
 mod score;
 mod train;
 mod training;
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
     Score(score::Args),
+    Rollout(rollout::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
     Model(model::Args),
@@ -41,6 +43,7 @@ impl Command {
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Score(args) => score::run(args),
+            Self::Rollout(args) => rollout::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
             Self::Model(args) => model::run(args, quiet),

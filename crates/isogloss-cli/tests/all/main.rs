@@ -7,6 +7,7 @@
 
 #[cfg(unix)]
 mod bench;
+mod comparison;
 mod config;
 mod demo;
 mod disk;
@@ -19,6 +20,7 @@ mod flores12_script;
 mod memory;
 mod model;
 mod pretrain;
+mod rollout;
 mod score;
 mod tiny;
 mod train;

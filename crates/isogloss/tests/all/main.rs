@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod checkpoint;
+mod comparison;
 mod corpus;
 mod damage;
 mod decoding;
@@ -15,6 +16,7 @@ mod parsers;
 mod planted;
 mod prefix;
 mod pruning;
+mod resampling;
 mod rounded;
 mod scores;
 mod tiny;
