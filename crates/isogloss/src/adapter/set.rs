@@ -77,28 +77,7 @@ impl AdapterSet {
         seed: u64,
         store: &mut ParamStore<f32>,
     ) -> Result<Self, AdapterError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut values = |update: &UpdatePlan, plan: &SitePlan, half, shape: [usize; 2]| {
-            let limit = plan.input.len().min(plan.output.len());
-            let rank = update.rank_at(plan.site);
-            if rank > limit {
-                return Err(AdapterError::RankTooLarge {
-                    name: update.name.clone(),
-                    rank,
-                    limit,
-                    site: plan.site.to_string(),
-                });
-            }
-            let len = shape[0] * shape[1];
-            let fan_in = match preset {
-                Preset::Isogloss => shape[1],
-                Preset::Paper => rank,
-            };
-            Ok(match half {
-                Half::A => uniform(len, (fan_in as f32).powf(-0.5), &mut rng),
-                Half::B => vec![0.0; len],
-            })
-        };
+        let mut values = starting_values(preset, seed);
         let adapters = lay_out(&sites, &updates, languages.len(), store, &mut values)?;
         Ok(AdapterSet {
             trained: ordered_pairs(&languages),
@@ -108,6 +87,52 @@ impl AdapterSet {
             updates,
             adapters,
         })
+    }
+
+    /// Adds updates of languages that have none, fresh as in [`new`](Self::new), at the set's sites. What the set holds already stays as it
+    /// is: its groups of the store don't move any more. The plans' languages are indices into `languages`.
+    ///
+    /// # Errors
+    /// If a rank exceeds the matrix.
+    ///
+    /// # Panics
+    /// If one of the languages has an update.
+    pub fn extend(
+        &mut self,
+        languages: &[Language],
+        updates: Vec<UpdatePlan>,
+        seed: u64,
+        store: &mut ParamStore<f32>,
+    ) -> Result<(), AdapterError> {
+        store.freeze();
+        for language in languages {
+            if !self.languages.contains(language) {
+                self.languages.push(language.clone());
+            }
+        }
+        let mut own = Vec::new();
+        for mut update in updates {
+            for id in &mut update.languages {
+                let language = &languages[usize::from(*id)];
+                assert!(!self.adapts(language), "{language} has an update");
+                *id = self.language_id(language).map_or(*id, |known| known.0);
+            }
+            own.push(update);
+        }
+        let mut values = starting_values(self.preset, seed);
+        let count = self.languages.len();
+        let added = lay_out(&self.sites, &own, count, store, &mut values)?;
+        for (site, bank) in added.banks {
+            let Some(of) = self.adapters.banks.get_mut(&site) else {
+                continue;
+            };
+            of.updates.resize(count, None);
+            for (place, update) in of.updates.iter_mut().zip(bank.updates) {
+                *place = place.take().or(update);
+            }
+        }
+        self.updates.extend(own);
+        Ok(())
     }
 
     /// The id of a language, if the set knows it.
@@ -177,5 +202,34 @@ impl AdapterSet {
             active: pairs.iter().map(|d| self.active(d)).max().unwrap_or(0),
             by_update,
         }
+    }
+}
+
+/// Values that fresh updates start with.
+fn starting_values(
+    preset: Preset,
+    seed: u64,
+) -> impl FnMut(&UpdatePlan, &SitePlan, Half, [usize; 2]) -> Result<Vec<f32>, AdapterError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    move |update, plan, half, shape| {
+        let limit = plan.input.len().min(plan.output.len());
+        let rank = update.rank_at(plan.site);
+        if rank > limit {
+            return Err(AdapterError::RankTooLarge {
+                name: update.name.clone(),
+                rank,
+                limit,
+                site: plan.site.to_string(),
+            });
+        }
+        let len = shape[0] * shape[1];
+        let fan_in = match preset {
+            Preset::Isogloss => shape[1],
+            Preset::Paper => rank,
+        };
+        Ok(match half {
+            Half::A => uniform(len, (fan_in as f32).powf(-0.5), &mut rng),
+            Half::B => vec![0.0; len],
+        })
     }
 }

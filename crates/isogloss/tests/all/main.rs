@@ -7,6 +7,7 @@ mod corpus;
 mod damage;
 mod decoding;
 mod determinism;
+mod extending;
 mod factory;
 mod golden;
 mod gradients;
