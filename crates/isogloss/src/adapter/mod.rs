@@ -1,6 +1,7 @@
 //! Language-specific low-rank updates (LSLo): where they sit, which language selects them, their parameters and their files.
 
 mod bank;
+mod compact;
 mod config;
 mod error;
 mod file;
@@ -11,8 +12,12 @@ mod tests;
 
 pub use crate::graph::{Layer, Place, Projection, Site, SiteError, Stack, all_sites};
 pub use bank::{Adapters, Bank, LowRank};
+pub use compact::{
+    CompactError, CompactReport, Compacted, CompactedSite, CompactedUpdate, Size, compact,
+    compact_folder,
+};
 pub use config::{AdapterConfig, Preset, Side, Sites, Slice};
 pub use error::AdapterError;
-pub use file::{AdapterFileError, load, save};
-pub use set::{AdapterSet, Counts};
+pub use file::{AdapterFileError, load, read, save};
+pub use set::{AdapterSet, Counts, SiteSize};
 pub use spec::{Half, SitePlan, UpdatePlan};

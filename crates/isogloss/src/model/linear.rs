@@ -40,10 +40,13 @@ impl<R: Real> Linear<R> {
         let n = x.len() / inputs;
         let mut y = Buffer::unset(n * outputs);
         let bank = self.site.and_then(|site| cx.adapters.bank(site));
+        let terms = bank.map(|bank| terms_of(bank, cx.store, rows));
+        // Of languages whose updates don't act here none is left.
+        let terms = terms.filter(|terms| !terms.is_empty());
         let epilogue = Epilogue {
             bias: Some(self.bias.get(cx.store)),
             // With updates the rectifier comes after them.
-            relu: relu && bank.is_none(),
+            relu: relu && terms.is_none(),
             ..Epilogue::default()
         };
         cx.backend.matmul(
@@ -52,8 +55,7 @@ impl<R: Real> Linear<R> {
             epilogue,
             MatMut::new(&mut y, n, outputs),
         );
-        if let Some(bank) = bank {
-            let terms = terms_of(bank, cx.store, rows);
+        if let Some(terms) = terms {
             let factors = cx.store.factors();
             cx.backend
                 .low_rank(&terms, factors, (x, inputs), (&mut y, outputs), relu);
