@@ -5,6 +5,7 @@ mod compact;
 mod config;
 mod error;
 mod file;
+mod inspect;
 mod set;
 mod spec;
 #[cfg(test)]
@@ -13,11 +14,11 @@ mod tests;
 pub use crate::graph::{Layer, Place, Projection, Site, SiteError, Stack, all_sites};
 pub use bank::{Adapters, Bank, LowRank};
 pub use compact::{
-    CompactError, CompactReport, Compacted, CompactedSite, CompactedUpdate, Size, compact,
-    compact_folder,
+    CompactError, CompactReport, Compacted, CompactedSite, CompactedUpdate, compact, compact_folder,
 };
 pub use config::{AdapterConfig, Preset, Side, Sites, Slice};
 pub use error::AdapterError;
 pub use file::{AdapterFileError, load, read, save};
+pub use inspect::{InspectedSite, InspectedUpdate, Inspection, UpdateSize, inspect};
 pub use set::{AdapterSet, Counts, SiteSize};
 pub use spec::{Half, SitePlan, UpdatePlan};

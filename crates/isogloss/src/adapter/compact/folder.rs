@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::adapter::compact::{Compacted, CompactedSite, compact};
 use crate::adapter::file::{self, AdapterFileError, Storage, is_index, weights_path};
-use crate::adapter::set::{AdapterSet, SiteSize};
-use crate::adapter::spec::UpdatePlan;
+use crate::adapter::inspect::{UpdateSize, update_sizes};
+use crate::adapter::set::AdapterSet;
 use crate::files::{self, FileError};
 use crate::language::Language;
 use crate::params::ParamStore;
@@ -42,17 +42,6 @@ pub enum CompactError {
     },
 }
 
-/// How large updates are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Size {
-    /// Parameters by their ranks, zero or not.
-    pub parameters: usize,
-    /// Those that aren't zero.
-    pub nonzero: usize,
-    /// Bytes of their files.
-    pub bytes: u64,
-}
-
 /// What became of an update.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -62,9 +51,9 @@ pub struct CompactedUpdate {
     /// The languages that select it.
     pub languages: Vec<Language>,
     /// Its size before.
-    pub before: Size,
+    pub before: UpdateSize,
     /// Its size now.
-    pub after: Size,
+    pub after: UpdateSize,
     /// What became of it where it acted.
     pub sites: Vec<CompactedSite>,
 }
@@ -80,9 +69,9 @@ pub struct CompactReport {
     /// By update.
     pub updates: Vec<CompactedUpdate>,
     /// All updates before.
-    pub before: Size,
+    pub before: UpdateSize,
     /// All updates now. The values that aren't zero are the count "left after compaction".
-    pub after: Size,
+    pub after: UpdateSize,
     /// Values that aren't zero and act for the direction that needs most, before.
     pub active_before: usize,
     /// The same now.
@@ -113,22 +102,15 @@ pub fn compact_folder(
         file::save_as(dir, set, store, &base, Storage::Smallest)?;
         Ok::<(), CompactError>(())
     })?;
-    let (before, after) = (
-        sizes(from, &set, &store)?,
-        sizes(to, &compacted.set, &compacted.store)?,
-    );
-    let all = |sizes: &[Size]| Size {
-        parameters: sizes.iter().map(|s| s.parameters).sum(),
-        nonzero: sizes.iter().map(|s| s.nonzero).sum(),
-        bytes: sizes.iter().map(|s| s.bytes).sum(),
-    };
+    let before = update_sizes(from, &set, &store)?;
+    let after = update_sizes(to, &compacted.set, &compacted.store)?;
     let each = set.updates.iter().zip(compacted.sites);
     let each = each.zip(before.iter().zip(&after));
     Ok(CompactReport {
         base,
         tolerance,
-        before: all(&before),
-        after: all(&after),
+        before: before.iter().copied().sum(),
+        after: after.iter().copied().sum(),
         active_before: set.most_active_nonzero(&store),
         active: compacted.set.most_active_nonzero(&compacted.store),
         updates: each
@@ -183,19 +165,4 @@ fn copy_others(from: &Path, to: &Path, set: &AdapterSet) -> Result<(), CompactEr
         files::write_atomic(&to.join(name), |w| w.write_all(&bytes))?;
     }
     Ok(())
-}
-
-/// The size of each update, and of its file in a folder.
-fn sizes(dir: &Path, set: &AdapterSet, store: &ParamStore<f32>) -> Result<Vec<Size>, CompactError> {
-    let size = |(update, sites): (&UpdatePlan, Vec<SiteSize>)| {
-        let path = weights_path(dir, &update.name);
-        let file = std::fs::metadata(&path).map_err(AdapterFileError::read(&path))?;
-        Ok(Size {
-            parameters: sites.iter().map(|s| s.parameters).sum(),
-            nonzero: sites.iter().map(|s| s.nonzero).sum(),
-            bytes: file.len(),
-        })
-    };
-    let each = set.updates.iter().zip(set.site_sizes(store));
-    each.map(size).collect()
 }

@@ -10,16 +10,17 @@ mod tests;
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::adapter::file::{parameter, smallest, tensor_name};
+use crate::adapter::inspect::by_name;
 use crate::adapter::set::AdapterSet;
 use crate::adapter::spec::{Half, SitePlan, UpdatePlan, lay_out};
 use crate::graph::Site;
 use crate::params::ParamStore;
 use factors::Factors;
 
-pub use folder::{CompactError, CompactReport, CompactedUpdate, Size, compact_folder};
+pub use folder::{CompactError, CompactReport, CompactedUpdate, compact_folder};
 
 /// What became of an update at a site.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,11 +37,6 @@ pub struct CompactedSite {
     pub refactored: bool,
     /// How far `B A` is from what it was, relative in Frobenius norm; 0 if it is the same.
     pub error: f64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn by_name<S: Serializer>(site: &Site, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(site)
 }
 
 /// A set made smaller.
