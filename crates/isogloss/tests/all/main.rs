@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod checkpoint;
+mod compaction;
 mod corpus;
 mod damage;
 mod decoding;
