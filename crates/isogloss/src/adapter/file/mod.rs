@@ -20,6 +20,7 @@ use crate::params::{ParamId, ParamStore};
 
 pub use error::AdapterFileError;
 use index::{INDEX, Index};
+use tensor::{Entry, Source};
 pub(crate) use tensor::{Storage, smallest};
 
 /// Name of half an update at a site in its file.
@@ -73,23 +74,7 @@ pub(crate) fn save_as(
     }
     let mut format = index::DENSE;
     for update in &set.updates {
-        let mut entries = Vec::new();
-        for plan in &set.sites {
-            if update.rank_at(plan.site) == 0 {
-                continue;
-            }
-            for half in [Half::A, Half::B] {
-                let id = parameter(set, update, plan, half);
-                let rank = update.rank_at(plan.site);
-                let (shape, values) = (plan.shape(half, rank), store.get(id));
-                entries.extend(tensor::entries(
-                    tensor_name(plan, half),
-                    shape,
-                    values,
-                    storage,
-                ));
-            }
-        }
+        let entries = entries(set, store, update, storage);
         if tensor::any_sparse(&entries) {
             format = index::SPARSE;
         }
@@ -115,6 +100,23 @@ pub(crate) fn save_as(
     })?;
     files::write_atomic(&index_path, |w| writeln!(w, "{text}"))?;
     Ok(())
+}
+
+/// The tensors of an update's file.
+fn entries<'a>(
+    set: &AdapterSet,
+    store: &'a ParamStore<f32>,
+    update: &UpdatePlan,
+    storage: Storage,
+) -> Vec<Entry<'a>> {
+    let sites = set.sites.iter().filter(|p| update.rank_at(p.site) > 0);
+    let halves = sites.flat_map(|plan| [Half::A, Half::B].map(|half| (plan, half)));
+    let entries = halves.flat_map(|(plan, half)| {
+        let shape = plan.shape(half, update.rank_at(plan.site));
+        let values = store.get(parameter(set, update, plan, half));
+        tensor::entries(tensor_name(plan, half), shape, values, storage)
+    });
+    entries.collect()
 }
 
 /// Where the values of half an update lie.
@@ -189,11 +191,10 @@ fn read_weights(
             path: path.clone(),
             reason: e.to_string(),
         })?;
-        files.insert(name, (path, file));
+        files.insert(name, Source { path, file });
     }
     let mut values = |update: &UpdatePlan, plan: &SitePlan, half, shape: [usize; 2]| {
-        let (path, file) = &files[update.name.as_str()];
-        tensor::read(path, file, &tensor_name(plan, half), shape)
+        files[update.name.as_str()].read(&tensor_name(plan, half), shape)
     };
     let languages = index.languages.len();
     let adapters = lay_out(&index.sites, &index.updates, languages, store, &mut values)?;

@@ -167,74 +167,69 @@ pub(super) fn serialize(entries: &[Entry<'_>]) -> Result<Vec<u8>, String> {
     safetensors::serialize(views, Some(metadata.into())).map_err(|e| e.to_string())
 }
 
-/// A tensor of a file, in whatever form it is there. It takes no memory that the file doesn't answer for: at most 32 bytes a byte.
-pub(super) fn read(
-    path: &Path,
-    file: &SafeTensors<'_>,
-    name: &str,
-    shape: [usize; 2],
-) -> Result<Vec<f32>, AdapterFileError> {
-    let wrong = |tensor: &str, expected: String, got: String| AdapterFileError::Tensor {
-        path: path.to_owned(),
-        tensor: tensor.to_owned(),
-        expected,
-        got,
-    };
-    let typed = |name: &str, dtype: Dtype, shape: &[usize]| {
-        let expected = || format!("{dtype:?} {shape:?}");
-        let view = file
-            .tensor(name)
-            .map_err(|_| wrong(name, expected(), "nothing".to_owned()))?;
-        match view.dtype() == dtype && view.shape() == shape {
-            true => Ok(view),
-            false => {
-                let got = format!("{:?} {:?}", view.dtype(), view.shape());
-                Err(wrong(name, expected(), got))
-            }
+/// An update's file that is read.
+pub(super) struct Source<'a> {
+    pub path: &'a Path,
+    pub file: SafeTensors<'a>,
+}
+
+impl Source<'_> {
+    fn wrong(&self, tensor: &str, expected: String, got: String) -> AdapterFileError {
+        AdapterFileError::Tensor {
+            path: self.path.to_owned(),
+            tensor: tensor.to_owned(),
+            expected,
+            got,
         }
-    };
-    let finite = |name: &str, view: &TensorView<'_>| {
-        let values: Vec<f32> = view
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b))
-            .collect();
+    }
+
+    /// Bytes of a tensor of this type and shape.
+    fn bytes(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&[u8], AdapterFileError> {
+        let wrong = |got| self.wrong(name, format!("{dtype:?} {shape:?}"), got);
+        match self.file.tensor(name) {
+            Ok(view) if view.dtype() == dtype && view.shape() == shape => Ok(view.data()),
+            Ok(view) => Err(wrong(format!("{:?} {:?}", view.dtype(), view.shape()))),
+            Err(_) => Err(wrong("nothing".to_owned())),
+        }
+    }
+
+    /// Values of a tensor of this shape, which are finite.
+    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, AdapterFileError> {
+        let words = self.bytes(name, Dtype::F32, shape)?.as_chunks::<4>().0;
+        let values: Vec<f32> = words.iter().map(|b| f32::from_le_bytes(*b)).collect();
         match values.iter().position(|x| !x.is_finite()) {
             Some(at) => {
-                let expected = format!("{:?} {:?} of finite values", view.dtype(), view.shape());
-                Err(wrong(
-                    name,
-                    expected,
-                    format!("{} at index {at}", values[at]),
-                ))
+                let got = format!("{} at index {at}", values[at]);
+                Err(self.wrong(name, "finite values".to_owned(), got))
             }
             None => Ok(values),
         }
-    };
-    let [values, bitmap] = [VALUES, BITMAP].map(|suffix| format!("{name}{suffix}"));
-    if file.tensor(&values).is_err() && file.tensor(&bitmap).is_err() {
-        return finite(name, &typed(name, Dtype::F32, &shape)?);
     }
-    let lines = Lines::of(shape);
-    let bits = typed(&bitmap, Dtype::U8, &lines.bytes())?.data();
-    let count: usize = bits.iter().map(|b| b.count_ones() as usize).sum();
-    let kept = finite(&values, &typed(&values, Dtype::F32, &[count])?)?;
-    // The file's bytes answer for the product.
-    let mut dense = vec![0.0; shape[0] * shape[1]];
-    let places = lines
-        .places()
-        .filter(|&(byte, bit, _)| bits[byte] & bit != 0);
-    let mut kept = kept.into_iter();
-    for ((_, _, place), x) in places.zip(&mut kept) {
-        dense[place] = x;
-    }
-    match kept.len() {
-        0 => Ok(dense),
-        more => {
-            let expected = format!("bits of {} places a line", lines.length);
-            Err(wrong(&bitmap, expected, format!("{more} behind them")))
+
+    /// A tensor in whatever form it is there. It takes no memory that the file doesn't answer for: at most 32 bytes a byte.
+    pub fn read(&self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, AdapterFileError> {
+        let [values, bitmap] = [VALUES, BITMAP].map(|suffix| format!("{name}{suffix}"));
+        let is_there = |name: &str| self.file.tensor(name).is_ok();
+        if !is_there(&values) && !is_there(&bitmap) {
+            return self.values(name, &shape);
+        }
+        let lines = Lines::of(shape);
+        let bits = self.bytes(&bitmap, Dtype::U8, &lines.bytes())?;
+        let count: usize = bits.iter().map(|b| b.count_ones() as usize).sum();
+        let mut kept = self.values(&values, &[count])?.into_iter();
+        // The bits answer for the product.
+        let mut dense = vec![0.0; shape[0] * shape[1]];
+        let places = lines.places();
+        let places = places.filter(|&(byte, bit, _)| bits[byte] & bit != 0);
+        for ((_, _, place), x) in places.zip(&mut kept) {
+            dense[place] = x;
+        }
+        match kept.len() {
+            0 => Ok(dense),
+            more => {
+                let expected = format!("bits of {} places a line", lines.length);
+                Err(self.wrong(&bitmap, expected, format!("{more} behind them")))
+            }
         }
     }
 }

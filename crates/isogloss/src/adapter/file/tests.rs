@@ -5,13 +5,15 @@ use std::path::Path;
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
-use super::tensor::{self, Entry, Storage, smallest};
+use super::tensor::{self, Entry, Source, Storage, smallest};
 
 const NAME: &str = "encoder.layers.0.fc1.lora_B.weight";
 
 fn read(bytes: &[u8], shape: [usize; 2]) -> Result<Vec<f32>, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-    tensor::read(Path::new("deu_Latn.safetensors"), &file, NAME, shape).map_err(|e| e.to_string())
+    let path = Path::new("deu_Latn.safetensors");
+    let source = Source { path, file };
+    source.read(NAME, shape).map_err(|e| e.to_string())
 }
 
 proptest! {
