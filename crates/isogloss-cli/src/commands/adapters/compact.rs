@@ -129,13 +129,13 @@ fn shown(report: &Report<'_>) -> String {
     let head = [
         "update",
         "rank",
-        "",
+        "now",
         "parameters",
-        "",
         "left",
+        "",
         "bytes",
+        "now",
         "",
-        "left",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let row = |name: &str, ranks: [String; 2], before: &UpdateSize, after: &UpdateSize| {
@@ -169,7 +169,7 @@ fn shown(report: &Report<'_>) -> String {
     let _ = writeln!(
         text,
         "\nleft after compaction  {} of {} parameters\n\
-         active, at most        {} of {} that aren't zero, for one direction\n\
+         active, at most        {} of {} parameters for one direction\n\
          largest error          {error:.2e} of an update at a site",
         compacted.after.nonzero,
         compacted.before.parameters,

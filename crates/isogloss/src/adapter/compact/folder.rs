@@ -72,9 +72,9 @@ pub struct CompactReport {
     pub before: UpdateSize,
     /// All updates now. The values that aren't zero are the count "left after compaction".
     pub after: UpdateSize,
-    /// Values that aren't zero and act for the direction that needs most, before.
+    /// Parameters that act for the direction that needs most, before.
     pub active_before: usize,
-    /// The same now.
+    /// Those that aren't zero, of the direction that needs most now.
     pub active: usize,
 }
 
@@ -111,7 +111,7 @@ pub fn compact_folder(
         tolerance,
         before: before.iter().copied().sum(),
         after: after.iter().copied().sum(),
-        active_before: set.most_active_nonzero(&store),
+        active_before: set.counts().active,
         active: compacted.set.most_active_nonzero(&compacted.store),
         updates: each
             .map(|((update, sites), (&before, &after))| CompactedUpdate {
