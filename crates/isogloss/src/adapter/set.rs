@@ -8,6 +8,7 @@ use crate::adapter::config::Preset;
 use crate::adapter::error::AdapterError;
 use crate::adapter::spec::{Half, SHARED, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
+use crate::graph::Site;
 use crate::language::{Direction, Language, LanguageSide};
 use crate::params::{ParamStore, uniform};
 
@@ -36,6 +37,19 @@ pub(super) fn ordered_pairs(languages: &[Language]) -> BTreeSet<Direction> {
         others.map(|target| Direction::new(source.clone(), target.clone()))
     });
     pairs.collect()
+}
+
+/// How large an update is at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SiteSize {
+    /// Where.
+    pub site: Site,
+    /// `R`; 0: the update doesn't act there.
+    pub rank: usize,
+    /// Parameters by the rank, zero or not.
+    pub parameters: usize,
+    /// Those that aren't zero.
+    pub nonzero: usize,
 }
 
 /// Parameter counts of a set of updates, the four that method.md asks for less the one after compaction.
@@ -170,22 +184,66 @@ impl AdapterSet {
         })
     }
 
+    /// The languages that select an update.
+    #[must_use]
+    pub fn languages_of(&self, update: &UpdatePlan) -> Vec<Language> {
+        let ids = update.languages.iter();
+        let languages = ids.filter_map(|&id| self.languages.get(usize::from(id)));
+        languages.cloned().collect()
+    }
+
     /// Parameters that act in a direction.
     #[must_use]
     pub fn active(&self, direction: &Direction) -> usize {
+        self.active_of(direction, |update, site| {
+            self.updates[update].parameters_at(&self.sites[site])
+        })
+    }
+
+    /// The sum of something over the updates and sites that act in a direction, both by their places in the set.
+    fn active_of(&self, direction: &Direction, of: impl Fn(usize, usize) -> usize) -> usize {
         let update = |language| {
             let id = self.language_id(language)?;
-            self.updates.iter().find(|u| u.languages.contains(&id.0))
+            let mut updates = self.updates.iter();
+            updates.position(|u| u.languages.contains(&id.0))
         };
         let [source, target] = [&direction.source, &direction.target].map(update);
-        let site = |plan: &SitePlan| {
+        let site = |(site, plan): (usize, &SitePlan)| {
             let update = match plan.side {
                 LanguageSide::Source => source,
                 LanguageSide::Target => target,
             };
-            update.map_or(0, |update| update.parameters_at(plan))
+            update.map_or(0, |update| of(update, site))
         };
-        self.sites.iter().map(site).sum()
+        self.sites.iter().enumerate().map(site).sum()
+    }
+
+    /// How large each update is at each site, in the set's order.
+    #[must_use]
+    pub fn site_sizes(&self, store: &ParamStore<f32>) -> Vec<Vec<SiteSize>> {
+        let of = |update: &UpdatePlan, plan: &SitePlan| {
+            let id = update.languages.first().map(|&id| LanguageId(id));
+            let bank = self.adapters.bank(plan.site);
+            let low_rank = bank.zip(id).and_then(|(bank, id)| bank.update(id));
+            let halves = low_rank.map_or(Vec::new(), |l| vec![store.get(l.a), store.get(l.b)]);
+            SiteSize {
+                site: plan.site,
+                rank: update.rank_at(plan.site),
+                parameters: update.parameters_at(plan),
+                nonzero: halves.into_iter().flatten().filter(|&&x| x != 0.0).count(),
+            }
+        };
+        let sites = |update| self.sites.iter().map(|plan| of(update, plan)).collect();
+        self.updates.iter().map(sites).collect()
+    }
+
+    /// Parameters that aren't zero and act for the direction that needs most.
+    #[must_use]
+    pub fn most_active_nonzero(&self, store: &ParamStore<f32>) -> usize {
+        let sizes = self.site_sizes(store);
+        let active = |d: &Direction| self.active_of(d, |update, site| sizes[update][site].nonzero);
+        let pairs = ordered_pairs(&self.languages);
+        pairs.iter().map(active).max().unwrap_or(0)
     }
 
     /// Parameters by update, in all, and for the direction that needs most.

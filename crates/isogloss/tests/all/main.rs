@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod checkpoint;
+mod compaction;
 mod comparison;
 mod corpus;
 mod damage;
