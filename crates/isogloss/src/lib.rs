@@ -40,6 +40,8 @@ pub mod decode;
 
 pub mod evaluate;
 
+pub mod report;
+
 pub mod config;
 
 pub mod train;

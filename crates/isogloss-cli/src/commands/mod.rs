@@ -8,6 +8,7 @@ mod demo;
 mod evaluate;
 mod model;
 mod pretrain;
+mod report;
 mod score;
 mod train;
 mod training;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
     Score(score::Args),
+    Report(report::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
     Model(model::Args),
@@ -38,6 +40,7 @@ impl Command {
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Score(args) => score::run(args),
+            Self::Report(args) => report::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
             Self::Model(args) => model::run(args, quiet),

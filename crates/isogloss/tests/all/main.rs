@@ -13,6 +13,7 @@ mod modules;
 mod parity;
 mod parsers;
 mod prefix;
+mod report;
 mod rounded;
 mod scores;
 mod tiny;
