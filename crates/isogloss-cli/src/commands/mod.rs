@@ -3,6 +3,7 @@
 mod bench;
 mod compute;
 mod config;
+mod cost;
 mod decoding;
 mod demo;
 mod evaluate;

@@ -19,6 +19,7 @@ mod flores12_script;
 mod memory;
 mod model;
 mod pretrain;
+mod report;
 mod score;
 mod tiny;
 mod train;

@@ -11,6 +11,7 @@ mod pretrain;
 mod run_dir;
 mod setup;
 mod state;
+mod tensorboard;
 mod trainer;
 mod validate;
 
@@ -23,5 +24,6 @@ pub use pretrain::{Pretraining, export, pretrain};
 pub use run_dir::RunDir;
 pub use setup::{DirectionShare, Estimate, pack_for_training};
 pub use state::TrainState;
+pub use tensorboard::TensorBoard;
 pub use trainer::{Outcome, Trained, Trainer};
 pub use validate::{HeldOut, Validate, Validation};
