@@ -201,7 +201,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let comparison = match against {
         None => None,
         Some(against) => {
-            let name = against.name();
+            let name = against.name(system.model_hash.as_deref());
             let base = against.translations(args, quiet, &backend, &evaluation)?;
             let options = args.compare_options();
             let compared = backend.install(|| {

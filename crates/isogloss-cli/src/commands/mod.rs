@@ -10,6 +10,7 @@ mod evaluate;
 mod model;
 mod pretrain;
 mod report;
+mod rollout;
 mod score;
 mod train;
 mod training;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Evaluate(Box<evaluate::Args>),
     Score(score::Args),
     Report(report::Args),
+    Rollout(rollout::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
     Model(model::Args),
@@ -42,6 +44,7 @@ impl Command {
             Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Score(args) => score::run(args),
             Self::Report(args) => report::run(args),
+            Self::Rollout(args) => rollout::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
             Self::Model(args) => model::run(args, quiet),

@@ -20,6 +20,7 @@ mod memory;
 mod model;
 mod pretrain;
 mod report;
+mod rollout;
 mod score;
 mod tiny;
 mod train;

@@ -118,6 +118,17 @@ impl Hypotheses {
         Ok(kept)
     }
 
+    /// The hash of the base that made these translations alone, without adapters; none if something else made them, or nobody
+    /// knows.
+    #[must_use]
+    pub fn base(&self) -> Option<&str> {
+        let made_with = &self.note.made_with;
+        let alone = made_with
+            .get("adapters_hash")
+            .is_some_and(serde_json::Value::is_null);
+        made_with.get("model_hash")?.as_str().filter(|_| alone)
+    }
+
     /// The file of a direction.
     #[must_use]
     pub fn path(&self, direction: &Direction) -> PathBuf {

@@ -29,6 +29,7 @@ mod directions;
 mod error;
 mod hypotheses;
 mod ngram;
+mod sacrebleu;
 mod score;
 mod scores_file;
 mod signature;
@@ -47,6 +48,7 @@ pub use comparison::{
 pub use directions::{Evaluation, EvaluationError, NamedMetric, Progress};
 pub use error::EvaluateError;
 pub use hypotheses::{Hypotheses, HypothesesError, MadeWith, hash_of_folder};
+pub use sacrebleu::{Confidence, PairedTest, SACREBLEU_SEED, Tested};
 pub use score::{Details, Score};
 pub use scores_file::{
     ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile, ScoresFileError,

@@ -17,6 +17,8 @@ pub(super) enum Against {
     /// Translations that there are, by direction.
     Kept {
         name: String,
+        /// Hash of the base, if it made them alone.
+        base: Option<String>,
         translations: Vec<Option<Vec<String>>>,
     },
 }
@@ -84,6 +86,7 @@ fn kept(what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against> {
     }
     Ok(Against::Kept {
         name: what.to_owned(),
+        base: found.base().map(str::to_owned),
         translations,
     })
 }
@@ -98,10 +101,11 @@ fn beside(path: &Path) -> Outcome<PathBuf> {
 }
 
 impl Against {
-    /// What to call it.
-    pub(super) fn name(&self) -> String {
+    /// What to call it, beside a system on the base with this hash.
+    pub(super) fn name(&self, model: Option<&str>) -> String {
         match self {
             Self::Base => "base".into(),
+            Self::Kept { base, .. } if base.is_some() && base.as_deref() == model => "base".into(),
             Self::Copy => "copy".into(),
             Self::Kept { name, .. } => name.clone(),
         }

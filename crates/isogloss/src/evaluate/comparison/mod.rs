@@ -47,7 +47,7 @@ impl Default for CompareOptions {
 }
 
 /// The statistics of both systems' translations of a direction, sentence by sentence, as
-/// [`Metric::corpus_statistics`] gives them.
+/// [`Metric::corpus_statistics`](super::Metric::corpus_statistics) gives them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairedStatistics {
     /// The direction.

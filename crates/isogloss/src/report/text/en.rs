@@ -66,7 +66,7 @@ pub(super) const TEXT: Text = Text {
     adapted: "Adapted: proven better",
     trial: "Trial: better, not proven",
     base_kept: "Base: not better",
-    rollout_note: "Decided on these sentences. Decide on validation text and report on test text that took no part in the decision.",
+    rollout_note: "Decided on these sentences. Decide on validation text and report on test text that took no part in the decision: isogloss rollout plan does, and writes a file that translate obeys.",
 
     map: "Who gained, who lost",
     map_lead: "Change of {metric} in points against {against}. Rows translate from, columns into. A mark stands where the change is more than chance after correction for all directions.",
