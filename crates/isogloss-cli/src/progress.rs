@@ -2,7 +2,7 @@
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isogloss::corpus::FilterReport;
-use isogloss::train::{Estimate, Event, Observer};
+use isogloss::train::{Estimate, Event, Observer, TensorBoard};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,8 @@ pub(crate) struct Progress {
     last_line: Option<Instant>,
     /// Work and time of the updates of late, for speed and time left.
     recent: Recent,
+    /// Gets every event, too.
+    board: Option<TensorBoard>,
 }
 
 /// Decayed sums.
@@ -87,7 +89,14 @@ impl Progress {
             stop,
             last_line: quiet.then(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX))),
             recent: Recent::default(),
+            board: None,
         }
+    }
+
+    /// The same, with every event written for `TensorBoard`.
+    pub(crate) fn with_board(mut self, board: TensorBoard) -> Self {
+        self.board = Some(board);
+        self
     }
 
     /// The same, with the bar alone on a terminal, so that what the caller prints stays together.
@@ -157,6 +166,9 @@ impl Observer for Progress {
     }
 
     fn event(&mut self, event: &Event) {
+        if let Some(board) = &mut self.board {
+            board.event(event);
+        }
         match event {
             Event::Update {
                 update,

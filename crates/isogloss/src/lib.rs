@@ -44,6 +44,8 @@ pub mod evaluate;
 
 pub mod rollout;
 
+pub mod report;
+
 pub mod config;
 
 pub mod plan;

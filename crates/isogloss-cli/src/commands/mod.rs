@@ -4,12 +4,14 @@ mod adapters;
 mod bench;
 mod compute;
 mod config;
+mod cost;
 mod decoding;
 mod demo;
 mod evaluate;
 mod explore;
 mod model;
 mod pretrain;
+mod report;
 mod rollout;
 mod score;
 mod train;
@@ -28,6 +30,7 @@ pub(crate) enum Command {
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
     Score(score::Args),
+    Report(report::Args),
     Rollout(rollout::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
@@ -45,6 +48,7 @@ impl Command {
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Score(args) => score::run(args),
+            Self::Report(args) => report::run(args),
             Self::Rollout(args) => rollout::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),

@@ -3,7 +3,6 @@
 use super::training::{self, RunArgs};
 use crate::failure::Outcome;
 use crate::output;
-use crate::progress::Progress;
 use isogloss::config::PretrainConfig;
 use std::path::PathBuf;
 
@@ -38,7 +37,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         let estimate = config.estimate(&dir).map_err(training::train_failure)?;
         return args.run.print_estimate(&estimate, config.compute);
     }
-    let mut progress = Progress::start(quiet);
+    let mut progress = args.run.progress(quiet)?;
     let done = isogloss::train::pretrain(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;

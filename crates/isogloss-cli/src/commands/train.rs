@@ -2,7 +2,6 @@
 
 use super::training::{self, RunArgs};
 use crate::failure::{Failure, Outcome};
-use crate::progress::Progress;
 use anyhow::anyhow;
 use isogloss::checkpoint;
 use isogloss::config::TrainConfig;
@@ -51,7 +50,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         let estimate = config.estimate(&dir).map_err(training::train_failure)?;
         return args.run.print_estimate(&estimate, config.compute);
     }
-    let mut progress = Progress::start(quiet);
+    let mut progress = args.run.progress(quiet)?;
     let done = isogloss::train::adapt(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;

@@ -3,8 +3,9 @@
 use super::compute::PrecisionArg;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::progress::Progress;
 use isogloss::config::{Compute, ConfigError};
-use isogloss::train::{self, Estimate, TrainError, Trained};
+use isogloss::train::{self, Estimate, TensorBoard, TrainError, Trained};
 use isogloss_kernels::{Backend, CpuError, Epilogue, Mat, MatMut};
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
@@ -23,6 +24,9 @@ pub(crate) struct RunArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+    /// Write curves here as well, as event files for tensorboard
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
     /// Threads; 0 takes all cores [default: the configuration's]
     #[arg(long, value_name = "N", env = "ISOGLOSS_THREADS")]
     pub threads: Option<usize>,
@@ -40,6 +44,18 @@ impl RunArgs {
             _ => PathBuf::from("."),
         };
         Ok((config, dir))
+    }
+
+    /// Progress of the run, on the terminal and for `TensorBoard`.
+    pub(crate) fn progress(&self, quiet: bool) -> Outcome<Progress> {
+        let progress = Progress::start(quiet);
+        match &self.tensorboard {
+            None => Ok(progress),
+            Some(dir) => {
+                let board = TensorBoard::create(dir).map_err(Failure::input)?;
+                Ok(progress.with_board(board))
+            }
+        }
     }
 
     /// The machine's share, with the options of the command line.
@@ -183,6 +199,10 @@ pub(crate) fn finish(
 ) -> Outcome {
     let finished = trained.outcome == train::Outcome::Finished;
     let state = &trained.state;
+    // The result lies in the run's folder.
+    if let Some(run) = result.parent() {
+        super::cost::note(run, state, estimate);
+    }
     if args.json {
         let mut value = serde_json::json!({
             "finished": finished,

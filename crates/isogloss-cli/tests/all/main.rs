@@ -22,6 +22,7 @@ mod flores12_script;
 mod memory;
 mod model;
 mod pretrain;
+mod report;
 mod rollout;
 mod score;
 mod tiny;

@@ -14,6 +14,7 @@ mod pretrain;
 mod run_dir;
 mod setup;
 mod state;
+mod tensorboard;
 mod trainer;
 mod validate;
 
@@ -27,5 +28,6 @@ pub use pretrain::{Pretraining, export, pretrain};
 pub use run_dir::RunDir;
 pub use setup::{DirectionShare, Estimate, pack_for_training};
 pub use state::TrainState;
+pub use tensorboard::TensorBoard;
 pub use trainer::{Outcome, Trained, Trainer};
 pub use validate::{HeldOut, Validate, Validation};

@@ -18,6 +18,7 @@ mod parsers;
 mod planted;
 mod prefix;
 mod pruning;
+mod report;
 mod resampling;
 mod rounded;
 mod scores;

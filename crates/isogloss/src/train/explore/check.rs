@@ -94,6 +94,6 @@ mod tests {
         assert_eq!(of(&[(1.0, 2.0), (2.0, 1.0)]), None);
         // Ranks 0, 1.5, 1.5, 3 against 1, 0, 2, 3.
         let tied = of(&[(1.0, 2.0), (2.0, 1.0), (2.0, 3.0), (5.0, 9.0)]).unwrap();
-        assert!((tied - 3.5 / (4.5f64 * 5.0).sqrt()).abs() < 1e-12, "{tied}");
+        assert!((tied - 3.0 / (4.5f64 * 5.0).sqrt()).abs() < 1e-12, "{tied}");
     }
 }
