@@ -201,6 +201,17 @@ impl Observer for Progress {
                     "epoch {epoch} validated: loss {nll:.4}{chrf}{best}"
                 ));
             }
+            Event::Pruned {
+                epoch,
+                pruned,
+                entries,
+                ..
+            } => {
+                let share = 100.0 * *pruned as f64 / (*entries).max(1) as f64;
+                self.say(&format!(
+                    "epoch {epoch} starts with {share:.1}% of lora_B pruned ({pruned} of {entries})"
+                ));
+            }
             _ => {}
         }
     }

@@ -7,8 +7,10 @@ mod config;
 mod decoding;
 mod demo;
 mod evaluate;
+mod explore;
 mod model;
 mod pretrain;
+mod rollout;
 mod score;
 mod train;
 mod training;
@@ -21,10 +23,12 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Args),
+    Explore(explore::Args),
     Train(train::Args),
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
     Score(score::Args),
+    Rollout(rollout::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
     Model(model::Args),
@@ -36,10 +40,12 @@ impl Command {
     pub(crate) fn run(&self, quiet: bool) -> Outcome {
         match self {
             Self::Demo(args) => demo::run(args, quiet),
+            Self::Explore(args) => explore::run(args, quiet),
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Score(args) => score::run(args),
+            Self::Rollout(args) => rollout::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
             Self::Model(args) => model::run(args, quiet),

@@ -8,17 +8,20 @@
 mod adapters;
 #[cfg(unix)]
 mod bench;
+mod comparison;
 mod config;
 mod demo;
 mod disk;
 mod evaluate;
 mod examples;
+mod explore;
 #[cfg(unix)]
 mod flores12_script;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
 mod pretrain;
+mod rollout;
 mod score;
 mod tiny;
 mod train;

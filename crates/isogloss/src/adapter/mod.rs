@@ -3,9 +3,12 @@
 mod bank;
 mod compact;
 mod config;
+mod demand;
 mod error;
 mod file;
 mod inspect;
+mod mixture;
+mod placement;
 mod set;
 mod spec;
 #[cfg(test)]
@@ -17,8 +20,12 @@ pub use compact::{
     CompactError, CompactReport, Compacted, CompactedSite, CompactedUpdate, compact, compact_folder,
 };
 pub use config::{AdapterConfig, Preset, Side, Sites, Slice};
+pub use demand::{Demand, DemandConfig, DemandFactors, DemandPool, DemandScore};
 pub use error::AdapterError;
 pub use file::{AdapterFileError, load, read, save};
 pub use inspect::{InspectedSite, InspectedUpdate, Inspection, UpdateSize, inspect};
+pub(crate) use mixture::Acting;
+pub use mixture::{Mixture, MixtureWeights};
+pub use placement::{PlaceWeights, PlacementBy, PlacementConfig, PlacementSearch};
 pub use set::{AdapterSet, Counts, SiteSize};
 pub use spec::{Half, SitePlan, UpdatePlan};

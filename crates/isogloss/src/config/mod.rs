@@ -1,5 +1,6 @@
 //! Configuration files: TOML as typed, every key documented, unknown keys refused with their line.
 
+mod explore;
 mod run;
 mod shape;
 mod training;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+pub use explore::ExploreConfig;
 pub(crate) use run::languages;
 pub use run::{
     Compute, ComputePrecision, Directions, Method, Pivot, PretrainConfig, TrainConfig,
@@ -36,6 +38,9 @@ pub enum ConfigError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// Pruning that makes no sense.
+    #[error(transparent)]
+    Pruning(#[from] crate::prune::PruningError),
     /// A value that makes no sense.
     #[error("`{key}`: {reason}")]
     Value {

@@ -5,9 +5,12 @@ use isogloss_kernels::{Cpu, CpuError, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::AdapterConfig;
-use crate::config::{ConfigError, ShapeConfig, TrainingConfig, VocabularyConfig, value};
+use crate::config::{
+    ConfigError, ExploreConfig, ShapeConfig, TrainingConfig, VocabularyConfig, value,
+};
 use crate::corpus::{DataConfig, DirectionFilter, FilterConfig};
 use crate::language::{Direction, Language, Resource};
+use crate::prune::PruningConfig;
 
 /// What is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -96,9 +99,32 @@ pub struct TrainConfig {
     /// How it is trained.
     #[serde(default)]
     pub training: TrainingConfig,
+    /// Gradual pruning of the updates. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruning: Option<PruningConfig>,
+    /// How `isogloss explore` learns a plan; `isogloss train` doesn't read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explore: Option<ExploreConfig>,
     /// The machine's share. May change between a run and its resumption.
     #[serde(default)]
     pub compute: Compute,
+}
+
+impl TrainConfig {
+    /// Checks that pruning, if there shall be any, has something to prune and comes to its end within the run.
+    ///
+    /// # Errors
+    /// Names the setting that contradicts.
+    pub(crate) fn check_pruning(&self) -> Result<(), ConfigError> {
+        let Some(pruning) = &self.pruning else {
+            return Ok(());
+        };
+        if self.method == Method::Full {
+            let reason = "goes with low-rank updates, but `method` is \"full\"; remove the section, or use \"lslo\" or \"lora\"";
+            return value("pruning", reason.to_owned());
+        }
+        Ok(pruning.validate(self.training.epochs)?)
+    }
 }
 
 /// `isogloss pretrain CONFIG.toml`. Relative paths start at the folder of the file.

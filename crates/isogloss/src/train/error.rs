@@ -10,6 +10,7 @@ use crate::decode::{DecodeError, LoadError, VocabularyError};
 use crate::evaluate::EvaluateError;
 use crate::files::FileError;
 use crate::model::ModelError;
+use crate::prune::PruningError;
 use crate::tokenize::TokenizeError;
 
 /// Why training could not start or go on.
@@ -37,6 +38,9 @@ pub enum TrainError {
     /// The updates.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
+    /// Their pruning.
+    #[error(transparent)]
+    Pruning(#[from] PruningError),
     /// The updates' files.
     #[error(transparent)]
     AdapterFile(#[from] AdapterFileError),
@@ -124,6 +128,19 @@ pub enum TrainError {
     NotFinite {
         /// The last update.
         update: u64,
+    },
+    /// No plan keeps to the budget.
+    #[error(
+        "a budget of {budget} parameters is too small: {languages} languages with a rank of 1 at the smallest kind of site take {least}; raise \
+         `--budget`, or leave out languages"
+    )]
+    Budget {
+        /// What was given.
+        budget: usize,
+        /// What the smallest plan takes.
+        least: usize,
+        /// Languages.
+        languages: usize,
     },
     /// Nothing to validate on.
     #[error(

@@ -48,6 +48,17 @@ pub enum Event {
         /// Whether it is the best so far.
         best: bool,
     },
+    /// Entries of updates were pruned.
+    Pruned {
+        /// Updates so far.
+        update: u64,
+        /// The epoch that starts, from 1.
+        epoch: u64,
+        /// Entries that are pruned.
+        pruned: usize,
+        /// Entries that could be.
+        entries: usize,
+    },
     /// The state was saved.
     Saved {
         /// Updates so far.

@@ -5,6 +5,7 @@ use crate::config::{PretrainConfig, TrainConfig, TrainingConfig, ValidationConfi
 use crate::corpus::{Corpus, Sampler};
 use crate::language::Language;
 use crate::model::Model;
+use crate::prune::Pruner;
 use crate::tokenize::Tokenizer;
 use crate::train::data::{Examples, LanguageIds};
 use crate::train::{HeldOut, TrainError, Trainer};
@@ -97,11 +98,13 @@ impl<'a> Material<'a> {
         backend: &'t B,
         model: &'t Model<f32>,
         adapters: &'t Adapters,
+        pruner: Option<&'t Pruner>,
     ) -> Trainer<'t, B> {
         Trainer {
             backend,
             model,
             adapters,
+            pruner,
             config: self.plan.training,
             seed: self.plan.seed,
             examples: &self.examples,

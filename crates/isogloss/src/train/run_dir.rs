@@ -168,7 +168,12 @@ impl RunDir {
             let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             let number = |key: &str| event.get(key).and_then(serde_json::Value::as_u64);
             // The state before an epoch's validation and the one after it may stand at the same update.
-            let ahead = event["event"] == "validation" && number("epoch") > Some(state.epoch);
+            let ahead = match event["event"].as_str() {
+                Some("validation") => number("epoch") > Some(state.epoch),
+                // So may the state before an epoch's pruning and the one after it.
+                Some("pruned") => number("epoch") > Some(state.epoch + u64::from(state.cursor > 0)),
+                _ => false,
+            };
             number("update").is_some_and(|u| u <= state.update) && !ahead
         };
         let lines: Vec<&str> = text.lines().filter(kept).collect();

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::files;
 use crate::optim::Adam;
 use crate::params::ParamStore;
+use crate::prune::Pruner;
 use crate::train::TrainError;
 
 /// Where a run stands. With the values and the optimiser's moments it is all that resuming needs.
@@ -44,11 +45,42 @@ fn layout(store: &ParamStore<f32>) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// The values of an array.
+#[derive(Clone, Copy)]
+enum Values<'a> {
+    F32(&'a [f32]),
+    Bool(&'a [bool]),
+}
+
+impl Values<'_> {
+    /// As safetensors names the type.
+    fn dtype(&self) -> &'static str {
+        match self {
+            Values::F32(_) => "F32",
+            Values::Bool(_) => "BOOL",
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Values::F32(values) => values.len(),
+            Values::Bool(values) => values.len(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Values::F32(values) => bytemuck::cast_slice(values),
+            Values::Bool(values) => bytemuck::cast_slice(values),
+        }
+    }
+}
+
 /// Writes arrays as a safetensors file: the length of its header, the header, the values. They go to the file from where they lie;
 /// with all weights trained, a copy in memory would be most of what a run takes.
 fn write(
     path: &Path,
-    arrays: &[(&str, &[f32])],
+    arrays: &[(&str, Values<'_>)],
     state: &str,
     layout: &str,
 ) -> Result<(), TrainError> {
@@ -60,9 +92,8 @@ fn write(
     let mut end = 0;
     for (name, values) in arrays {
         let start = end;
-        end += size_of_val(*values);
-        let entry =
-            json!({ "dtype": "F32", "shape": [values.len()], "data_offsets": [start, end] });
+        end += values.bytes().len();
+        let entry = json!({ "dtype": values.dtype(), "shape": [values.len()], "data_offsets": [start, end] });
         header.insert((*name).to_owned(), entry);
     }
     let mut header = serde_json::to_vec(&header).map_err(|e| damaged(path, e.to_string()))?;
@@ -70,9 +101,7 @@ fn write(
     files::write_atomic(path, |w| {
         w.write_all(&(header.len() as u64).to_le_bytes())?;
         w.write_all(&header)?;
-        let mut values = arrays
-            .iter()
-            .map(|(_, values)| bytemuck::cast_slice(values));
+        let mut values = arrays.iter().map(|(_, values)| values.bytes());
         values.try_for_each(|bytes| w.write_all(bytes))
     })?;
     Ok(())
@@ -91,27 +120,29 @@ pub(super) fn save(
     state: &TrainState,
     store: &ParamStore<f32>,
     adam: &Adam<f32>,
+    pruner: Option<&Pruner>,
 ) -> Result<(), TrainError> {
     let (first, second, steps) = adam.state();
     let state = serde_json::to_string(&(state, steps)).map_err(|e| damaged(path, e.to_string()))?;
-    let arrays = [
-        ("values", store.values()),
-        ("first", first),
-        ("second", second),
+    let mut arrays = vec![
+        ("values", Values::F32(store.values())),
+        ("first", Values::F32(first)),
+        ("second", Values::F32(second)),
     ];
+    arrays.extend(pruner.map(|pruner| ("pruned", Values::Bool(pruner.pruned()))));
     write(path, &arrays, &state, &layout(store))
 }
 
 /// Saves values alone.
 pub(super) fn save_values(path: &Path, store: &ParamStore<f32>) -> Result<(), TrainError> {
-    write(path, &[("values", store.values())], "", &layout(store))
+    let values = Values::F32(store.values());
+    write(path, &[("values", values)], "", &layout(store))
 }
 
 /// An array's entry in the header.
 #[derive(Debug, Deserialize)]
 struct Entry {
     dtype: String,
-    shape: Vec<usize>,
     data_offsets: [u64; 2],
 }
 
@@ -171,28 +202,37 @@ impl<'a> Saved<'a> {
         })
     }
 
-    /// Reads an array to where it belongs.
-    fn read(&mut self, name: &str, values: &mut [f32]) -> Result<(), TrainError> {
+    /// Reads the bytes of an array of a type to where they belong.
+    fn read_bytes(&mut self, name: &str, dtype: &str, bytes: &mut [u8]) -> Result<(), TrainError> {
         let Some(entry) = self.arrays.get(name) else {
             return Err(damaged(self.path, format!("array `{name}` is missing")));
         };
         let [start, end] = entry.data_offsets;
-        let bytes = size_of_val(values) as u64;
-        if entry.dtype != "F32"
-            || entry.shape != [values.len()]
-            || end.checked_sub(start) != Some(bytes)
-        {
+        if entry.dtype != dtype || end.checked_sub(start) != Some(bytes.len() as u64) {
             return Err(damaged(
                 self.path,
                 format!("array `{name}` has another size"),
             ));
         }
         let place = SeekFrom::Start(self.data.saturating_add(start));
-        let read = self.file.seek(place).and_then(|_| {
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
-            self.file.read_exact(bytes)
-        });
+        let read = self.file.seek(place);
+        let read = read.and_then(|_| self.file.read_exact(bytes));
         read.map_err(|e| damaged(self.path, format!("array `{name}` can't be read: {e}")))
+    }
+
+    /// Reads an array to where it belongs.
+    fn read(&mut self, name: &str, values: &mut [f32]) -> Result<(), TrainError> {
+        self.read_bytes(name, "F32", bytemuck::cast_slice_mut(values))
+    }
+
+    /// Reads an array of yes and no to where it belongs.
+    fn read_bools(&mut self, name: &str, values: &mut [bool]) -> Result<(), TrainError> {
+        let mut bytes = vec![0; values.len()];
+        self.read_bytes(name, "BOOL", &mut bytes)?;
+        for (value, byte) in values.iter_mut().zip(bytes) {
+            *value = byte != 0;
+        }
+        Ok(())
     }
 }
 
@@ -201,6 +241,7 @@ pub(super) fn load(
     path: &Path,
     store: &mut ParamStore<f32>,
     adam: &mut Adam<f32>,
+    pruner: Option<&mut Pruner>,
 ) -> Result<TrainState, TrainError> {
     let mut saved = Saved::open(path, store)?;
     let (state, saved_steps): (TrainState, Vec<u64>) =
@@ -217,6 +258,9 @@ pub(super) fn load(
     saved.read("first", first)?;
     saved.read("second", second)?;
     saved.read("values", store.values_mut())?;
+    if let Some(pruner) = pruner {
+        saved.read_bools("pruned", pruner.pruned_mut())?;
+    }
     Ok(state)
 }
 

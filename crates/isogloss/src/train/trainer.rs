@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::Instant;
 
 use isogloss_kernels::Backend;
@@ -10,6 +11,7 @@ use crate::corpus::Sampler;
 use crate::model::{BatchLoss, Context, Model, PrefixCache};
 use crate::optim::Adam;
 use crate::params::{Gradients, ParamStore};
+use crate::prune::Pruner;
 use crate::train::data::{Epoch, Examples, pack};
 use crate::train::validate::Validate;
 use crate::train::{Event, Observer, RunDir, TrainError, TrainState, state};
@@ -26,6 +28,8 @@ pub struct Trainer<'a, B: Backend<Real = f32>> {
     pub model: &'a Model<f32>,
     /// Updates in the store.
     pub adapters: &'a Adapters,
+    /// Prunes the updates from epoch to epoch; it starts with nothing pruned.
+    pub pruner: Option<&'a Pruner>,
     /// Settings.
     pub config: &'a TrainingConfig,
     /// Seed of the run.
@@ -75,84 +79,91 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         store: &mut ParamStore<f32>,
         observer: &mut dyn Observer,
     ) -> Result<Trained, TrainError> {
-        let mut adam = Adam::new(self.config.adam, store);
+        let mut parts = Parts {
+            adam: Adam::new(self.config.adam, store),
+            grads: Gradients::new(store),
+            pruner: self.pruner.cloned(),
+            prefix: self.prefix_cache(),
+            store,
+        };
         let mut state = TrainState::default();
         if run.last().exists() {
-            state = state::load(&run.last(), store, &mut adam)?;
+            state = parts.load(&run.last())?;
             tracing::info!(update = state.update, "resumed");
         }
         run.truncate_events(&state)?;
-        let mut grads = Gradients::new(store);
-        let mut prefix = self.prefix_cache();
-        let mut saved_at = Instant::now();
-        let mut skipped = 0;
         while !state.finished {
-            let mut epoch = Epoch::new(
-                self.examples,
-                self.sampler,
-                self.seed,
-                state.epoch,
-                state.cursor,
-            );
-            while epoch.cursor < epoch.len() {
-                let started = Instant::now();
-                let kept = prefix.as_mut();
-                let (loss, norm) =
-                    self.update(&mut epoch, &state, store, &mut grads, &mut adam, kept)?;
-                if loss.tokens == 0 {
-                    break;
-                }
-                skipped = if norm.is_finite() { 0 } else { skipped + 1 };
-                let seconds = started.elapsed().as_secs_f64();
-                let event = self.updated(&mut state, &epoch, &loss, norm, seconds);
-                if skipped >= MAX_SKIPPED {
-                    return Err(TrainError::Diverged {
-                        update: state.update,
-                        updates: skipped,
-                    });
-                }
-                report(run, observer, &event);
-                if observer.stop() {
-                    self.save(run, &state, store, &adam, observer)?;
-                    return Ok(Trained {
-                        outcome: Outcome::Interrupted,
-                        state,
-                    });
-                }
-                if saved_at.elapsed().as_secs_f64() > 60.0 * self.config.save_minutes {
-                    self.save(run, &state, store, &adam, observer)?;
-                    saved_at = Instant::now();
-                }
-            }
-            if epoch.too_long == epoch.len() {
-                return Err(TrainError::AllTooLong {
-                    max_tokens: self.examples.max_tokens(),
+            prune(run, &mut state, &mut parts, observer);
+            if !self.epoch(run, &mut state, &mut parts, observer)? {
+                return Ok(Trained {
+                    outcome: Outcome::Interrupted,
+                    state,
                 });
-            }
-            if epoch.too_long > 0 && state.epoch == 0 {
-                tracing::warn!(
-                    pairs = epoch.too_long,
-                    max_tokens = self.examples.max_tokens(),
-                    "left out: too long"
-                );
-            }
-            if let Some(kept) = &prefix {
-                let (sentences, bytes, computed) = (kept.len(), kept.bytes(), kept.computed());
-                tracing::debug!(sentences, bytes, computed, "encoder states kept");
             }
             state.epoch += 1;
             state.cursor = 0;
-            self.end_epoch(run, &mut state, store, observer)?;
-            self.save(run, &state, store, &adam, observer)?;
-            saved_at = Instant::now();
+            self.end_epoch(run, &mut state, &parts, observer)?;
+            parts.save(run, &state, observer)?;
         }
         if state.best.is_some() {
-            state::load_values(&run.best(), store)?;
+            state::load_values(&run.best(), parts.store)?;
         }
         Ok(Trained {
             outcome: Outcome::Finished,
             state,
         })
+    }
+
+    /// What is left of an epoch; whether it came to its end.
+    fn epoch(
+        &self,
+        run: &mut RunDir,
+        state: &mut TrainState,
+        parts: &mut Parts<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, TrainError> {
+        let (seed, at) = (self.seed, state.cursor);
+        let mut epoch = Epoch::new(self.examples, self.sampler, seed, state.epoch, at);
+        let mut saved_at = Instant::now();
+        let mut skipped = 0;
+        while epoch.cursor < epoch.len() {
+            let started = Instant::now();
+            let (loss, norm) = self.update(&mut epoch, state, parts)?;
+            if loss.tokens == 0 {
+                break;
+            }
+            skipped = if norm.is_finite() { 0 } else { skipped + 1 };
+            let seconds = started.elapsed().as_secs_f64();
+            let event = self.updated(state, &epoch, &loss, norm, seconds);
+            if skipped >= MAX_SKIPPED {
+                return Err(TrainError::Diverged {
+                    update: state.update,
+                    updates: skipped,
+                });
+            }
+            report(run, observer, &event);
+            if observer.stop() {
+                parts.save(run, state, observer)?;
+                return Ok(false);
+            }
+            if saved_at.elapsed().as_secs_f64() > 60.0 * self.config.save_minutes {
+                parts.save(run, state, observer)?;
+                saved_at = Instant::now();
+            }
+        }
+        let max_tokens = self.examples.max_tokens();
+        if epoch.too_long == epoch.len() {
+            return Err(TrainError::AllTooLong { max_tokens });
+        }
+        if epoch.too_long > 0 && state.epoch == 0 {
+            let pairs = epoch.too_long;
+            tracing::warn!(pairs, max_tokens, "left out: too long");
+        }
+        if let Some(kept) = &parts.prefix {
+            let (sentences, bytes, computed) = (kept.len(), kept.bytes(), kept.computed());
+            tracing::debug!(sentences, bytes, computed, "encoder states kept");
+        }
+        Ok(true)
     }
 
     /// Where encoder states are kept, if there is anything to keep.
@@ -168,12 +179,10 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         &self,
         epoch: &mut Epoch<'_>,
         state: &TrainState,
-        store: &mut ParamStore<f32>,
-        grads: &mut Gradients<f32>,
-        adam: &mut Adam<f32>,
-        mut prefix: Option<&mut PrefixCache<f32>>,
+        parts: &mut Parts<'_>,
     ) -> Result<(BatchLoss, f64), TrainError> {
         let rate = self.learning_rate(state, epoch.len());
+        let (store, grads) = (&mut *parts.store, &mut parts.grads);
         grads.clear();
         let mut sum = BatchLoss::default();
         for _ in 0..self.config.accumulate {
@@ -189,7 +198,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
                 dropout: Some(mix(self.seed, state.update)),
             };
             let smoothing = self.config.smoothing();
-            let prefix = prefix.as_deref_mut();
+            let prefix = parts.prefix.as_mut();
             let loss = self
                 .model
                 .loss_and_gradients_reusing(&cx, &batch, smoothing, prefix, grads);
@@ -197,7 +206,12 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             sum.nll += loss.nll;
             sum.tokens += loss.tokens;
         }
+        self.adapters.add_mixture_gradients(store, grads);
+        if let Some(pruner) = &parts.pruner {
+            pruner.mask(grads.values_mut());
+        }
         let scale = 1.0 / sum.tokens.max(1) as f64;
+        let adam = &mut parts.adam;
         let norm = adam.step(self.backend, store, grads, rate as f32, scale);
         Ok((sum, norm))
     }
@@ -251,9 +265,10 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         &self,
         run: &mut RunDir,
         state: &mut TrainState,
-        store: &ParamStore<f32>,
+        parts: &Parts<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        let store = &*parts.store;
         state.finished = state.epoch >= self.config.epochs;
         if !state.finished && !state.epoch.is_multiple_of(self.every_epochs.max(1)) {
             return Ok(());
@@ -278,7 +293,9 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             state::save_values(&run.best(), store)?;
         } else {
             state.since_best += 1;
-            state.finished |= self.patience > 0 && state.since_best >= self.patience;
+            let pruner = parts.pruner.as_ref();
+            let pruned = pruner.is_none_or(|pruner| pruner.is_complete(state.epoch));
+            state.finished |= pruned && self.patience > 0 && state.since_best >= self.patience;
         }
         let event = Event::Validation {
             update: state.update,
@@ -290,20 +307,63 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         report(run, observer, &event);
         Ok(())
     }
+}
+
+/// What changes while a model is trained.
+struct Parts<'a> {
+    store: &'a mut ParamStore<f32>,
+    grads: Gradients<f32>,
+    adam: Adam<f32>,
+    pruner: Option<Pruner>,
+    prefix: Option<PrefixCache<f32>>,
+}
+
+impl Parts<'_> {
+    fn load(&mut self, path: &Path) -> Result<TrainState, TrainError> {
+        state::load(path, self.store, &mut self.adam, self.pruner.as_mut())
+    }
 
     fn save(
         &self,
         run: &RunDir,
         state: &TrainState,
-        store: &ParamStore<f32>,
-        adam: &Adam<f32>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        state::save(&run.last(), state, store, adam)?;
+        let pruner = self.pruner.as_ref();
+        state::save(&run.last(), state, self.store, &self.adam, pruner)?;
         observer.event(&Event::Saved {
             update: state.update,
         });
         Ok(())
+    }
+}
+
+/// Prunes what is due at the start of the epoch. Validations so far were of larger updates: the best is then looked for anew.
+fn prune(
+    run: &mut RunDir,
+    state: &mut TrainState,
+    parts: &mut Parts<'_>,
+    observer: &mut dyn Observer,
+) {
+    let Some(pruner) = &mut parts.pruner else {
+        return;
+    };
+    let epoch = state.epoch + 1;
+    let (first, second, _) = parts.adam.state_mut();
+    let pruned = pruner.advance(epoch, parts.store, |at| {
+        first[at] = 0.0;
+        second[at] = 0.0;
+    });
+    if pruned {
+        (state.best, state.best_nll, state.since_best) = (None, None, 0);
+        let (pruned, entries) = pruner.counts();
+        let event = Event::Pruned {
+            update: state.update,
+            epoch,
+            pruned,
+            entries,
+        };
+        report(run, observer, &event);
     }
 }
 

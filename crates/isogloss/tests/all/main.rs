@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod compaction;
+mod comparison;
 mod corpus;
 mod damage;
 mod decoding;
@@ -13,7 +14,10 @@ mod gradients;
 mod modules;
 mod parity;
 mod parsers;
+mod planted;
 mod prefix;
+mod pruning;
+mod resampling;
 mod rounded;
 mod scores;
 mod tiny;

@@ -1,0 +1,151 @@
+//! Gradual pruning of updates while they are trained: by magnitude, of `lora_b`, a share that rises from epoch to epoch.
+
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::adapter::{AdapterSet, LowRank};
+use crate::batch::LanguageId;
+use crate::params::ParamStore;
+
+pub use schedule::{PruningConfig, PruningError, PruningPool, PruningShape};
+
+/// Entries that are ranked together.
+#[derive(Debug, Clone, PartialEq)]
+struct Pool {
+    /// Where they lie in the store.
+    ranges: Vec<Range<usize>>,
+    entries: usize,
+    target_ratio: f64,
+}
+
+/// Which entries of a store are pruned, and when more will be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pruner {
+    config: PruningConfig,
+    pools: Vec<Pool>,
+    /// One for each value of the store.
+    pruned: Vec<bool>,
+}
+
+impl Pruner {
+    /// Nothing is pruned yet. The store holds the values of the set's updates.
+    ///
+    /// # Errors
+    /// If a language of `language_ratios` has no update.
+    pub fn new(
+        config: &PruningConfig,
+        set: &AdapterSet,
+        store: &ParamStore<f32>,
+    ) -> Result<Self, PruningError> {
+        let without = |l: &&crate::language::Language| !set.adapts(l);
+        if let Some(language) = config.language_ratios.keys().find(without) {
+            return Err(PruningError {
+                key: "language_ratios",
+                reason: format!("names {language}, which has no update of its own in this run"),
+            });
+        }
+        let mut pools = Vec::new();
+        for update in &set.updates {
+            let mut codes = set.languages.iter();
+            let own = codes.find(|l| l.code() == update.name);
+            let own = own.and_then(|l| config.language_ratios.get(l)).copied();
+            let target_ratio = own.unwrap_or(config.target_ratio);
+            let pool = |ranges: Vec<Range<usize>>| Pool {
+                entries: ranges.iter().map(Range::len).sum(),
+                ranges,
+                target_ratio,
+            };
+            let sites = set.sites.iter().filter_map(|plan| {
+                let language = LanguageId(*update.languages.first()?);
+                set.adapters.bank(plan.site)?.update(language)
+            });
+            let ranges = sites.map(|low_rank: &LowRank| store.param(low_rank.b).range.clone());
+            match config.pool {
+                PruningPool::Language => pools.push(pool(ranges.collect())),
+                PruningPool::Site => pools.extend(ranges.map(|range| pool(vec![range]))),
+            }
+        }
+        Ok(Pruner {
+            config: config.clone(),
+            pools,
+            pruned: vec![false; store.values().len()],
+        })
+    }
+
+    /// Prunes what is due at the start of `epoch` (from 1): `round(share * entries)` of each pool in all, those pruned before first, then the
+    /// smallest magnitudes, and of equal ones the first in the store. Returns whether anything new was pruned; `forget` is called with each new one.
+    pub fn advance(
+        &mut self,
+        epoch: u64,
+        store: &mut ParamStore<f32>,
+        mut forget: impl FnMut(usize),
+    ) -> bool {
+        let progress = self.config.progress(epoch);
+        let mut any = false;
+        for pool in &self.pools {
+            let due = (progress * pool.target_ratio * pool.entries as f64).round() as usize;
+            let mut left: Vec<usize> = Vec::with_capacity(pool.entries);
+            let all = pool.ranges.iter().cloned().flatten();
+            left.extend(all.filter(|&at| !self.pruned[at]));
+            let new = due.saturating_sub(pool.entries - left.len());
+            if new == 0 {
+                continue;
+            }
+            any = true;
+            let values = store.values_mut();
+            let by_magnitude = |&at: &usize| (values[at].abs().to_bits(), at);
+            if new < left.len() {
+                left.select_nth_unstable_by_key(new, by_magnitude);
+            }
+            for &at in &left[..new] {
+                self.pruned[at] = true;
+                values[at] = 0.0;
+                forget(at);
+            }
+        }
+        any
+    }
+
+    /// Whether nothing will be pruned at the start of an epoch after `epoch` (from 1).
+    #[must_use]
+    pub fn is_complete(&self, epoch: u64) -> bool {
+        epoch >= self.config.end_epoch()
+    }
+
+    /// Sets the gradients of pruned entries to zero, so that the entries stay as they are.
+    pub fn mask(&self, gradients: &mut [f32]) {
+        for (gradient, &pruned) in gradients.iter_mut().zip(&self.pruned) {
+            if pruned {
+                *gradient = 0.0;
+            }
+        }
+    }
+
+    /// Entries that are pruned, and entries that could be.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let pruned = self.pruned.iter().filter(|&&pruned| pruned).count();
+        (pruned, self.pools.iter().map(|pool| pool.entries).sum())
+    }
+
+    /// Entries that will be pruned in the end.
+    #[must_use]
+    pub fn target(&self) -> usize {
+        let of = |pool: &Pool| (pool.target_ratio * pool.entries as f64).round() as usize;
+        self.pools.iter().map(of).sum()
+    }
+
+    /// For each value of the store whether it is pruned, for a checkpoint.
+    #[must_use]
+    pub fn pruned(&self) -> &[bool] {
+        &self.pruned
+    }
+
+    /// What [`pruned`](Self::pruned) gave, to be restored.
+    pub(crate) fn pruned_mut(&mut self) -> &mut [bool] {
+        &mut self.pruned
+    }
+}

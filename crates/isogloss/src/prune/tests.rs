@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::adapter::AdapterConfig;
+use crate::config::ShapeConfig;
+use crate::language::{Language, Resource};
+
+/// Updates of two languages, of ranks 2 and 3, with `lora_b` drawn from a few values, so that there are ties and zeros.
+fn updates(seed: u32) -> (AdapterSet, ParamStore<f32>) {
+    let model = ShapeConfig {
+        d_model: 8,
+        ffn_dim: 16,
+        encoder_layers: 1,
+        decoder_layers: 1,
+        attention_heads: 1,
+        ..ShapeConfig::default()
+    };
+    let model = model.model(20, 0.0, 0.0);
+    let config: AdapterConfig =
+        toml::from_str("ranks = { high = 2, low = 3 }\nsites = \"fc\"").unwrap();
+    let languages: Vec<(Language, Resource)> = vec![
+        ("deu_Latn".parse().unwrap(), Resource::High),
+        ("lij_Latn".parse().unwrap(), Resource::Low),
+    ];
+    let updates = config.per_language(&languages).unwrap();
+    let codes = languages.into_iter().map(|(l, _)| l).collect();
+    let sites = config.sites(&model).unwrap();
+    let mut store = ParamStore::new();
+    let set = AdapterSet::new(codes, config.preset, sites, updates, 1, &mut store).unwrap();
+    let mut state = seed;
+    for id in b_of(&set) {
+        for value in store.get_mut(id) {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = ((state >> 20) % 41) as f32 - 20.0;
+        }
+    }
+    (set, store)
+}
+
+fn b_of(set: &AdapterSet) -> Vec<crate::params::ParamId> {
+    let banks = set.adapters.banks.values();
+    let updates = banks.flat_map(|bank| bank.updates.iter().flatten());
+    updates.map(|update| update.b).collect()
+}
+
+/// The sizes of pools: all `lora_b` of a language, or one.
+fn pool_sizes(set: &AdapterSet, pool: PruningPool) -> Vec<usize> {
+    // fc1 has 16 outputs, fc2 has 8; in both stacks.
+    let of = |rank: usize| match pool {
+        PruningPool::Language => vec![rank * (16 + 8 + 16 + 8)],
+        PruningPool::Site => vec![rank * 16, rank * 8, rank * 16, rank * 8],
+    };
+    set.updates.iter().flat_map(|u| of(u.rank)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_share_rises_to_its_target_and_never_before_the_first_epoch_is_over(
+        start_epoch in 1u64..6, duration in 0u64..12, linear: bool,
+    ) {
+        let shape = if linear { PruningShape::Linear } else { PruningShape::Cubic };
+        let config = PruningConfig { start_epoch, duration, shape, ..PruningConfig::default() };
+        prop_assume!(config.validate(100).is_ok());
+        let shares: Vec<f64> = (1..20).map(|epoch| config.progress(epoch)).collect();
+        prop_assert!(shares.windows(2).all(|w| w[0] <= w[1]));
+        prop_assert_eq!(shares[0], 0.0);
+        for (epoch, &share) in (1..).zip(&shares) {
+            prop_assert!(epoch >= start_epoch || share == 0.0);
+            prop_assert_eq!(epoch >= config.end_epoch(), share == 1.0);
+        }
+    }
+
+    #[test]
+    fn pruning_is_exact_monotone_and_takes_the_smallest(
+        seed: u32, ratio in 0.0..=1.0, by_site: bool, duration in 1u64..6,
+    ) {
+        let (set, mut store) = updates(seed);
+        let pool = if by_site { PruningPool::Site } else { PruningPool::Language };
+        let config = PruningConfig { target_ratio: ratio, duration, start_epoch: 1, pool, ..PruningConfig::default() };
+        let original = store.clone();
+        let mut pruner = Pruner::new(&config, &set, &store).unwrap();
+        let sizes = pool_sizes(&set, pool);
+        let due = |share: f64| -> usize { sizes.iter().map(|&n| (share * n as f64).round() as usize).sum() };
+        prop_assert_eq!(pruner.counts().1, sizes.iter().sum::<usize>());
+        prop_assert_eq!(pruner.target(), due(ratio));
+        for epoch in 1..9 {
+            let before = pruner.pruned().to_vec();
+            let mut forgotten = 0;
+            let any = pruner.advance(epoch, &mut store, |_| forgotten += 1);
+            let share = config.progress(epoch) * ratio;
+            prop_assert_eq!(pruner.counts().0, due(share));
+            prop_assert_eq!(any, forgotten > 0);
+            prop_assert!(before.iter().zip(pruner.pruned()).all(|(&was, &is)| is || !was));
+            // Doing it again, as after a resumption, changes nothing.
+            prop_assert!(!pruner.clone().advance(epoch, &mut store, |_| unreachable!()));
+        }
+        let is_b: Vec<_> = b_of(&set).into_iter().map(|id| store.param(id).range.clone()).collect();
+        for (at, (&now, &then)) in store.values().iter().zip(original.values()).enumerate() {
+            let pruned = pruner.pruned()[at];
+            prop_assert_eq!(now, if pruned { 0.0 } else { then });
+            prop_assert!(!pruned || is_b.iter().any(|range| range.contains(&at)));
+        }
+        for pool in &pruner.pools {
+            let all = || pool.ranges.iter().cloned().flatten();
+            let magnitude = |at: usize| original.values()[at].abs();
+            let largest_gone = all().filter(|&at| pruner.pruned[at]).map(magnitude).fold(0.0, f32::max);
+            let smallest_left = all().filter(|&at| !pruner.pruned[at]).map(magnitude).fold(f32::MAX, f32::min);
+            prop_assert!(largest_gone <= smallest_left);
+        }
+    }
+}
+
+#[test]
+fn the_published_schedule() {
+    let config = PruningConfig::default();
+    assert_eq!(config.validate(15).map_err(|e| e.to_string()), Ok(()));
+    let share = |epoch| (0.9 * config.progress(epoch) * 1000.0).round() / 1000.0;
+    let table = [
+        (1, 0.0),
+        (2, 0.0),
+        (3, 0.244),
+        (7, 0.788),
+        (11, 0.899),
+        (12, 0.9),
+        (15, 0.9),
+    ];
+    for (epoch, expected) in table {
+        assert_eq!(share(epoch), expected, "epoch {epoch}");
+    }
+}
+
+#[test]
+fn languages_have_targets_of_their_own() {
+    let (set, mut store) = updates(5);
+    let text =
+        "language_ratios = { lij_Latn = 0.25 }\ntarget_ratio = 1.0\nstart_epoch = 1\nduration = 1";
+    let config: PruningConfig = toml::from_str(text).unwrap();
+    let mut pruner = Pruner::new(&config, &set, &store).unwrap();
+    assert!(pruner.advance(2, &mut store, |_| ()));
+    assert_eq!(pruner.counts(), (2 * 48 + 36, 2 * 48 + 3 * 48));
+    let mut gradients = vec![1.0; store.values().len()];
+    pruner.mask(&mut gradients);
+    let kept = gradients.iter().filter(|&&g| g == 1.0).count();
+    assert_eq!(kept, gradients.len() - (2 * 48 + 36));
+
+    let foreign: PruningConfig = toml::from_str("language_ratios = { fra_Latn = 0.5 }").unwrap();
+    let error = Pruner::new(&foreign, &set, &store).unwrap_err();
+    assert!(error.to_string().contains("names fra_Latn"), "{error}");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named() {
+    for (text, epochs, expected) in [
+        ("target_ratio = 1.1", 15, "`pruning.target_ratio`: is 1.1"),
+        ("target_ratio = nan", 15, "`pruning.target_ratio`: is NaN"),
+        (
+            "language_ratios = { deu_Latn = -0.5 }",
+            15,
+            "`pruning.language_ratios`: is -0.5",
+        ),
+        ("start_epoch = 0", 15, "`pruning.start_epoch`: is 0"),
+        (
+            "start_epoch = 1\nduration = 0",
+            15,
+            "`pruning.duration`: is 0",
+        ),
+        ("", 11, "reached at epoch 12 of 11"),
+        ("duration = 18446744073709551615", 15, "`pruning.duration`"),
+    ] {
+        let config = toml::from_str::<PruningConfig>(text);
+        let Ok(config) = config else {
+            // TOML's integers end at 2^63.
+            assert!(text.contains("18446744073709551615"));
+            continue;
+        };
+        let error = config.validate(epochs).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
