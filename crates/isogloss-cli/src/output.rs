@@ -11,10 +11,11 @@ pub(crate) fn print(text: &str) -> Outcome {
         .map_err(Failure::output)
 }
 
-/// Rows as columns of even width, the first to the left and the others to the right.
+/// Rows as columns of even width, the first to the left and the others to the right; a row may be shorter than the first.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let widest = |c: usize| rows.iter().map(|row| row[c].chars().count()).max();
+    let width = |row: &Vec<String>, c: usize| row.get(c).map_or(0, |cell| cell.chars().count());
+    let widest = |c: usize| rows.iter().map(|row| width(row, c)).max();
     let widths: Vec<usize> = (0..columns).map(|c| widest(c).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
