@@ -131,6 +131,21 @@ impl Bleu {
 
     /// `sum` is [`Bleu::STATISTICS`] numbers long.
     pub(super) fn score(&self, sum: &[f64], references: usize) -> Score {
+        let (value, details) = self.figures(sum);
+        Score {
+            name: "BLEU".into(),
+            value,
+            signature: self.signature(references),
+            details,
+        }
+    }
+
+    /// The bare score of a sum.
+    pub(super) fn value(&self, sum: &[f64]) -> f64 {
+        self.figures(sum).0
+    }
+
+    fn figures(&self, sum: &[f64]) -> (f64, Details) {
         let (length, closest) = (sum[0], sum[1]);
         let mut counts = [0.0; ORDER];
         let mut totals = [0.0; ORDER];
@@ -159,12 +174,7 @@ impl Bleu {
             hypothesis_length: length as u64,
             reference_length: closest as u64,
         };
-        Score {
-            name: "BLEU".into(),
-            value,
-            signature: self.signature(references),
-            details,
-        }
+        (value, details)
     }
 
     /// Fills in the smoothed precisions, in percent, and returns the number of orders to average over.

@@ -146,6 +146,11 @@ impl Chrf {
         )
     }
 
+    /// The bare score of a sum.
+    pub(super) fn value(&self, sum: &[f64]) -> f64 {
+        self.f_score(sum)
+    }
+
     /// 0 to 100.
     fn f_score(&self, statistics: &[f64]) -> f64 {
         let factor = f64::from(self.beta).powi(2);
@@ -185,10 +190,9 @@ impl Chrf {
 
     /// `sum` is [`Chrf::statistics_len`] numbers long.
     pub(super) fn score(&self, sum: &[f64], references: usize) -> Score {
-        let value = self.f_score(sum);
         Score {
             name: self.name(),
-            value,
+            value: self.value(sum),
             signature: self.signature(references),
             details: Details::Chrf,
         }

@@ -15,7 +15,8 @@
 //! # Ok::<(), isogloss::evaluate::EvaluateError>(())
 //! ```
 //!
-//! [`Evaluation`] translates and scores many directions at once; a [`ScoresFile`] keeps what came out.
+//! [`Evaluation`] translates and scores many directions at once; a [`ScoresFile`] keeps what came out. A [`Comparison`] says
+//! which of the changes between two systems are more than chance.
 //!
 //! Two things stay with the Python original: lower-casing follows the Unicode version of the interpreter there and of the
 //! Rust compiler here, which may differ for letters added lately; and a reference that is missing for some lines only
@@ -23,12 +24,14 @@
 
 mod bleu;
 mod chrf;
+mod comparison;
 mod directions;
 mod error;
 mod ngram;
 mod score;
 mod scores_file;
 mod signature;
+mod significance;
 mod spm;
 mod ter;
 mod text;
@@ -36,6 +39,10 @@ mod tokenizer;
 
 pub use bleu::{Bleu, Smoothing};
 pub use chrf::Chrf;
+pub use comparison::{
+    ChangeOfMean, ClassChange, CompareOptions, Comparison, ComparisonError, Correction,
+    DirectionChange, PairedStatistics, Verdict,
+};
 pub use directions::{Evaluation, EvaluationError, NamedMetric, Progress};
 pub use error::EvaluateError;
 pub use score::{Details, Score};
@@ -246,6 +253,15 @@ impl Metric {
             Self::Bleu(_) => Bleu::STATISTICS,
             Self::Chrf(chrf) => chrf.statistics_len(),
             Self::Ter(_) => Ter::STATISTICS,
+        }
+    }
+
+    /// The bare score of summed statistics, of which there are as many as a sentence has.
+    fn value(&self, sum: &[f64]) -> f64 {
+        match self {
+            Self::Bleu(bleu) => bleu.value(sum),
+            Self::Chrf(chrf) => chrf.value(sum),
+            Self::Ter(ter) => ter.value(sum),
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Comparison;
 use crate::files::{FileError, write_atomic};
 use crate::language::{Direction, Language};
 
@@ -93,6 +94,9 @@ pub struct ScoresFile {
     /// By class of source and target, where classes were given; pairs of classes without a direction are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassMean>,
+    /// Against another system, in the first metric; none where there was nothing to compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
 }
 
 impl ScoresFile {
@@ -122,6 +126,7 @@ impl ScoresFile {
             mean: means(directions.iter()),
             directions,
             classes: by_class,
+            comparison: None,
         }
     }
 

@@ -69,19 +69,24 @@ impl Ter {
     /// `sum` is [`Ter::STATISTICS`] numbers long.
     pub(super) fn score(&self, sum: &[f64], references: usize) -> Score {
         let (edits, reference_length) = (sum[0], sum[1]);
-        let rate = match () {
-            () if reference_length > 0.0 => edits / reference_length,
-            () if edits > 0.0 => 1.0,
-            () => 0.0,
-        };
         Score {
             name: "TER".into(),
-            value: 100.0 * rate,
+            value: self.value(sum),
             signature: self.signature(references),
             details: Details::Ter {
                 edits: edits as u64,
                 reference_length,
             },
         }
+    }
+    /// The bare score of a sum.
+    pub(super) fn value(&self, sum: &[f64]) -> f64 {
+        let (edits, reference_length) = (sum[0], sum[1]);
+        let rate = match () {
+            () if reference_length > 0.0 => edits / reference_length,
+            () if edits > 0.0 => 1.0,
+            () => 0.0,
+        };
+        100.0 * rate
     }
 }
