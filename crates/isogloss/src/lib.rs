@@ -46,4 +46,6 @@ pub mod config;
 
 pub mod train;
 
+pub mod compare;
+
 pub mod bench;

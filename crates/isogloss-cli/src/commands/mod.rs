@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod bench;
+mod compare;
 mod compute;
 mod config;
 mod decoding;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Train(train::Args),
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
+    Compare(compare::Args),
     Score(score::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
@@ -37,6 +39,7 @@ impl Command {
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),
+            Self::Compare(args) => compare::run(args, quiet),
             Self::Score(args) => score::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),

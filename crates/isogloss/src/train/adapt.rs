@@ -40,13 +40,13 @@ pub struct Adaptation {
 const RELOAD_TOLERANCE: f64 = 1e-6;
 
 /// What is trained, and what it is added to.
-struct Subject {
-    model: Model<f32>,
-    set: AdapterSet,
-    store: ParamStore<f32>,
+pub(super) struct Subject {
+    pub model: Model<f32>,
+    pub set: AdapterSet,
+    pub store: ParamStore<f32>,
 }
 
-fn subject(
+pub(super) fn subject(
     config: &TrainConfig,
     checkpoint: &Checkpoint,
     languages: &[(Language, Resource)],
@@ -202,15 +202,15 @@ fn vocabularies(tokenizer: &Tokenizer, training: &Corpus, validation: &Corpus) -
 }
 
 /// The base with its tokenizer.
-struct Opened {
+pub(super) struct Opened {
     dir: PathBuf,
-    checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
-    languages: Vec<(Language, Resource)>,
+    pub checkpoint: Checkpoint,
+    pub tokenizer: Tokenizer,
+    pub languages: Vec<(Language, Resource)>,
 }
 
 impl Opened {
-    fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
+    pub fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
         config.training.validate()?;
         config.check_pruning()?;
         let frozen = config.method != Method::Full;
@@ -228,7 +228,7 @@ impl Opened {
         })
     }
 
-    fn training_text(
+    pub fn training_text(
         &self,
         config: &TrainConfig,
         config_dir: &Path,
@@ -307,7 +307,7 @@ impl TrainConfig {
         self.estimate_for(&opened, &corpus, &self.compute.backend()?)
     }
 
-    fn estimate_for(
+    pub(super) fn estimate_for(
         &self,
         opened: &Opened,
         corpus: &Corpus,
