@@ -7,6 +7,7 @@
 
 #[cfg(unix)]
 mod bench;
+mod compare;
 mod config;
 mod demo;
 mod disk;

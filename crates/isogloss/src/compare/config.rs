@@ -147,10 +147,10 @@ pub enum Scored {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ListedDirections {
-    /// `{ file = "directions.txt" }`: a direction a line.
-    File(DirectionsFile),
     /// As in a training configuration.
     Here(Directions),
+    /// `{ file = "directions.txt" }`: a direction a line.
+    File(DirectionsFile),
 }
 
 /// A file that lists directions.
