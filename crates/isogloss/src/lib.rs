@@ -44,6 +44,8 @@ pub mod evaluate;
 
 pub mod config;
 
+pub mod plan;
+
 pub mod train;
 
 pub mod compare;

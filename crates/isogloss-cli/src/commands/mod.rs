@@ -7,6 +7,7 @@ mod config;
 mod decoding;
 mod demo;
 mod evaluate;
+mod explore;
 mod model;
 mod pretrain;
 mod score;
@@ -21,6 +22,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Args),
+    Explore(explore::Args),
     Train(train::Args),
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
@@ -36,6 +38,7 @@ impl Command {
     pub(crate) fn run(&self, quiet: bool) -> Outcome {
         match self {
             Self::Demo(args) => demo::run(args, quiet),
+            Self::Explore(args) => explore::run(args, quiet),
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),

@@ -1,17 +1,21 @@
 //! `isogloss train`: adapts a base.
 
 use super::training::{self, RunArgs};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::progress::Progress;
+use isogloss::checkpoint;
 use isogloss::config::TrainConfig;
 use isogloss::decode::{Coverage, Vocabularies, VocabularyUse};
+use isogloss::plan::Plan;
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
   isogloss train examples/factory/lslo.toml --dry-run
   isogloss train examples/factory/lslo.toml
+  isogloss train examples/factory/lslo.toml --plan runs/factory/lslo/plan.toml
   isogloss translate --model models/mini --adapters runs/factory/lslo/adapters --from deu_Latn --to eng_Latn < in.txt
 
 Stop with Ctrl-C, go on with the same command.";
@@ -22,11 +26,17 @@ Stop with Ctrl-C, go on with the same command.";
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
+    /// A plan of `isogloss explore`, or one of your own: sites, sides, ranks and pruning in place of the configuration's
+    #[arg(long, value_name = "PLAN.toml")]
+    plan: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (mut config, dir) = args.run.read::<TrainConfig>()?;
     config.compute = args.run.compute(config.compute);
+    if let Some(path) = &args.plan {
+        apply(path, &mut config, &dir)?;
+    }
     if args.run.dry_run {
         let estimate = config.estimate(&dir).map_err(training::train_failure)?;
         return args.run.print_estimate(&estimate, config.compute);
@@ -38,6 +48,19 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (trained, estimate) = (&done.trained, &done.estimate);
     let more = vocabularies(&done.vocabularies, done.pieces);
     training::finish(&args.run, trained, &done.result, estimate, more)
+}
+
+/// Puts a plan into the configuration, if it is for the same base.
+fn apply(path: &Path, config: &mut TrainConfig, dir: &Path) -> Outcome {
+    let plan = Plan::read(path).map_err(Failure::input)?;
+    let base = match plan.base.is_empty() {
+        true => String::new(),
+        false => {
+            let base = checkpoint::open(&dir.join(&config.model)).map_err(Failure::input)?;
+            base.hash().to_string()
+        }
+    };
+    plan.apply(config, &base).map_err(Failure::input)
 }
 
 /// What the output vocabularies hold, and what of the validation references they don't: as text and as JSON keys.

@@ -5,6 +5,7 @@ use assert_cmd::Command;
 use isogloss::compare::{Budget, CompareConfig, Ending, Experiment, Label, Speeds, Watcher};
 use isogloss::config::{self, TrainConfig};
 use isogloss::evaluate::Progress;
+use isogloss::plan::Plan;
 use isogloss::train::{Event, Observer};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -28,7 +29,8 @@ fn toml(comparison: &str, methods: &str) -> String {
     )
 }
 
-const METHODS: &str = "[methods.full]\n[methods.lora-total]\n[methods.lora-active]\n[methods.lslo]\n";
+const METHODS: &str =
+    "[methods.full]\n[methods.lora-total]\n[methods.lora-active]\n[methods.lslo]\n";
 
 fn compare(workshop: &Workshop, more: &[&str]) -> Command {
     let mut command = isogloss(workshop.path());
@@ -68,13 +70,28 @@ fn a_dry_run_names_cells_sizes_and_hours_and_starts_nothing() {
     let cells = plan["cells"].as_array().unwrap();
     let names: BTreeSet<&str> = cells.iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(cells.len(), 2 + 2 * 4);
-    for name in ["base", "copy", "full-seed1", "lora-total-seed2", "lslo-seed2"] {
-        assert!(names.contains(name) && text.contains(name), "{name}: {text}");
+    for name in [
+        "base",
+        "copy",
+        "full-seed1",
+        "lora-total-seed2",
+        "lslo-seed2",
+    ] {
+        assert!(
+            names.contains(name) && text.contains(name),
+            "{name}: {text}"
+        );
     }
-    assert!(text.contains("published") && text.contains("--budget-hours"), "{text}");
+    assert!(
+        text.contains("published") && text.contains("--budget-hours"),
+        "{text}"
+    );
     // Both rates are tried with the first seed alone.
     let rates = |name: &str| cells.iter().find(|c| c["name"] == name).unwrap()["rates"].clone();
-    assert_eq!((rates("full-seed1"), rates("full-seed2")), (2.into(), 1.into()));
+    assert_eq!(
+        (rates("full-seed1"), rates("full-seed2")),
+        (2.into(), 1.into())
+    );
     let methods = plan["methods"].as_array().unwrap();
     let of = |name: &str, key: &str| {
         let found = methods.iter().find(|m| m["method"] == name).unwrap();
@@ -97,13 +114,18 @@ fn a_dry_run_names_cells_sizes_and_hours_and_starts_nothing() {
 fn it_trains_scores_and_compares_and_does_nothing_twice() {
     let workshop = workshop("seeds = [1, 2]", METHODS);
     let text = stdout(&mut compare(&workshop, &["--published"]));
-    assert!(text.contains("results.md") && text.contains("(published)"), "{text}");
+    assert!(
+        text.contains("results.md") && text.contains("(published)"),
+        "{text}"
+    );
     let results = read(&workshop, "results.json");
     assert_eq!(results["label"], "published");
     // The test, and the way back.
     assert_eq!(results["tests"][0]["test"], "test");
     assert_eq!(results["tests"][1]["test"], "back");
-    for method in ["full", "lora-total", "lora-active", "lslo"] {
+    let planned = ["lslo-placement", "lslo-plan", "lslo-plan-pruned"];
+    let methods = ["full", "lora-total", "lora-active", "lslo", "lslo-pruned"];
+    for method in methods.into_iter().chain(planned) {
         let found = row(&results, 0, method);
         assert_eq!(found["seeds"], serde_json::json!([1, 2]));
         let change = found["change"]["change"].as_f64().unwrap();
@@ -117,9 +139,27 @@ fn it_trains_scores_and_compares_and_does_nothing_twice() {
         assert_eq!(harm["change"]["change"] == 0.0, method != "full", "{harm}");
     }
     assert!(row(&results, 0, "base")["change"].is_null());
+    assert!(workshop.path().join("compared/explore/plan.toml").is_file());
+    let config = |method: &str| -> TrainConfig {
+        let path = format!("compared/{method}-seed2/config.toml");
+        config::read(&workshop.path().join(path)).unwrap()
+    };
+    let plan = Plan::read(&workshop.path().join("compared/explore/plan.toml")).unwrap();
+    for method in planned {
+        assert_eq!(config(method).adapter.sides, plan.sides, "{method}");
+    }
+    assert_eq!(config("lslo-plan").adapter.language_ranks, plan.ranks);
+    assert!(config("lslo-placement").adapter.language_ranks.is_empty());
+    let pruned = |method: &str| config(method).pruning.is_some();
+    assert!(pruned("lslo-plan-pruned") && !pruned("lslo-plan") && !pruned("lslo-placement"));
     // A cell is an ordinary run, with its scores and translations.
     let cell = workshop.path().join("compared/lslo-seed2");
-    for name in ["config.toml", "events.jsonl", "scores.json", "back/scores.json"] {
+    for name in [
+        "config.toml",
+        "events.jsonl",
+        "scores.json",
+        "back/scores.json",
+    ] {
         assert!(cell.join(name).is_file(), "{name}");
     }
     let translations = std::fs::read_to_string(cell.join("hypotheses/eng_Latn-deu_Latn.txt"));
@@ -127,9 +167,18 @@ fn it_trains_scores_and_compares_and_does_nothing_twice() {
     let adapters = cell.join("adapters");
     let served = ["--adapters", adapters.to_str().unwrap()];
     let model = base().to_str().unwrap();
-    let _ = stdout(&mut crate::train::translate(workshop.path(), model, &served));
+    let _ = stdout(&mut crate::train::translate(
+        workshop.path(),
+        model,
+        &served,
+    ));
 
-    let log = |name: &str| std::fs::metadata(cell.join(name)).unwrap().modified().unwrap();
+    let log = |name: &str| {
+        std::fs::metadata(cell.join(name))
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
     let before = [log("events.jsonl"), log("scores.json")];
     // Without a budget: that of the first time.
     let again = stdout(&mut compare(&workshop, &["--json"]));
@@ -155,9 +204,15 @@ fn validation_chooses_the_learning_rate_and_directions_can_be_trained_apart() {
     };
     let results = read(&workshop, "results.json");
     let lslo = summary(&results, "lslo");
-    assert_eq!((&lslo["learning_rate"], &lslo["rate_at_the_end"]), (&best, &true.into()));
+    assert_eq!(
+        (&lslo["learning_rate"], &lslo["rate_at_the_end"]),
+        (&best, &true.into())
+    );
     for cell in ["lslo-seed1", "lslo-seed2"] {
-        assert_eq!(read(&workshop, &format!("{cell}/trained.json"))["learning_rate"], best);
+        assert_eq!(
+            read(&workshop, &format!("{cell}/trained.json"))["learning_rate"],
+            best
+        );
     }
     let pruned = summary(&results, "lslo-pruned");
     assert_eq!(pruned["learning_rate"], 0.02);
@@ -171,38 +226,74 @@ fn validation_chooses_the_learning_rate_and_directions_can_be_trained_apart() {
 fn what_a_comparison_was_started_with_stays() {
     let workshop = workshop("", "[methods.lslo]\n");
     let text = refusal(&mut compare(&workshop, &[]));
-    assert!(text.contains("--budget-hours") && text.contains("--published"), "{text}");
+    assert!(
+        text.contains("--budget-hours") && text.contains("--published"),
+        "{text}"
+    );
     let text = refusal(&mut compare(&workshop, &["--budget-hours", "1e-9"]));
-    assert!(text.contains("smallest form") && text.contains("[least]"), "{text}");
+    assert!(
+        text.contains("smallest form") && text.contains("[least]"),
+        "{text}"
+    );
     assert!(!workshop.path().join("compared").exists());
 
     // Room for everything: nothing is reduced.
     let _ = stdout(&mut compare(&workshop, &["--budget-hours", "1000"]));
     let protocol = read(&workshop, "protocol.json");
-    assert_eq!((&protocol["label"], &protocol["budget_hours"]), (&"published".into(), &1000.0.into()));
+    assert_eq!(
+        (&protocol["label"], &protocol["budget_hours"]),
+        (&"published".into(), &1000.0.into())
+    );
     let text = refusal(&mut compare(&workshop, &["--published"]));
-    assert!(text.contains("1000 hours") && text.contains("--published"), "{text}");
+    assert!(
+        text.contains("1000 hours") && text.contains("--published"),
+        "{text}"
+    );
     let text = refusal(&mut compare(&workshop, &["--budget-hours", "2"]));
-    assert!(text.contains("1000 hours") && text.contains("2 hours"), "{text}");
+    assert!(
+        text.contains("1000 hours") && text.contains("2 hours"),
+        "{text}"
+    );
     workshop.write("compare.toml", toml("seeds = [1, 2]", "[methods.lslo]\n"));
     let text = refusal(&mut compare(&workshop, &[]));
-    assert!(text.contains("another configuration") && text.contains("`seeds`"), "{text}");
+    assert!(
+        text.contains("another configuration") && text.contains("`seeds`"),
+        "{text}"
+    );
     workshop.write("compare.toml", toml("", "[methods.lslo]\n"));
     let train = std::fs::read_to_string(workshop.path().join("train.toml")).unwrap();
-    workshop.write("train.toml", train.replace("learning_rate = 0.01", "learning_rate = 0.02"));
+    workshop.write(
+        "train.toml",
+        train.replace("learning_rate = 0.01", "learning_rate = 0.02"),
+    );
     let text = refusal(&mut compare(&workshop, &[]));
-    assert!(text.contains("`train.training.learning_rate` was 0.01"), "{text}");
+    assert!(
+        text.contains("`train.training.learning_rate` was 0.01"),
+        "{text}"
+    );
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_with_its_name() {
     for (comparison, methods, parts) in [
-        ("", "[methods.mine]\n", &["methods.mine", "\"lora-total\""][..]),
+        (
+            "",
+            "[methods.mine]\n",
+            &["methods.mine", "\"lora-total\""][..],
+        ),
         ("", "[methods.base]\n", &["`base`", "name of a method"]),
         ("", "[methods.lslo]\nscored = \"fewer\"\n", &["test.fewer"]),
         ("seeds = [1, 1]", "", &["seeds", "different numbers"]),
-        ("learning_rates = [-1.0]", "", &["learning_rates", "positive"]),
-        ("", "[methods.lslo.train.training]\nepoch = 3\n", &["`lslo`", "epoch"]),
+        (
+            "learning_rates = [-1.0]",
+            "",
+            &["learning_rates", "positive"],
+        ),
+        (
+            "",
+            "[methods.lslo.train.training]\nepoch = 3\n",
+            &["`lslo`", "epoch"],
+        ),
         ("colour = 3", "", &["colour"]),
         ("", "[least]\npairs = 0.0\n", &["least.pairs"]),
     ] {
@@ -317,7 +408,10 @@ fn a_budget_reduces_what_it_says_and_marks_it() {
         last = now;
     }
     // Half the pairs by way of three quarters, then one seed, then fewer sentences.
-    assert_eq!((last.extent.pairs, last.extent.seeds, last.extent.sentences), (0.5, 1, 12));
+    assert_eq!(
+        (last.extent.pairs, last.extent.seeds, last.extent.sentences),
+        (0.5, 1, 12)
+    );
     assert_eq!(seen.len(), 4, "{seen:?}");
 
     let mut watcher = Stopper {
@@ -333,10 +427,16 @@ fn a_budget_reduces_what_it_says_and_marks_it() {
     assert!(!at("lslo-seed2").exists());
     let protocol = read(&workshop, "protocol.json");
     assert_eq!(protocol["extent"]["sentences"], 12);
-    assert_eq!((results.label, results.tests[0].sentences), (Label::Reduced, 12));
+    assert_eq!(
+        (results.label, results.tests[0].sentences),
+        (Label::Reduced, 12)
+    );
     let markdown = std::fs::read_to_string(at("results.md")).unwrap();
     assert!(markdown.contains("50% of the pairs of an epoch, 1 of 2 seeds, the first 12 of 24"));
     for line in markdown.lines().filter(|line| line.contains("chrF++ (")) {
-        assert!(line.contains("(reduced)") || line.contains("chrF2++|"), "{line}");
+        assert!(
+            line.contains("(reduced)") || line.contains("chrF2++|"),
+            "{line}"
+        );
     }
 }

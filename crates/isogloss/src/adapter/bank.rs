@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use isogloss_kernels::{Backend, LowRankTerm, Real};
 
+use crate::adapter::mixture::Mixture;
 use crate::batch::{LanguageId, Packed, Segment};
 use crate::graph::{Site, Stack};
 use crate::language::LanguageSide;
@@ -26,14 +27,19 @@ pub struct LowRank {
 }
 
 impl LowRank {
-    /// The update of some rows, as a backend takes it.
-    pub(crate) fn term<R: Real>(&self, store: &ParamStore<R>, rows: Range<usize>) -> LowRankTerm {
+    /// The update of some rows, times `weight`, as a backend takes it.
+    pub(crate) fn term<R: Real>(
+        &self,
+        store: &ParamStore<R>,
+        rows: Range<usize>,
+        weight: f32,
+    ) -> LowRankTerm {
         LowRankTerm {
             rows,
             a: store.param(self.a).range.start,
             b: store.param(self.b).range.start,
             rank: self.rank,
-            scale: self.scale,
+            scale: weight * self.scale,
             input: self.input.clone(),
             output: self.output.clone(),
         }
@@ -77,6 +83,8 @@ impl Bank {
 pub struct Adapters {
     /// The banks.
     pub banks: BTreeMap<Site, Bank>,
+    /// Sites at which banks are mixed; they have none of their own. Only while placement is learnt.
+    pub mixtures: BTreeMap<Site, Mixture>,
 }
 
 impl Adapters {
@@ -95,7 +103,7 @@ impl Adapters {
         let terms: Vec<LowRankTerm> = updates
             .flatten()
             .filter(|update| seen.insert((update.a, update.b)))
-            .map(|update| update.term(store, 0..0))
+            .map(|update| update.term(store, 0..0, 1.0))
             .collect();
         let kept = match terms.is_empty() {
             true => None,
@@ -104,14 +112,21 @@ impl Adapters {
         store.keep(kept);
     }
 
+    /// Whether any language has an update at a site.
+    #[must_use]
+    pub fn acts_at(&self, site: Site) -> bool {
+        let any = |bank: &Bank| bank.updates.iter().any(Option::is_some);
+        let mixture = self.mixtures.get(&site);
+        self.banks.get(&site).is_some_and(any) || mixture.is_some_and(|m| m.arms.iter().any(any))
+    }
+
     /// How many of an encoder's `layers` lie below the lowest one that has an update of any language.
     #[must_use]
     pub fn encoder_layers_below(&self, layers: usize) -> usize {
-        let acts = |bank: &Bank| bank.updates.iter().any(Option::is_some);
-        let banks = self.banks.iter();
-        banks
-            .filter(|(site, bank)| site.stack == Stack::Encoder && acts(bank))
-            .map(|(site, _)| site.layer)
+        let sites = self.banks.keys().chain(self.mixtures.keys());
+        sites
+            .filter(|site| site.stack == Stack::Encoder && self.acts_at(**site))
+            .map(|site| site.layer)
             .min()
             .unwrap_or(layers)
     }

@@ -67,6 +67,16 @@ pub enum Side {
 }
 
 impl Side {
+    /// `source`, `target` or `none`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Source => "source",
+            Side::Target => "target",
+            Side::None => "none",
+        }
+    }
+
     /// The language that selects.
     #[must_use]
     pub fn language(self) -> Option<LanguageSide> {

@@ -2,8 +2,11 @@
 
 mod bank;
 mod config;
+mod demand;
 mod error;
 mod file;
+mod mixture;
+mod placement;
 mod set;
 mod spec;
 #[cfg(test)]
@@ -12,7 +15,11 @@ mod tests;
 pub use crate::graph::{Layer, Place, Projection, Site, SiteError, Stack, all_sites};
 pub use bank::{Adapters, Bank, LowRank};
 pub use config::{AdapterConfig, Preset, Side, Sites, Slice};
+pub use demand::{Demand, DemandConfig, DemandFactors, DemandPool, DemandScore};
 pub use error::AdapterError;
 pub use file::{AdapterFileError, load, save};
+pub(crate) use mixture::Acting;
+pub use mixture::{Mixture, MixtureWeights};
+pub use placement::{PlaceWeights, PlacementBy, PlacementConfig, PlacementSearch};
 pub use set::{AdapterSet, Counts};
 pub use spec::{Half, SitePlan, UpdatePlan};

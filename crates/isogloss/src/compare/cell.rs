@@ -51,7 +51,9 @@ impl CellResult {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, CompareError> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+) -> Result<Option<T>, CompareError> {
     if !path.exists() {
         return Ok(None);
     }
@@ -60,7 +62,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, C
     Ok(Some(value))
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CompareError> {
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CompareError> {
     Ok(files::write_atomic(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;
         file.write_all(b"\n")
@@ -186,15 +188,7 @@ impl Bench<'_> {
         folder.clone_into(&mut config.run);
         config.seed = self.method.seeds[at];
         config.training.learning_rate = rate as f32;
-        let share = self.extent.pairs;
-        if share < 1.0 {
-            let all = self.method.estimate.pairs_per_epoch;
-            let directions = self.method.estimate.directions.len();
-            let pairs = (all as f64 * share).round() as usize;
-            config.training.sample.pairs_per_epoch = Some(pairs.max(directions));
-            let warmup = config.training.warmup as f64 * share;
-            config.training.warmup = (warmup.round() as u64).max(1);
-        }
+        self.extent.reduce(&mut config, &self.method.estimate);
         config
     }
 

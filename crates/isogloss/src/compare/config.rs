@@ -40,6 +40,9 @@ pub struct CompareConfig {
     /// What is compared, beside the base and a copy of the source, by name. Default: every kind with nothing changed.
     #[serde(default)]
     pub methods: BTreeMap<String, MethodConfig>,
+    /// The plan of methods that go by one.
+    #[serde(default)]
+    pub plan: PlanConfig,
     /// Resampling.
     #[serde(default)]
     pub significance: SignificanceConfig,
@@ -211,6 +214,20 @@ pub struct MethodConfig {
     /// Keys of the training configuration that are different for this method, such as `train.training.learning_rate`.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub train: toml::Table,
+}
+
+/// `[plan]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlanConfig {
+    /// A plan that is there. Default: one is made by exploring, with the first seed, as `[explore]` of the training configuration says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Parameters of all updates together, such as `"5%"` or `"500k"`. Default: as many as LSLo has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
+    /// One rank for all languages of a class. Default `false`.
+    pub classes: bool,
 }
 
 /// `[significance]`.

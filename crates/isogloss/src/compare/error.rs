@@ -5,6 +5,7 @@ use crate::corpus::CorpusError;
 use crate::decode::{DecodeError, LoadError};
 use crate::evaluate::{ComparisonError, EvaluateError, EvaluationError};
 use crate::files::FileError;
+use crate::plan::PlanError;
 use crate::train::TrainError;
 
 /// Why methods can't be compared.
@@ -104,6 +105,9 @@ pub enum CompareError {
     /// Text.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// A plan that can't be used.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// Training, or a folder that another process or configuration holds.
     #[error(transparent)]
     Train(#[from] TrainError),

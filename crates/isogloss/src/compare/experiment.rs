@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use isogloss_kernels::Cpu;
 
 use crate::compare::cell::Bench;
+use crate::compare::explore::{EXPLORE, Source};
 use crate::compare::method::Workbench;
 use crate::compare::{
     Budget, CellPlan, CellResult, CompareConfig, CompareError, Kind, Label, Prepared, Protocol,
@@ -55,6 +56,8 @@ pub struct Experiment {
     pub(super) sets: Vec<TestSet>,
     pub(super) classes: Classes,
     pub(super) metrics: Vec<NamedMetric>,
+    /// The plan of methods that go by one, if any does.
+    pub(super) plan: Option<Source>,
 }
 
 impl Experiment {
@@ -75,6 +78,7 @@ impl Experiment {
         for method in &mut methods {
             method.config.compute = compute(method.config.compute);
         }
+        let plan = Experiment::plan_source(config, dir, &mut methods, &plain)?;
         let sets = TestSet::load_all(config, dir, &plain)?;
         let base = workbench.dir.join(&plain.model);
         let classes = plain.languages.iter();
@@ -94,6 +98,7 @@ impl Experiment {
             base,
             methods,
             sets,
+            plan,
         })
     }
 
@@ -196,6 +201,7 @@ impl Experiment {
             let untrained = untrained.iter().find(|kind| kind.as_str() == cell.method);
             let done = match untrained {
                 Some(kind) => self.score(*kind, cell, None, protocol, watcher)?,
+                None if cell.method == EXPLORE => self.explore(&protocol.extent, watcher)?,
                 None => self.cell(cell, protocol, watcher)?,
             };
             if !done {
@@ -221,10 +227,18 @@ impl Experiment {
         config
     }
 
-    fn inputs(&self) -> Result<[(&'static str, String); 2], CompareError> {
+    fn inputs(&self) -> Result<[(&'static str, String); 3], CompareError> {
         let text: Vec<String> = self.sets.iter().map(|set| set.text.fingerprint()).collect();
         let base = crate::checkpoint::open(&self.base).map_err(TrainError::from)?;
-        Ok([("base", base.fingerprint()), ("test text", text.join(" "))])
+        let plan = match &self.plan {
+            Some(Source::Plan(plan)) => plan.to_toml(&crate::plan::Reasons::default()),
+            _ => String::new(),
+        };
+        Ok([
+            ("base", base.fingerprint()),
+            ("test text", text.join(" ")),
+            ("plan", plan),
+        ])
     }
 
     /// Trains and scores a cell; false if it was stopped.
@@ -237,6 +251,7 @@ impl Experiment {
         let Some((method, at)) = self.method_of(cell) else {
             return Ok(true);
         };
+        let method = &self.planned(method)?;
         let bench = Bench {
             run: &self.run,
             method,

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compare::LeastConfig;
+use crate::config::TrainConfig;
+use crate::train::Estimate;
 
 /// Shares of an epoch's pairs that are tried, largest first.
 const SHARES: [f64; 9] = [1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05];
@@ -17,6 +19,20 @@ pub struct Extent {
     pub fewer_directions: bool,
     /// Most sentences that are scored in a direction: the first ones.
     pub sentences: usize,
+}
+
+impl Extent {
+    /// Takes its share of the pairs of an epoch; warm-up shrinks with it.
+    pub(super) fn reduce(&self, config: &mut TrainConfig, estimate: &Estimate) {
+        if self.pairs >= 1.0 {
+            return;
+        }
+        let pairs = (estimate.pairs_per_epoch as f64 * self.pairs).round() as usize;
+        let pairs = pairs.max(estimate.directions.len());
+        config.training.sample.pairs_per_epoch = Some(pairs);
+        let warmup = config.training.warmup as f64 * self.pairs;
+        config.training.warmup = (warmup.round() as u64).max(1);
+    }
 }
 
 /// What an experiment is at most, and may be at least.

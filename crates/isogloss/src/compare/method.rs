@@ -6,6 +6,7 @@ use crate::adapter::Preset;
 use crate::compare::{CompareConfig, CompareError, MethodConfig, Scored};
 use crate::config::{Directions, Method, TrainConfig};
 use crate::language::Direction;
+use crate::plan::Plan;
 use crate::prune::PruningConfig;
 use crate::train::Estimate;
 
@@ -29,26 +30,38 @@ pub enum Kind {
     Lslo,
     /// The same, pruned while it is trained: as configured, or over two thirds of the epochs with the defaults of `[pruning]`.
     LsloPruned,
+    /// LSLo with the sides of a plan, and ranks as configured.
+    LsloPlacement,
+    /// LSLo with the whole plan: sites, sides and ranks.
+    LsloPlan,
+    /// The same, pruned while it is trained.
+    LsloPlanPruned,
 }
 
 impl Kind {
     /// Kinds that are trained, in the order of reports.
-    pub const TRAINED: [Kind; 6] = [
+    pub const TRAINED: [Kind; 9] = [
         Kind::Full,
         Kind::LoraTotal,
         Kind::LoraActive,
         Kind::LoraDirection,
         Kind::Lslo,
         Kind::LsloPruned,
+        Kind::LsloPlacement,
+        Kind::LsloPlan,
+        Kind::LsloPlanPruned,
     ];
 
     /// Kinds that are compared where no method is named: one update a direction takes a run a direction, and has to be asked for.
-    const DEFAULT: [Kind; 5] = [
+    const DEFAULT: [Kind; 8] = [
         Kind::Full,
         Kind::LoraTotal,
         Kind::LoraActive,
         Kind::Lslo,
         Kind::LsloPruned,
+        Kind::LsloPlacement,
+        Kind::LsloPlan,
+        Kind::LsloPlanPruned,
     ];
 
     /// `lora-total`.
@@ -63,6 +76,9 @@ impl Kind {
             Kind::LoraDirection => "lora-direction",
             Kind::Lslo => "lslo",
             Kind::LsloPruned => "lslo-pruned",
+            Kind::LsloPlacement => "lslo-placement",
+            Kind::LsloPlan => "lslo-plan",
+            Kind::LsloPlanPruned => "lslo-plan-pruned",
         }
     }
 
@@ -71,8 +87,19 @@ impl Kind {
         match self {
             Kind::Full => Method::Full,
             Kind::LoraTotal | Kind::LoraActive | Kind::LoraDirection => Method::Lora,
-            Kind::Copy | Kind::Base | Kind::Lslo | Kind::LsloPruned => Method::Lslo,
+            _ => Method::Lslo,
         }
+    }
+
+    /// Whether its updates go by a plan.
+    #[must_use]
+    pub fn is_planned(self) -> bool {
+        use Kind::{LsloPlacement, LsloPlan, LsloPlanPruned};
+        matches!(self, LsloPlacement | LsloPlan | LsloPlanPruned)
+    }
+
+    fn is_pruned(self) -> bool {
+        matches!(self, Kind::LsloPruned | Kind::LsloPlanPruned)
     }
 
     /// Whether its rank is chosen after LSLo's.
@@ -177,7 +204,7 @@ impl<'a> Workbench<'a> {
             }
             table.insert("adapter".to_owned(), adapter.into());
         }
-        if kind != Kind::LsloPruned {
+        if !kind.is_pruned() {
             table.remove("pruning");
         }
         merge(&mut table, &method.train);
@@ -192,7 +219,7 @@ impl<'a> Workbench<'a> {
         };
         let mut config: TrainConfig = table.try_into().map_err(|e: toml::de::Error| wrong(&e))?;
         config.training.validate()?;
-        if kind == Kind::LsloPruned && config.pruning.is_none() {
+        if kind.is_pruned() && config.pruning.is_none() {
             config.pruning = Some(pruning(config.training.epochs));
         }
         config.check_pruning().map_err(|e| wrong(&e))?;
@@ -318,6 +345,28 @@ impl<'a> Workbench<'a> {
             estimate,
         })
     }
+}
+
+/// Puts what a method takes of a plan into its configuration; pruning stays the configuration's.
+pub(super) fn apply(
+    plan: &Plan,
+    kind: Kind,
+    config: &mut TrainConfig,
+    base: &str,
+) -> Result<(), CompareError> {
+    let plan = Plan {
+        pruning: None,
+        ..plan.clone()
+    };
+    let mut planned = config.clone();
+    plan.apply(&mut planned, base)?;
+    if kind == Kind::LsloPlacement {
+        config.adapter.sides = planned.adapter.sides;
+        config.adapter.encoder_target_from = planned.adapter.encoder_target_from;
+    } else {
+        config.adapter = planned.adapter;
+    }
+    Ok(())
 }
 
 /// Pruning that takes as large a part of so many epochs as the published one does of its 15.

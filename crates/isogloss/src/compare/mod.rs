@@ -12,8 +12,10 @@ mod cell;
 mod config;
 mod error;
 mod experiment;
+mod explore;
 mod extent;
 mod method;
+mod predict;
 mod protocol;
 mod results;
 mod table;
@@ -22,7 +24,7 @@ mod text;
 pub use cell::{CellResult, Part};
 pub use config::{
     CompareConfig, DecodingConfig, DecodingPrecision, DirectionsFile, ForeignConfig, LeastConfig,
-    ListedDirections, MethodConfig, Scored, Shared, SignificanceConfig, TestConfig,
+    ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,
 };
 pub use error::CompareError;
 pub use experiment::{Ending, Experiment, Watcher};

@@ -38,6 +38,9 @@ pub struct Results {
     pub margin: f64,
     /// Parameters of the base.
     pub base_parameters: usize,
+    /// Seconds that it took to make the plan, where that was part of the comparison: placement, demand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explored_seconds: Option<[f64; 2]>,
     /// What was trained.
     pub methods: Vec<Summary>,
     /// The test and the foreign sets; the test twice where some seeds or methods were scored on fewer directions.
@@ -185,6 +188,7 @@ impl Results {
                 .methods
                 .first()
                 .map_or(0, |m| m.estimate.base_parameters),
+            explored_seconds: experiment.explored()?.map(|e| e.seconds),
             methods: summaries.collect::<Result<_, _>>()?,
             tests,
         })

@@ -356,6 +356,15 @@ impl Results {
             let _ = write!(text, "\n## What nobody adapted\n\n{}", markdown(&foreign));
         }
         let _ = write!(text, "\n## Methods\n\n{}", markdown(&self.methods_table()));
+        if let Some([placement, demand]) = self.explored_seconds {
+            let _ = writeln!(
+                text,
+                "\nThe plan took {} to make: {} for placement, {} for demand.",
+                duration(placement + demand),
+                duration(placement),
+                duration(demand)
+            );
+        }
         text
     }
 

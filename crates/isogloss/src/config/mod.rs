@@ -1,5 +1,6 @@
 //! Configuration files: TOML as typed, every key documented, unknown keys refused with their line.
 
+mod explore;
 mod run;
 mod shape;
 mod training;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+pub use explore::ExploreConfig;
 pub(crate) use run::languages;
 pub use run::{
     Compute, ComputePrecision, Directions, Method, Pivot, PretrainConfig, TrainConfig,

@@ -5,7 +5,9 @@ use isogloss_kernels::{Cpu, CpuError, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::AdapterConfig;
-use crate::config::{ConfigError, ShapeConfig, TrainingConfig, VocabularyConfig, value};
+use crate::config::{
+    ConfigError, ExploreConfig, ShapeConfig, TrainingConfig, VocabularyConfig, value,
+};
 use crate::corpus::{DataConfig, DirectionFilter, FilterConfig};
 use crate::language::{Direction, Language, Resource};
 use crate::prune::PruningConfig;
@@ -100,6 +102,9 @@ pub struct TrainConfig {
     /// Gradual pruning of the updates. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruning: Option<PruningConfig>,
+    /// How `isogloss explore` learns a plan; `isogloss train` doesn't read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explore: Option<ExploreConfig>,
     /// The machine's share. May change between a run and its resumption.
     #[serde(default)]
     pub compute: Compute,

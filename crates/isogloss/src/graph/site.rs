@@ -63,6 +63,21 @@ impl Projection {
         Projection::Fc2,
     ];
 
+    /// Its name in configurations, such as `cross_q`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Projection::Q => "q",
+            Projection::K => "k",
+            Projection::V => "v",
+            Projection::CrossQ => "cross_q",
+            Projection::CrossK => "cross_k",
+            Projection::CrossV => "cross_v",
+            Projection::Fc1 => "fc1",
+            Projection::Fc2 => "fc2",
+        }
+    }
+
     /// Whether only decoder layers have it.
     #[must_use]
     pub fn is_cross(self) -> bool {

@@ -2,7 +2,7 @@ use isogloss_kernels::{Backend, Buffer, Epilogue, LowRankTerm, Mat, MatMut, Real
 
 use smallvec::SmallVec;
 
-use crate::adapter::{Bank, LowRank};
+use crate::adapter::{Acting, Bank, LowRank};
 use crate::batch::Packed;
 use crate::graph::Site;
 use crate::model::context::{Context, Grads};
@@ -21,11 +21,7 @@ pub(crate) struct Linear<R> {
 impl<R: Real> Linear<R> {
     /// Whether the map has parameters to train.
     pub fn trains<B: Backend<Real = R>>(&self, cx: &Context<'_, B>) -> bool {
-        self.weight.param().is_some()
-            || self.site.is_some_and(|site| {
-                let bank = cx.adapters.bank(site);
-                bank.is_some_and(|bank| bank.updates.iter().any(Option::is_some))
-            })
+        self.weight.param().is_some() || self.site.is_some_and(|site| cx.adapters.acts_at(site))
     }
 
     /// `y (N, out)` from `x (N, in)`; `rows` says which language each row belongs to.
@@ -39,11 +35,11 @@ impl<R: Real> Linear<R> {
         let (inputs, outputs) = (self.weight.cols(), self.weight.rows());
         let n = x.len() / inputs;
         let mut y = Buffer::unset(n * outputs);
-        let bank = self.site.and_then(|site| cx.adapters.bank(site));
+        let acting = self.acting(cx);
         let epilogue = Epilogue {
             bias: Some(self.bias.get(cx.store)),
             // With updates the rectifier comes after them.
-            relu: relu && bank.is_none(),
+            relu: relu && acting.is_empty(),
             ..Epilogue::default()
         };
         cx.backend.matmul(
@@ -52,13 +48,20 @@ impl<R: Real> Linear<R> {
             epilogue,
             MatMut::new(&mut y, n, outputs),
         );
-        if let Some(bank) = bank {
-            let terms = terms_of(bank, cx.store, rows);
+        for (i, &(bank, weight)) in acting.iter().enumerate() {
+            let terms = terms_of(bank, weight, cx.store, rows);
             let factors = cx.store.factors();
+            let relu = relu && i + 1 == acting.len();
             cx.backend
                 .low_rank(&terms, factors, (x, inputs), (&mut y, outputs), relu);
         }
         y
+    }
+
+    /// The updates that act here.
+    fn acting<'a, B: Backend<Real = R>>(&self, cx: &Context<'a, B>) -> Acting<'a> {
+        let acting = self.site.map(|site| cx.adapters.acting(site, cx.store));
+        acting.unwrap_or_default()
     }
 
     /// Backward of [`forward`](Self::forward) without the rectifier: adds to the gradients of what is trained and, unless it isn't
@@ -93,27 +96,27 @@ impl<R: Real> Linear<R> {
         if let Some(id) = self.bias.param() {
             cx.backend.add_column_sums(dy, grads.of(cx.store, id));
         }
-        let Some(bank) = self.site.and_then(|site| cx.adapters.bank(site)) else {
-            return;
-        };
-        let terms = terms_of(bank, cx.store, rows);
-        let used = bank
-            .terms(rows)
-            .flat_map(|(update, _)| [update.a, update.b]);
-        let grads = grads.of_some(cx.store, used);
-        let parameters = cx.store.values();
-        let (x, dy) = ((x, inputs), (dy, outputs));
-        cx.backend
-            .low_rank_backward(&terms, parameters, x, dy, dx, grads);
+        for (bank, weight) in self.acting(cx) {
+            let terms = terms_of(bank, weight, cx.store, rows);
+            let used = bank
+                .terms(rows)
+                .flat_map(|(update, _)| [update.a, update.b]);
+            let grads = grads.of_some(cx.store, used);
+            let parameters = cx.store.values();
+            let (x, dy) = ((x, inputs), (dy, outputs));
+            cx.backend
+                .low_rank_backward(&terms, parameters, x, dy, dx.as_deref_mut(), grads);
+        }
     }
 }
 
-/// The updates of a bank that act on a packed batch, as the backend takes them.
+/// The updates of a bank that act on a packed batch, times `weight`, as the backend takes them.
 fn terms_of<R: Real>(
     bank: &Bank,
+    weight: f32,
     store: &ParamStore<R>,
     packed: &Packed,
 ) -> SmallVec<[LowRankTerm; 32]> {
-    let of = |(update, rows): (&LowRank, _)| update.term(store, rows);
+    let of = |(update, rows): (&LowRank, _)| update.term(store, rows, weight);
     bank.terms(packed).map(of).collect()
 }

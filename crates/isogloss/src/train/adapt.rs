@@ -3,20 +3,19 @@ use std::path::{Path, PathBuf};
 
 use isogloss_kernels::Cpu;
 
-use crate::adapter::{self, AdapterSet, Adapters};
+use crate::adapter::{self, AdapterSet};
 use crate::checkpoint::{self, Checkpoint};
-use crate::config::{self, Method, TrainConfig};
-use crate::corpus::{Corpus, FilterReport, Sampler};
+use crate::config::{Method, TrainConfig};
+use crate::corpus::Corpus;
 use crate::decode::{LoadError, Loaded, Vocabularies, Vocabulary};
 use crate::language::{Language, Resource};
 use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
 use crate::params::ParamStore;
-use crate::prune::Pruner;
 use crate::tokenize::{self, Tokenizer};
 use crate::train::material::Material;
-use crate::train::memory::Demand;
+use crate::train::opened::Opened;
 use crate::train::setup::{self, Estimate};
-use crate::train::{Observer, Outcome, PrefixReuse, RunDir, TrainError, Trained, Validate};
+use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, Validate};
 
 /// What `isogloss train` leaves.
 #[derive(Debug)]
@@ -78,7 +77,7 @@ pub(super) fn subject(
     })
 }
 
-fn adapter_set(
+pub(super) fn adapter_set(
     config: &TrainConfig,
     model: &ModelConfig,
     languages: &[(Language, Resource)],
@@ -114,7 +113,12 @@ pub fn adapt(
     observer: &mut dyn Observer,
 ) -> Result<Adaptation, TrainError> {
     let opened = Opened::new(config, config_dir)?;
-    let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), config)?;
+    let recorded = TrainConfig {
+        // It has no say here.
+        explore: None,
+        ..config.clone()
+    };
+    let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), &recorded)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
     let backend = config.compute.backend()?;
@@ -201,43 +205,7 @@ fn vocabularies(tokenizer: &Tokenizer, training: &Corpus, validation: &Corpus) -
     }
 }
 
-/// The base with its tokenizer.
-pub(super) struct Opened {
-    dir: PathBuf,
-    pub checkpoint: Checkpoint,
-    pub tokenizer: Tokenizer,
-    pub languages: Vec<(Language, Resource)>,
-}
-
 impl Opened {
-    pub fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
-        config.training.validate()?;
-        config.check_pruning()?;
-        let frozen = config.method != Method::Full;
-        config.compute.check_reuse(frozen, &config.training)?;
-        let languages = config::languages(&config.languages)?;
-        let dir = setup::resolve(config_dir, &config.model);
-        let checkpoint = checkpoint::open(&dir)?;
-        let tokenizer = Tokenizer::open(&dir)?;
-        tokenizer.check_rows(checkpoint.config.vocab_size)?;
-        Ok(Opened {
-            dir,
-            checkpoint,
-            tokenizer,
-            languages,
-        })
-    }
-
-    pub fn training_text(
-        &self,
-        config: &TrainConfig,
-        config_dir: &Path,
-    ) -> Result<(Corpus, FilterReport), TrainError> {
-        let codes: Vec<Language> = self.languages.iter().map(|(l, _)| l.clone()).collect();
-        let wanted = config.directions.filter(&codes);
-        setup::training_text(&config.data, config_dir, &wanted, &config.filter)
-    }
-
     fn save(
         &self,
         adaptation: &Adaptation,
@@ -292,123 +260,4 @@ impl Opened {
         }
         Ok(())
     }
-}
-
-impl TrainConfig {
-    /// What the run will take.
-    ///
-    /// # Errors
-    /// [`TrainError`]: base, text or configuration.
-    pub fn estimate(&self, config_dir: &Path) -> Result<Estimate, TrainError> {
-        let opened = Opened::new(self, config_dir)?;
-        let (corpus, _) = opened.training_text(self, config_dir)?;
-        let codes: Vec<Language> = opened.languages.iter().map(|(l, _)| l.clone()).collect();
-        setup::validation_text(&self.validation, config_dir, &self.directions, &codes)?;
-        self.estimate_for(&opened, &corpus, &self.compute.backend()?)
-    }
-
-    pub(super) fn estimate_for(
-        &self,
-        opened: &Opened,
-        corpus: &Corpus,
-        backend: &Cpu,
-    ) -> Result<Estimate, TrainError> {
-        let shape = &opened.checkpoint.config;
-        let full = self.method == Method::Full;
-        let base_parameters = shape.parameters();
-        let mut reuse = None;
-        let mut pruned = 0;
-        let (by_update, trainable, active) = if full {
-            (Vec::new(), base_parameters, base_parameters)
-        } else {
-            let mut store = ParamStore::new();
-            let set = adapter_set(self, shape, &opened.languages, &mut store)?;
-            pruned = self
-                .pruner(&set, &store)?
-                .map_or(0, |pruner| pruner.target());
-            reuse = self.prefix_reuse(opened, &set.adapters, corpus)?;
-            let counts = set.counts();
-            let names = set.updates.iter().map(|u| u.name.clone());
-            let by_update = names.zip(counts.by_update).collect();
-            (by_update, counts.trainable, counts.active)
-        };
-        let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
-        let sampler = Sampler::new(&counts, &self.training.sample, self.seed)?;
-        let tokens_per_epoch =
-            tokens_per_pair(corpus, &opened.tokenizer)? * sampler.pairs_per_epoch() as f64;
-        let base = match full {
-            // Its values are parameters.
-            true => 0,
-            false => setup::frozen_bytes(shape, &opened.checkpoint.tensors, backend),
-        };
-        let demand = Demand {
-            model: shape,
-            training: &self.training,
-            base,
-            trainable,
-            text: corpus.memory(),
-            tokens_per_epoch,
-            reuse: reuse.as_ref(),
-        };
-        Ok(Estimate {
-            base_parameters,
-            by_update,
-            trainable,
-            active,
-            after_compaction: trainable - pruned,
-            pairs_per_epoch: sampler.pairs_per_epoch(),
-            directions: setup::shares(corpus, &sampler),
-            memory: demand.peak(),
-            operations: tokens_per_epoch
-                * self.training.epochs as f64
-                * setup::operations_per_token(shape, full),
-            reuse,
-        })
-    }
-
-    /// What prunes the updates, if anything shall.
-    fn pruner(
-        &self,
-        set: &AdapterSet,
-        store: &ParamStore<f32>,
-    ) -> Result<Option<Pruner>, TrainError> {
-        let pruner = |config| Pruner::new(config, set, store);
-        Ok(self.pruning.as_ref().map(pruner).transpose()?)
-    }
-
-    /// What keeping encoder states means for the run, if it shall.
-    fn prefix_reuse(
-        &self,
-        opened: &Opened,
-        adapters: &Adapters,
-        corpus: &Corpus,
-    ) -> Result<Option<PrefixReuse>, TrainError> {
-        let limit = self.compute.reuse_prefix();
-        if limit == 0 {
-            return Ok(None);
-        }
-        let (shape, tokenizer) = (&opened.checkpoint.config, &opened.tokenizer);
-        let concatenates = self.training.concatenate > 0.0;
-        let reuse = PrefixReuse::new(shape, adapters, corpus, tokenizer, limit, concatenates)?;
-        if reuse.layers == 0 {
-            tracing::warn!(
-                "`compute.reuse_prefix_mb` has nothing to reuse: the lowest layer of the encoder is adapted; it saves something with \
-                 `adapter.sites` of cross-attention alone"
-            );
-        }
-        Ok(Some(reuse))
-    }
-}
-
-/// Tokens of a pair's average side, measured on the first pairs of each direction.
-fn tokens_per_pair(corpus: &Corpus, tokenizer: &Tokenizer) -> Result<f64, TrainError> {
-    let (mut tokens, mut sides) = (0, 0);
-    for (direction, _) in corpus.directions() {
-        for (source, target) in corpus.pairs(direction).take(20) {
-            tokens += tokenizer.source_ids(source, &direction.source)?.len();
-            tokens += tokenizer.target_ids(target, &direction.target)?.len();
-            sides += 2;
-        }
-    }
-    Ok(tokens as f64 / f64::from(sides.max(1)))
 }

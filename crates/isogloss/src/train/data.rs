@@ -50,6 +50,11 @@ impl Example {
         self.source.len().max(self.target.len())
     }
 
+    /// Source's and target's language.
+    pub(super) fn languages(&self) -> [LanguageId; 2] {
+        [self.source_language, self.target_language]
+    }
+
     fn sentence(&self) -> Sentence<'_> {
         Sentence {
             source: &self.source,

@@ -129,6 +129,19 @@ pub enum TrainError {
         /// The last update.
         update: u64,
     },
+    /// No plan keeps to the budget.
+    #[error(
+        "a budget of {budget} parameters is too small: {languages} languages with a rank of 1 at the smallest kind of site take {least}; raise \
+         `--budget`, or leave out languages"
+    )]
+    Budget {
+        /// What was given.
+        budget: usize,
+        /// What the smallest plan takes.
+        least: usize,
+        /// Languages.
+        languages: usize,
+    },
     /// Nothing to validate on.
     #[error(
         "there is no validation sentence of at most {max_tokens} tokens; check `validation.data` and raise `validation.sentences` or `training.max_tokens`"

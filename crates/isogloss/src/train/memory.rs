@@ -14,7 +14,7 @@ const SCRATCH: usize = 4 << 20;
 const FILLED: f64 = 0.9;
 
 /// What a run's memory depends on.
-pub(super) struct Demand<'a> {
+pub(super) struct Footprint<'a> {
     pub model: &'a ModelConfig,
     pub training: &'a TrainingConfig,
     /// Bytes of the base's frozen weights, as they lie in their files or packed.
@@ -29,7 +29,7 @@ pub(super) struct Demand<'a> {
     pub reuse: Option<&'a PrefixReuse>,
 }
 
-impl Demand<'_> {
+impl Footprint<'_> {
     /// The most that the run will hold at a time, in bytes.
     pub fn peak(&self) -> usize {
         // Values, gradients and two moments. Saving takes no copy, and resuming reads values and moments before there are gradients.

@@ -10,7 +10,7 @@ use crate::model::{DType, Model, ModelConfig, Tensor, initial_tensors, tensors_o
 use crate::params::ParamStore;
 use crate::tokenize::{self, Tokenizer, VocabularyOptions, train_vocabulary, write_folder};
 use crate::train::material::Material;
-use crate::train::memory::Demand;
+use crate::train::memory::Footprint;
 use crate::train::run_dir::BEST;
 use crate::train::setup::{self, Estimate};
 use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, state};
@@ -241,7 +241,7 @@ impl PretrainConfig {
         let sampler = Sampler::new(&counts, &training.sample, self.seed)?;
         let parameters = model.parameters();
         let tokens_per_epoch = mean_tokens(corpus) * sampler.pairs_per_epoch() as f64;
-        let demand = Demand {
+        let footprint = Footprint {
             model: &model,
             training,
             // They are parameters, and leave their files before the first update.
@@ -259,7 +259,7 @@ impl PretrainConfig {
             after_compaction: parameters,
             pairs_per_epoch: sampler.pairs_per_epoch(),
             directions: setup::shares(corpus, &sampler),
-            memory: demand.peak(),
+            memory: footprint.peak(),
             operations: tokens_per_epoch
                 * training.epochs as f64
                 * setup::operations_per_token(&model, true),

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::config::{self, TrainConfig};
 use crate::language::Language;
-use crate::train::adapt::{Opened, Subject, subject};
+use crate::train::adapt::{Subject, subject};
 use crate::train::data::Epoch;
 use crate::train::material::Material;
+use crate::train::opened::Opened;
 use crate::train::{TrainError, TrainState, setup};
 
 /// Tokens of a measured batch: enough for the processor to be busy, few enough for a large model to be done with it soon.

@@ -211,6 +211,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             sum.nll += loss.nll;
             sum.tokens += loss.tokens;
         }
+        self.adapters.add_mixture_gradients(store, grads);
         if let Some(pruner) = &parts.pruner {
             pruner.mask(grads.values_mut());
         }

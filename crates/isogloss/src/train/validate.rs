@@ -1,5 +1,6 @@
 use isogloss_kernels::Backend;
 
+use crate::batch::LanguageId;
 use crate::corpus::Corpus;
 use crate::decode::{DecodeOptions, Request, Translator};
 use crate::evaluate::Metric;
@@ -95,27 +96,52 @@ impl<'a> HeldOut<'a> {
     }
 
     fn nll<B: Backend>(&self, cx: &Context<'_, B>, model: &Model<B::Real>) -> f64 {
-        let (mut sum, mut directions) = (0.0, 0usize);
-        for examples in self.examples.iter().filter(|e| !e.is_empty()) {
-            let (mut nll, mut tokens) = (0.0, 0);
-            let mut rest = &examples[..];
-            while !rest.is_empty() {
-                let mut size = 0;
-                let fits = |e: &&Example| {
-                    size += e.tokens();
-                    size <= self.batch_tokens
-                };
-                let count = rest.iter().take_while(fits).count().max(1);
-                let (now, later) = rest.split_at(count);
-                let loss = model.loss(cx, &pack(now, model.layout()), Default::default());
-                nll += loss.nll;
-                tokens += loss.tokens;
-                rest = later;
-            }
-            sum += nll / tokens as f64;
-            directions += 1;
+        mean(
+            self.examples
+                .iter()
+                .map(|examples| self.nll_of(cx, model, examples)),
+        )
+        .unwrap_or(0.0)
+    }
+
+    /// Negative log-likelihood for each target token in nats, averaged over the directions from and to a language; none if there is none.
+    pub(super) fn nll_with<B: Backend>(
+        &self,
+        cx: &Context<'_, B>,
+        model: &Model<B::Real>,
+        language: LanguageId,
+    ) -> Option<f64> {
+        let own = |examples: &&Vec<Example>| {
+            let first = examples.first();
+            first.is_some_and(|example| example.languages().contains(&language))
+        };
+        let own = self.examples.iter().filter(own);
+        mean(own.map(|examples| self.nll_of(cx, model, examples)))
+    }
+
+    /// The loss of a direction; none without examples.
+    fn nll_of<B: Backend>(
+        &self,
+        cx: &Context<'_, B>,
+        model: &Model<B::Real>,
+        examples: &[Example],
+    ) -> Option<f64> {
+        let (mut nll, mut tokens) = (0.0, 0);
+        let mut rest = examples;
+        while !rest.is_empty() {
+            let mut size = 0;
+            let fits = |e: &&Example| {
+                size += e.tokens();
+                size <= self.batch_tokens
+            };
+            let count = rest.iter().take_while(fits).count().max(1);
+            let (now, later) = rest.split_at(count);
+            let loss = model.loss(cx, &pack(now, model.layout()), Default::default());
+            nll += loss.nll;
+            tokens += loss.tokens;
+            rest = later;
         }
-        sum / directions.max(1) as f64
+        (tokens > 0).then(|| nll / tokens as f64)
     }
 
     fn chrf<B: Backend>(
@@ -144,6 +170,16 @@ impl<'a> HeldOut<'a> {
         }
         Ok((directions > 0).then(|| sum / directions as f64))
     }
+}
+
+/// The mean of what there is.
+fn mean(all: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0usize);
+    for x in all.flatten() {
+        sum += x;
+        count += 1;
+    }
+    (count > 0).then(|| sum / count as f64)
 }
 
 impl<B: Backend> Validate<B> for HeldOut<'_> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isogloss::adapter::{AdapterConfig, Adapters, Preset, Slice};
+use isogloss::adapter::{AdapterConfig, Adapters, Mixture, Preset, Site, Slice, Stack};
 use isogloss::batch::Batch;
 use isogloss::language::Resource;
 use isogloss::model::{Context, Model};
@@ -204,5 +204,98 @@ fn updates_of_the_decoder_alone() {
             smoothing: smoothing(SmoothingKind::Uniform),
         };
         case.check(&mut store, 1);
+    }
+}
+
+/// Both sides at every site, one mixture a layer, with and without the choice of no update: the logits' gradients are worked out of those of
+/// `lora_b`. Weights reach the kernels in single precision, so differences need longer steps and agree less closely.
+#[test]
+fn weights_of_mixtures() {
+    let shape = tiny::config();
+    let model = tiny::frozen::<f64>(&shape);
+    let batch = tiny::batch(&model, &tiny::pairs(&shape, &tiny::MIXED));
+    for choices in [2, 3] {
+        let mut store = ParamStore::new();
+        let config = |from| AdapterConfig {
+            rank: Some(2),
+            encoder_target_from: Some(from),
+            ..AdapterConfig::default()
+        };
+        let by_source = tiny::adapters(&config(2), &shape, 0.5, &mut store);
+        let by_target = tiny::adapters(&config(0), &shape, 0.5, &mut store);
+        let mut adapters = Adapters::default();
+        store.begin_group("placement");
+        for layer in 0..2 {
+            let start: Vec<f64> = tiny::noise(layer, choices).map(f64::from).collect();
+            let logits = store.push(format!("placement.{layer}"), &[choices], &start);
+            let of_layer =
+                |site: &Site| site.stack == Stack::Encoder && site.layer == layer as usize;
+            for (&site, bank) in by_source.banks.iter().filter(|(site, _)| of_layer(site)) {
+                let arms = vec![bank.clone(), by_target.banks[&site].clone()];
+                adapters.mixtures.insert(site, Mixture { logits, arms });
+            }
+        }
+        let decoder = by_target
+            .banks
+            .iter()
+            .filter(|(site, _)| site.stack == Stack::Decoder);
+        adapters
+            .banks
+            .extend(decoder.map(|(&site, bank)| (site, bank.clone())));
+        let case = Case {
+            model: &model,
+            adapters: &adapters,
+            batch: &batch,
+            dropout: Some(3),
+            smoothing: smoothing(SmoothingKind::Uniform),
+        };
+        let mut grads = case.gradients(&store);
+        adapters.add_mixture_gradients(&store, &mut grads);
+        let logits = store
+            .groups()
+            .iter()
+            .find(|g| g.name == "placement")
+            .unwrap();
+        for at in logits.range.clone() {
+            const STEP: f64 = 1e-3;
+            let before = store.values()[at];
+            let mut loss_at = |x: f64| {
+                store.values_mut()[at] = x;
+                case.loss(&store)
+            };
+            let (above, below) = (loss_at(before + STEP), loss_at(before - STEP));
+            store.values_mut()[at] = before;
+            let (got, expected) = (grads.values()[at], (above - below) / (2.0 * STEP));
+            assert!(expected.abs() > 1e-3, "nothing to see: {expected}");
+            assert!(
+                (got - expected).abs() < 3e-3 * expected.abs().max(0.05),
+                "{got}, by differences {expected}"
+            );
+        }
+        // What the mixtures weigh has its gradients as ever.
+        let mixed = |name: &str| name.starts_with("encoder") && name.contains("lora");
+        for param in store
+            .params()
+            .to_vec()
+            .iter()
+            .filter(|p| mixed(&p.name))
+            .step_by(7)
+        {
+            const STEP: f64 = 1e-5;
+            let at = param.range.start;
+            let before = store.values()[at];
+            let mut loss_at = |x: f64| {
+                store.values_mut()[at] = x;
+                case.loss(&store)
+            };
+            let (above, below) = (loss_at(before + STEP), loss_at(before - STEP));
+            store.values_mut()[at] = before;
+            let (got, expected) = (grads.values()[at], (above - below) / (2.0 * STEP));
+            assert!(
+                (got - expected).abs() < 1e-6 * expected.abs().max(0.1),
+                "{}: {got}, {expected}",
+                param.name
+            );
+        }
     }
 }

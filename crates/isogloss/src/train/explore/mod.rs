@@ -1,0 +1,243 @@
+//! Exploring: placement and demand are learnt in two short runs with the text of training, and a plan is made of them.
+
+mod check;
+mod placement;
+mod propose;
+
+use std::path::{Path, PathBuf};
+
+use isogloss_kernels::Cpu;
+use serde::Serialize;
+
+use crate::adapter::{AdapterConfig, AdapterSet, Demand, PlaceWeights, Side};
+use crate::config::{ExploreConfig, Method, TrainConfig};
+use crate::corpus::Corpus;
+use crate::files;
+use crate::language::Language;
+use crate::model::{Context, Model, ModelConfig};
+use crate::params::ParamStore;
+use crate::plan::{Budget, Plan, Reasons};
+use crate::train::material::Material;
+use crate::train::opened::Opened;
+use crate::train::setup;
+use crate::train::{Observer, Outcome, RunDir, TrainError, Trained};
+
+pub use check::DemandCheck;
+
+/// What a plan shall keep to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExploreOptions {
+    /// Parameters of all updates together.
+    pub budget: Budget,
+    /// Give all languages of a class one rank, by the mean of their demands.
+    pub classes: bool,
+    /// Share of `lora_b` that training with the plan prunes; none leaves pruning to the configuration.
+    pub pruning: Option<f64>,
+}
+
+/// A place with its weights and the side that it got.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Placed {
+    /// The learnt weights.
+    #[serde(flatten)]
+    pub weights: PlaceWeights,
+    /// The side chosen.
+    pub chosen: Side,
+    /// Where the weights of the sides lay close: validation loss without the update of the source's side, and without that of the target's.
+    pub loss_without: Option<[f64; 2]>,
+}
+
+/// What exploring found; the content of `explore.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Exploration {
+    /// Hash of the base.
+    pub base: String,
+    /// Places, in the order of the graph.
+    pub placement: Vec<Placed>,
+    /// Shares kept, by language and layer.
+    pub demand: Demand,
+    /// Demand beside what it claims to measure.
+    pub check: DemandCheck,
+    /// Seconds of training: placement, demand.
+    pub seconds: [f64; 2],
+    /// The plan.
+    pub plan: Plan,
+    /// Why it is as it is.
+    pub reasons: Reasons,
+    /// Where the plan lies.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
+/// Everything that both runs share.
+struct Explorer<'a> {
+    config: &'a TrainConfig,
+    explore: ExploreConfig,
+    opened: &'a Opened,
+    corpus: &'a Corpus,
+    validation: &'a Corpus,
+    languages: Vec<Language>,
+    shape: ModelConfig,
+    model: Model<f32>,
+    backend: Cpu,
+    folder: PathBuf,
+}
+
+/// Learns placement and demand, and writes `plan.toml` and `explore.json` to the run's folder; what both runs keep lies in its folder
+/// `explore`, and an interrupted exploration goes on. `None`: it was interrupted.
+///
+/// # Errors
+/// [`TrainError`]: text, configuration, files, divergence; a budget that is too small for one rank.
+pub fn explore(
+    config: &TrainConfig,
+    config_dir: &Path,
+    options: &ExploreOptions,
+    observer: &mut dyn Observer,
+) -> Result<Option<Exploration>, TrainError> {
+    let explore = config.explore.clone().unwrap_or_default();
+    explore.validate()?;
+    let config = &TrainConfig {
+        method: Method::Lslo,
+        pruning: None,
+        ..config.clone()
+    };
+    let opened = Opened::new(config, config_dir)?;
+    let (corpus, report) = opened.training_text(config, config_dir)?;
+    observer.cleaned(&report);
+    let languages = opened.codes();
+    let validation = setup::validation_text(
+        &config.validation,
+        config_dir,
+        &config.directions,
+        &languages,
+    )?;
+    let shape = ModelConfig {
+        dropout: config.training.dropout,
+        attention_dropout: config.training.attention_dropout,
+        activation_dropout: 0.0,
+        ..opened.checkpoint.config.clone()
+    };
+    let backend = config.compute.backend()?;
+    let mut model = Model::new(&shape, opened.checkpoint.tensors.clone(), None)?;
+    setup::pack_for_training(&mut model, &backend);
+    let folder = setup::resolve(config_dir, &config.run);
+    let explorer = Explorer {
+        config,
+        explore,
+        opened: &opened,
+        corpus: &corpus,
+        validation: &validation,
+        languages,
+        shape,
+        model,
+        backend,
+        folder,
+    };
+    // Before hours of work: whether any plan fits.
+    propose::check_budget(&explorer, options)?;
+    let Some((placement, placing)) = explorer.place(observer)? else {
+        return Ok(None);
+    };
+    let Some((demand, check, measuring)) = explorer.measure(&placement, observer)? else {
+        return Ok(None);
+    };
+    let (plan, reasons) = propose::plan(&explorer, &placement, &demand, options)?;
+    let path = explorer.folder.join("plan.toml");
+    plan.write(&path, &reasons)?;
+    let found = Exploration {
+        base: opened.checkpoint.hash().to_string(),
+        placement,
+        demand,
+        check,
+        seconds: [placing.state.seconds, measuring.state.seconds],
+        plan,
+        reasons,
+        path,
+    };
+    files::write_atomic(&explorer.folder.join("explore.json"), |w| {
+        serde_json::to_writer_pretty(&mut *w, &found)?;
+        w.write_all(b"\n")
+    })?;
+    Ok(Some(found))
+}
+
+impl Explorer<'_> {
+    /// A part's configuration: so many epochs, one rank for all. Of `[explore]` it holds nothing that doesn't bear on its training, so that
+    /// the rest may change without training again.
+    fn part(&self, name: &str, epochs: u64) -> TrainConfig {
+        let mut part = self.config.clone();
+        part.run = self.folder.join("explore").join(name);
+        part.training.epochs = epochs;
+        part.explore = None;
+        part.validation.patience = 0;
+        part.adapter = AdapterConfig {
+            rank: Some(self.explore.rank),
+            ranks: Default::default(),
+            language_ranks: Default::default(),
+            ..part.adapter
+        };
+        part
+    }
+
+    /// Opens a part's folder, held to base and text.
+    fn open(&self, part: &TrainConfig) -> Result<RunDir, TrainError> {
+        let run = RunDir::open(&part.run, part)?;
+        run.bind(&[
+            ("base", self.opened.checkpoint.fingerprint()),
+            ("training text", self.corpus.fingerprint()),
+            ("validation text", self.validation.fingerprint()),
+        ])?;
+        Ok(run)
+    }
+
+    fn material<'b>(&'b self, part: &'b TrainConfig) -> Result<Material<'b>, TrainError> {
+        Material::new(
+            part.into(),
+            self.corpus,
+            self.validation,
+            &self.opened.tokenizer,
+            &self.languages,
+            self.shape.max_position_embeddings,
+        )
+    }
+
+    /// Trains equal ranks at the places that were chosen, and lets the languages' entries compete.
+    fn measure(
+        &self,
+        placement: &[Placed],
+        observer: &mut dyn Observer,
+    ) -> Result<Option<(Demand, DemandCheck, Trained)>, TrainError> {
+        let [_, epochs] = self.explore.epochs(self.config.training.epochs);
+        let mut part = self.part("demand", epochs);
+        let chosen = placement.iter();
+        part.adapter.sides = chosen.map(|p| (p.weights.place, p.chosen)).collect();
+        part.adapter.encoder_target_from = None;
+        let mut store = ParamStore::new();
+        let (updates, sites) = (
+            part.adapter.per_language(&self.opened.languages)?,
+            part.adapter.sites(&self.shape)?,
+        );
+        let (languages, preset) = (self.languages.clone(), part.adapter.preset);
+        let set = AdapterSet::new(languages, preset, sites, updates, part.seed, &mut store)?;
+        let material = self.material(&part)?;
+        let mut run = self.open(&part)?;
+        tracing::info!(epochs, "demand");
+        let trainer = material.trainer(&self.backend, &self.model, &set.adapters, None);
+        let trained = trainer.train(&mut run, &mut store, observer)?;
+        if trained.outcome == Outcome::Interrupted {
+            return Ok(None);
+        }
+        let demand = Demand::new(self.explore.demand, &set, &store);
+        let ratio = self.explore.demand.target_ratio;
+        let check = DemandCheck::new(&demand, ratio, &set, &store, |store, language| {
+            let cx = Context {
+                backend: &self.backend,
+                store,
+                adapters: &set.adapters,
+                dropout: None,
+            };
+            material.held_out().nll_with(&cx, &self.model, language)
+        })?;
+        Ok(Some((demand, check, trained)))
+    }
+}
