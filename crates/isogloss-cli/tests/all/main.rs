@@ -13,8 +13,6 @@ mod demo;
 mod disk;
 mod evaluate;
 mod examples;
-#[cfg(unix)]
-mod flores12_script;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
