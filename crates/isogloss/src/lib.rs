@@ -6,7 +6,7 @@
 //!
 //! and from a checkpoint: decode -> evaluate -> report -> serve.
 //!
-//! [`graph`] says what a model consists of, so that [`adapter`] and [`model`] need not know each other's insides: the model
+//! [`rollout`] decides by scores what serves each direction. [`graph`] says what a model consists of, so that [`adapter`] and [`model`] need not know each other's insides: the model
 //! reads the updates, never the other way round. [`config`] describes runs, [`train`] puts them together from all of the above.
 //! A module imports only what is declared above it here; a test sees to it.
 //!
@@ -41,6 +41,8 @@ pub mod checkpoint;
 pub mod decode;
 
 pub mod evaluate;
+
+pub mod rollout;
 
 pub mod config;
 

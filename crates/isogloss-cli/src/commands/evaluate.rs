@@ -1,33 +1,43 @@
 //! `isogloss evaluate`: many directions of parallel text, translated and scored.
 
+mod against;
 mod show;
+mod systems;
+mod text;
 
-use self::show::{Shown, table};
+use self::against::against;
+use self::show::table;
+use self::systems::{copies, options, translate};
+use self::text::{data, directions, metrics};
 use super::compute::{DecodingPrecisionArg, backend};
 use super::decoding::{AdapterArgs, failure, hint};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use anyhow::anyhow;
 use clap::ValueEnum;
-use isogloss::corpus::{Aligned, Corpus, DataConfig, DirectionFilter, OneOrMany, Rows, TsvRows};
-use isogloss::decode::{DecodeOptions, LongLines, MaxLength, TextOptions};
+use isogloss::corpus::{Corpus, DirectionFilter, Rows};
+use isogloss::decode::{DecodeOptions, MaxLength};
 use isogloss::evaluate::{
-    Bleu, Classes, Evaluation, EvaluationError, Metric, NamedMetric, ScoresFile, Tokenizer,
+    Classes, CompareOptions, Correction, Evaluation, EvaluationError, ScoresFile,
 };
 use isogloss::files;
 use isogloss::language::{Direction, Language, LanguageError};
-use isogloss_kernels::Cpu;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
   isogloss evaluate --model m2m100_418M --data flores200/devtest --languages eng_Latn,deu_Latn,oci_Latn --out scores.json
   isogloss evaluate --model base --adapters runs/a/adapters --data examples/factory --split test --directions eng_Latn-deu_Latn --out scores.json
+  isogloss evaluate --model base --adapters runs/a/adapters --against base --data devtest --languages eng_Latn,oci_Latn --out a.json
+  isogloss evaluate --model base --adapters runs/b/adapters --against a.json --data devtest --languages eng_Latn,oci_Latn --out b.json
   isogloss evaluate --system copy --data flores200/devtest --languages eng_Latn,deu_Latn --out copy.json
 
 The folder holds aligned files, LANGUAGE.txt (also .txt.gz, .txt.zst), or LANGUAGE.tsv with the columns id, text and, for --split, split.
-bleu is with the tokenizer 13a for every language; where words are not set apart by spaces, spbleu and chrf++ say more.";
+bleu is with the tokenizer 13a for every language; where words are not set apart by spaces, spbleu and chrf++ say more.
+
+Translations are kept in a folder beside the scores, as out.hypotheses for out.json. Stopped, the same command goes on with the directions
+that are missing there. --against compares in the first metric: which directions are better or worse by more than chance, corrected for
+their number, and which are not shown to lose less than the margin.";
 
 /// Translate and score every direction of parallel text
 #[derive(Debug, clap::Args)]
@@ -88,7 +98,31 @@ pub(crate) struct Args {
     threads: usize,
     #[command(flatten)]
     served: AdapterArgs,
-    /// Write the translations here, a file a direction: SOURCE-TARGET.txt
+    /// Compare with another system: base (the model without adapters), copy, the scores.json of another evaluation, or a folder with
+    /// translations SOURCE-TARGET.txt
+    #[arg(long, value_name = "WHAT")]
+    against: Option<String>,
+    /// Resamples of the comparison
+    #[arg(long, value_name = "N", default_value_t = 20_000, requires = "against", value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
+    resamples: u32,
+    /// How p is corrected for the number of directions
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "max-t",
+        requires = "against"
+    )]
+    correction: CorrectionArg,
+    /// A change above this many points is no harm
+    #[arg(
+        long,
+        value_name = "POINTS",
+        default_value_t = -0.5,
+        requires = "against",
+        allow_negative_numbers = true
+    )]
+    margin: f64,
+    /// Keep the translations here, a file a direction: SOURCE-TARGET.txt [default: beside --out, as out.hypotheses]
     #[arg(long, value_name = "DIR")]
     hypotheses: Option<PathBuf>,
     /// Where to write the scores, as JSON
@@ -103,6 +137,14 @@ pub(crate) struct Args {
 enum SystemArg {
     Model,
     Copy,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CorrectionArg {
+    /// By the largest change that chance brings to any direction
+    MaxT,
+    /// Holm's, which needs more resamples and finds less
+    Holm,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,29 +186,41 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let data = data(args, &directions)?;
     let text = Corpus::load(&[data], &args.data, &wanted).map_err(Failure::input)?;
     let evaluation = Evaluation::new(&text, directions, metrics).map_err(wrong)?;
-    // What cannot be written should show before hours of translating.
+    // What cannot be written or compared should show before hours of translating.
     files::prepare(&args.out).map_err(Failure::input)?;
-    if let Some(dir) = &args.hypotheses {
-        files::create_dir(dir).map_err(Failure::input)?;
-    }
+    let kept = args.kept()?;
+    let against = against(args, &evaluation)?;
 
-    let (hash, translations) = match args.system {
-        SystemArg::Copy => (None, evaluation.copies()),
+    let system = match args.system {
+        SystemArg::Copy => copies(&kept, &evaluation)?,
         SystemArg::Model => {
-            let (hash, found) = translate(args, quiet, &backend, &evaluation, &decoding)?;
-            (Some(hash), found)
+            let adapters = args.adapters.as_deref();
+            translate(args, adapters, &kept, quiet, &backend, &evaluation)?
         }
     };
-    if let Some(dir) = &args.hypotheses {
-        write_hypotheses(dir, evaluation.directions(), &translations)?;
-    }
+    let comparison = match against {
+        None => None,
+        Some(against) => {
+            let name = against.name(system.model_hash.as_deref());
+            let base = against.translations(args, quiet, &backend, &evaluation)?;
+            let options = args.compare_options();
+            let compared = backend.install(|| {
+                evaluation.compare(&name, &base, &system.translations, &args.class, &options)
+            });
+            Some(compared.map_err(wrong)?)
+        }
+    };
     let scores = backend
-        .install(|| evaluation.score(&translations))
+        .install(|| evaluation.score(&system.translations))
         .map_err(wrong)?;
     let file = ScoresFile {
-        model_hash: hash,
+        model_hash: system.model_hash,
         adapters: args.adapters.clone(),
+        adapters_hash: system.adapters_hash,
+        text_hash: Some(evaluation.text_hash()),
+        hypotheses: Some(from_folder_of(&args.out, &kept)),
         options: options(args),
+        comparison,
         ..ScoresFile::new(scores, &args.class)
     };
     file.write(&args.out).map_err(Failure::internal)?;
@@ -177,36 +231,42 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     output::print(&table(&file))
 }
 
-/// The model's hash, and its translations of every direction.
-fn translate(
-    args: &Args,
-    quiet: bool,
-    backend: &Cpu,
-    evaluation: &Evaluation<'_>,
-    decoding: &DecodeOptions,
-) -> Outcome<(String, Vec<Vec<String>>)> {
-    let Some(model) = &args.model else {
-        return Err(Failure::input(anyhow!("name the model with --model DIR")));
-    };
-    let adapters = args.adapters.as_deref();
-    let loaded = args.served.load_with_hash(model, adapters, backend)?;
-    let translator = loaded
-        .translator(backend, args.batch_tokens.map(|n| n as usize))
-        .map_err(failure)?;
-    let options = TextOptions {
-        long_lines: LongLines::Split,
-        missing: args.served.missing.into(),
-    };
-    args.served
-        .tell_vocabularies(&translator, &loaded, evaluation.directions())?;
-    let mut shown = Shown::start(quiet);
-    let found = evaluation.translate(&translator, options, decoding, &mut |p| shown.update(p));
-    shown.finish();
-    let hash = loaded.hash.map(|hash| hash.to_string());
-    Ok((hash.unwrap_or_default(), found.map_err(wrong)?))
+/// A path as seen from the folder of a file; a whole one if it doesn't lie in there.
+fn from_folder_of(file: &Path, path: &Path) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    match path.strip_prefix(folder) {
+        Ok(inside) if path.is_relative() || !folder.as_os_str().is_empty() => inside.to_owned(),
+        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 impl Args {
+    /// Where translations are kept.
+    fn kept(&self) -> Outcome<PathBuf> {
+        let dir = match &self.hypotheses {
+            Some(dir) => dir.clone(),
+            None => self.out.with_extension("hypotheses"),
+        };
+        if dir == self.out {
+            let error = anyhow!("{} is to hold both scores and translations", dir.display());
+            return Err(Failure::input(error).hint("name another file with --out"));
+        }
+        files::create_dir(&dir).map_err(Failure::input)?;
+        Ok(dir)
+    }
+
+    fn compare_options(&self) -> CompareOptions {
+        CompareOptions {
+            resamples: self.resamples,
+            margin: self.margin,
+            correction: match self.correction {
+                CorrectionArg::MaxT => Correction::MaxT,
+                CorrectionArg::Holm => Correction::Holm,
+            },
+            ..CompareOptions::default()
+        }
+    }
+
     fn decode_options(&self) -> DecodeOptions {
         DecodeOptions {
             beam: self.beam,
@@ -216,38 +276,6 @@ impl Args {
             ..DecodeOptions::default()
         }
     }
-}
-
-/// The directions asked for, in their order.
-fn directions(args: &Args) -> Outcome<Vec<Direction>> {
-    let usage = |text: String| Err(Failure::input(anyhow!(text)));
-    if !args.directions.contains(&DirectionArg::All) {
-        let listed = args.directions.iter().filter_map(|d| match d {
-            DirectionArg::One(direction) => Some(direction.clone()),
-            DirectionArg::All => None,
-        });
-        let listed: Vec<Direction> = listed.collect();
-        let among = |l| args.languages.is_empty() || args.languages.contains(l);
-        let outside = listed
-            .iter()
-            .find(|d| !(among(&d.source) && among(&d.target)));
-        return match outside {
-            Some(direction) => usage(format!("{direction} is not among the --languages")),
-            None => Ok(listed),
-        };
-    }
-    if args.directions.len() > 1 {
-        return usage("--directions is either `all` or a list".into());
-    }
-    if args.languages.len() < 2 {
-        return usage("all directions are asked for, of fewer than two --languages".into());
-    }
-    let from = |source: &Language| {
-        let others = args.languages.iter().filter(move |l| *l != source);
-        let pairs = others.map(|target| Direction::new(source.clone(), target.clone()));
-        pairs.collect::<Vec<_>>()
-    };
-    Ok(args.languages.iter().flat_map(from).collect())
 }
 
 /// A language in two classes would count twice.
@@ -261,129 +289,6 @@ fn check_classes(classes: &Classes) -> Outcome {
             }
             seen.push(language);
         }
-    }
-    Ok(())
-}
-
-fn metrics(args: &Args) -> Outcome<Vec<NamedMetric>> {
-    let mut names: Vec<String> = args
-        .metric
-        .iter()
-        .map(|name| name.trim().to_lowercase())
-        .collect();
-    if names.is_empty() {
-        names = vec!["chrf++".into(), "bleu".into()];
-        if args.spm.is_some() {
-            names.push("spbleu".into());
-        }
-    }
-    let of_name = |name: String| {
-        let metric = match (name.as_str(), &args.spm) {
-            ("spbleu", Some(path)) => {
-                let tokenizer = Tokenizer::open_sentencepiece(path).map_err(Failure::input)?;
-                Metric::Bleu(Bleu {
-                    tokenizer,
-                    ..Bleu::default()
-                })
-            }
-            ("spbleu", None) => {
-                let error = Metric::parse(&name).err();
-                let error = error.map_or_else(|| anyhow!("spbleu needs a model"), Into::into);
-                return Err(Failure::input(error).hint("name it with --spm FILE"));
-            }
-            _ => Metric::parse(&name).map_err(Failure::input)?,
-        };
-        Ok(NamedMetric { name, metric })
-    };
-    names.into_iter().map(of_name).collect()
-}
-
-/// How the folder's files are read, by the first kind of which there is one for a language.
-fn data(args: &Args, directions: &[Direction]) -> Outcome<DataConfig> {
-    let mut languages: Vec<Language> = directions
-        .iter()
-        .flat_map(|d| [d.source.clone(), d.target.clone()])
-        .collect();
-    languages.sort();
-    languages.dedup();
-    let folder = std::fs::read_dir(&args.data)
-        .map_err(|e| Failure::input(anyhow!("cannot open {}: {e}", args.data.display())))?;
-    let names: Vec<String> = folder
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    let has = |ending: &str| {
-        let mut stems = names.iter().filter_map(|name| name.strip_suffix(ending));
-        stems.any(|stem| stem.parse().is_ok_and(|l| languages.contains(&l)))
-    };
-    let kinds: &[&str] = match args.split {
-        None => &[".txt", ".txt.gz", ".txt.zst", ".tsv"],
-        Some(_) => &[".tsv"],
-    };
-    let Some(kind) = kinds.iter().find(|kind| has(kind)) else {
-        return Err(Failure::input(anyhow!(
-            "{} has no file of any of the languages: expected such as {}{}",
-            args.data.display(),
-            languages[0],
-            kinds.join(" or ")
-        )));
-    };
-    let path = format!("{{lang}}{kind}");
-    let (rows, languages) = (args.rows.clone(), Some(languages));
-    Ok(match *kind {
-        ".tsv" => DataConfig::TsvRows(TsvRows {
-            path,
-            key: "id".into(),
-            text: "text".into(),
-            filter: args
-                .split
-                .iter()
-                .map(|split| ("split".to_owned(), OneOrMany::One(split.clone())))
-                .collect(),
-            rows,
-            languages,
-        }),
-        _ => DataConfig::Aligned(Aligned {
-            path: Some(path),
-            files: BTreeMap::new(),
-            rows,
-            languages,
-        }),
-    })
-}
-
-/// What the scores depend on besides model and adapters.
-fn options(args: &Args) -> BTreeMap<String, serde_json::Value> {
-    let name = |value: Option<clap::builder::PossibleValue>| value.map(|v| v.get_name().to_owned());
-    let mut options = vec![
-        ("system", name(args.system.to_possible_value()).into()),
-        ("data", args.data.display().to_string().into()),
-        ("rows", args.rows.as_ref().map(ToString::to_string).into()),
-        ("split", args.split.clone().into()),
-    ];
-    if args.system == SystemArg::Model {
-        let missing = args.served.missing.to_possible_value();
-        let vocabulary = args.served.vocabulary.to_possible_value();
-        options.extend([
-            ("beam", args.beam.into()),
-            ("max_length", args.max_length.into()),
-            ("precision", name(args.precision.to_possible_value()).into()),
-            ("missing", name(missing).into()),
-            ("vocabulary", name(vocabulary).into()),
-        ]);
-    }
-    options
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
-}
-
-fn write_hypotheses(dir: &Path, directions: &[Direction], texts: &[Vec<String>]) -> Outcome {
-    for (direction, lines) in directions.iter().zip(texts) {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        files::write_atomic(&dir.join(format!("{direction}.txt")), |w| {
-            w.write_all(text.as_bytes())
-        })
-        .map_err(Failure::internal)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod evaluate;
 mod explore;
 mod model;
 mod pretrain;
+mod rollout;
 mod score;
 mod train;
 mod training;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Evaluate(Box<evaluate::Args>),
     Compare(compare::Args),
     Score(score::Args),
+    Rollout(rollout::Args),
     Pretrain(pretrain::Args),
     Config(config::Args),
     Model(model::Args),
@@ -44,6 +46,7 @@ impl Command {
             Self::Evaluate(args) => evaluate::run(args, quiet),
             Self::Compare(args) => compare::run(args, quiet),
             Self::Score(args) => score::run(args),
+            Self::Rollout(args) => rollout::run(args),
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
             Self::Model(args) => model::run(args, quiet),

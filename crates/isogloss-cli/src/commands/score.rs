@@ -1,8 +1,13 @@
 //! `isogloss score`: translations against references.
 
+mod paired;
+
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
-use isogloss::evaluate::{Bleu, EvaluateError, Metric, Score, Smoothing, Tokenizer};
+use isogloss::evaluate::{
+    Bleu, Confidence, EvaluateError, Metric, PairedTest, SACREBLEU_SEED, Score, Smoothing,
+    Tokenizer,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -12,16 +17,19 @@ Examples:
   isogloss score --hypotheses system.txt --references ref.a --references ref.b --metric bleu,chrf++,ter --json
   isogloss score --hypotheses system.txt --references reference.txt --metric spbleu --spm flores200_sacrebleu_tokenizer_spm.model
   cat system.txt | isogloss score --hypotheses - --references reference.txt --metric chrf++ --sentence
+  isogloss score --hypotheses system.txt --references reference.txt --metric chrf++ --confidence
+  isogloss score --hypotheses old.txt --hypotheses new.txt --references reference.txt --metric bleu,chrf++ --paired-ar
 
-Numbers and signatures are those of sacreBLEU 2.6.";
+Numbers and signatures are those of sacreBLEU 2.6, p and confidence intervals included: draws are NumPy's for the same seed. A paired
+test tests each system against the first; for many directions at once, corrected for their number, see `isogloss evaluate --against`.";
 
 /// Score translations: BLEU, spBLEU, chrF, chrF++ and TER, as sacreBLEU does
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Translations, a sentence a line; `-` is stdin
-    #[arg(long, value_name = "FILE")]
-    hypotheses: PathBuf,
+    /// Translations, a sentence a line; `-` is stdin. More than one file for the systems of a paired test, the baseline first
+    #[arg(long, value_name = "FILE", required = true)]
+    hypotheses: Vec<PathBuf>,
     /// Reference translations, parallel to the hypotheses; more than one file for several references
     #[arg(long, value_name = "FILE", required = true)]
     references: Vec<PathBuf>,
@@ -66,6 +74,21 @@ pub(crate) struct Args {
     /// Score every sentence instead of the whole; BLEU then leaves out orders without n-grams
     #[arg(long)]
     sentence: bool,
+    /// Add the mean and half the width of the 95% interval of resampled scores
+    #[arg(long, conflicts_with = "sentence")]
+    confidence: bool,
+    /// Test each system against the first by paired bootstrap resampling
+    #[arg(long, conflicts_with_all = ["sentence", "confidence", "paired_ar"])]
+    paired_bs: bool,
+    /// Test each system against the first by approximate randomisation
+    #[arg(long, conflicts_with_all = ["sentence", "confidence"])]
+    paired_ar: bool,
+    /// Resamples; by default 1000, and 10000 for --paired-ar
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    resamples: Option<u32>,
+    /// Seed of resamples
+    #[arg(long, value_name = "N", default_value_t = SACREBLEU_SEED)]
+    seed: u64,
     /// Print JSON, with unrounded scores
     #[arg(long)]
     json: bool,
@@ -87,6 +110,8 @@ struct Row<'a> {
     /// As sacreBLEU writes it.
     name: &'a str,
     score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<Confidence>,
     signature: String,
 }
 
@@ -103,6 +128,7 @@ impl<'a> Row<'a> {
             metric,
             name: score.name(),
             score: score.value(),
+            confidence: score.confidence(),
             signature: score.signature().to_string(),
         }
     }
@@ -113,7 +139,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args
         .references
         .iter()
-        .chain([&args.hypotheses])
+        .chain(&args.hypotheses)
         .filter(|path| *path == stdin)
         .count()
         > 1
@@ -123,17 +149,36 @@ pub(crate) fn run(args: &Args) -> Outcome {
         )));
     }
     let metrics = metrics(args)?;
-    let hypotheses = input::lines(&args.hypotheses)?;
-    let references = args
-        .references
-        .iter()
-        .map(|path| input::lines(path))
-        .collect::<Outcome<Vec<_>>>()?;
-    check_parallel(args, &hypotheses, &references)?;
-    if args.sentence {
-        sentences(args, &metrics, &hypotheses, &references)
-    } else {
-        corpus(args, &metrics, &hypotheses, &references)
+    let read = |paths: &[PathBuf]| -> Outcome<Vec<Vec<String>>> {
+        paths.iter().map(|path| input::lines(path)).collect()
+    };
+    let (systems, references) = (read(&args.hypotheses)?, read(&args.references)?);
+    for (path, hypotheses) in args.hypotheses.iter().zip(&systems) {
+        check_parallel(args, path, hypotheses, &references)?;
+    }
+    match (args.paired(), &systems[..]) {
+        (Some(test), [_, _, ..]) => paired::run(args, test, &metrics, &systems, &references),
+        (Some(_), _) => {
+            let error = anyhow::anyhow!("a paired test needs at least two systems");
+            Err(Failure::input(error).hint("give --hypotheses more than once, the baseline first"))
+        }
+        (None, [hypotheses]) if args.sentence => sentences(args, &metrics, hypotheses, &references),
+        (None, [hypotheses]) => corpus(args, &metrics, hypotheses, &references),
+        (None, _) => {
+            let error = anyhow::anyhow!("more than one system is given, but no paired test");
+            Err(Failure::input(error)
+                .hint("add --paired-ar or --paired-bs, or score one at a time"))
+        }
+    }
+}
+
+impl Args {
+    fn paired(&self) -> Option<PairedTest> {
+        match (self.paired_bs, self.paired_ar) {
+            (true, _) => Some(PairedTest::Bootstrap),
+            (_, true) => Some(PairedTest::Randomisation),
+            _ => None,
+        }
     }
 }
 
@@ -146,12 +191,16 @@ fn corpus(
     let scores = metrics
         .iter()
         .map(|(name, metric)| {
-            Ok((
-                name,
-                metric
-                    .corpus_score(hypotheses, references)
-                    .map_err(Failure::input)?,
-            ))
+            let score = match args.confidence {
+                false => metric.corpus_score(hypotheses, references),
+                true => {
+                    let resamples = PairedTest::Bootstrap.default_resamples();
+                    let resamples = args.resamples.unwrap_or(resamples);
+                    metric
+                        .corpus_score_with_confidence(hypotheses, references, resamples, args.seed)
+                }
+            };
+            Ok((name, score.map_err(Failure::input)?))
         })
         .collect::<Outcome<Vec<_>>>()?;
     if args.json {
@@ -221,7 +270,12 @@ fn line(args: &Args, score: &Score) -> String {
 }
 
 /// The library counts streams; here they are files, and files have names.
-fn check_parallel(args: &Args, hypotheses: &[String], references: &[Vec<String>]) -> Outcome {
+fn check_parallel(
+    args: &Args,
+    system: &Path,
+    hypotheses: &[String],
+    references: &[Vec<String>],
+) -> Outcome {
     let wrong = args
         .references
         .iter()
@@ -230,7 +284,7 @@ fn check_parallel(args: &Args, hypotheses: &[String], references: &[Vec<String>]
     let Some((path, lines)) = wrong else {
         return Ok(());
     };
-    let (references, system) = (input::name(path), input::name(&args.hypotheses));
+    let (references, system) = (input::name(path), input::name(system));
     let counts = (lines.len(), hypotheses.len());
     let error = anyhow::anyhow!(
         "{references} has {} lines, {system} has {}: they must be parallel",

@@ -1,6 +1,7 @@
 //! `isogloss translate`: lines of text through a model and its adapters.
 
 mod interactive;
+mod served;
 
 use super::compute::{DecodingPrecisionArg, backend};
 use super::decoding::{AdapterArgs, failure};
@@ -15,12 +16,14 @@ use isogloss::files;
 use isogloss::language::{Direction, Language};
 use isogloss_kernels::Cpu;
 use serde::Serialize;
+use served::Served;
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Examples:
   isogloss translate --model m2m100_418M --from eng_Latn --to deu_Latn < in.txt > out.txt
   isogloss translate --model base --adapters runs/a/adapters --from oci_Latn --to fra_Latn --n-best 3 --json < in.txt
+  isogloss translate --model base --adapters runs/a/adapters --rollout rollout.toml --from oci_Latn --to fra_Latn < in.txt
 
 A line in is a line out, a blank line stays blank. With --n-best above 1 the output is a table: line, score, translation.
 --json writes an object a line: line, hypotheses (text, score, ended; with --ids also ids).
@@ -39,6 +42,10 @@ pub(crate) struct Args {
     /// Folder of adapters that were trained on this model; the base alone without
     #[arg(long, value_name = "DIR")]
     adapters: Option<PathBuf>,
+    /// Let a rollout plan decide whether the adapters or the base alone translate, see `isogloss rollout plan`; of a direction on trial
+    /// each line decides, always alike
+    #[arg(long, value_name = "FILE", requires = "adapters")]
+    rollout: Option<PathBuf>,
     /// Language of the text, such as `eng_Latn`
     #[arg(long, value_name = "LANGUAGE")]
     from: Language,
@@ -139,22 +146,24 @@ pub(crate) fn run(args: &Args) -> Outcome {
         false => input::lines(&args.input)?,
     };
     let backend = backend(args.threads, args.precision)?;
+    let served = Served::open(args)?;
     let loaded = args
         .served
         .load(&args.model, args.adapters.as_deref(), &backend)?;
+    served.check(args, &loaded)?;
     let translator = loaded
         .translator(&backend, args.batch_tokens.map(|n| n as usize))
         .map_err(failure)?;
     if interactive {
-        return interactive::run(args, &loaded, &translator, &options);
+        return interactive::run(args, &served, &loaded, &translator, &options);
     }
     let directions = [Direction::new(args.from.clone(), args.to.clone())];
     let lines = lines.iter().map(|l| (l.as_str(), &directions[0]));
     let lines: Vec<(&str, &Direction)> = lines.collect();
-    let lines = translator
-        .prepare(&lines, args.text_options())
+    let lines = served
+        .prepare(&translator, &lines, args.text_options())
         .map_err(failure)?;
-    if !lines.is_empty() {
+    if !lines.is_empty() && served.may_adapt(&directions[0]) {
         args.served
             .tell_vocabularies(&translator, &loaded, &directions)?;
     }

@@ -10,7 +10,9 @@ use isogloss::plan::Plan;
 use isogloss::train::{Event, Observer};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::OnceLock;
 
 /// A base whose translations training changes. Nobody writes to it.
@@ -397,6 +399,40 @@ fn stopped_again_and_again_it_finds_the_same() {
     assert!(row(&a, 0, "lslo")["change"]["change"] != 0.0);
     let markdown = |w: &Workshop| std::fs::read_to_string(w.path().join("compared/results.md"));
     assert!(markdown(&stopped).unwrap().contains("| lslo | 2 |"));
+}
+
+/// Ctrl-C ends with 130 and says how to go on, and another process is kept out meanwhile.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_comparison_says_how_to_go_on() {
+    let endless = "[methods.lslo]\ntrain = { training = { epochs = 100000 } }\n";
+    let workshop = workshop("", endless);
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("isogloss"))
+        .current_dir(workshop.path())
+        .args(["compare", "compare.toml", "--published", "--threads", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("lslo-seed1: epoch 1, update 1 ") {
+        line.clear();
+        assert!(messages.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    let text = refusal(&mut compare(&workshop, &[]));
+    assert!(text.contains("in use by another process"), "{text}");
+    let id = child.id().to_string();
+    let mut kill = std::process::Command::new("kill");
+    assert!(kill.args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut rest = String::new();
+    messages.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("stopped in lslo-seed1") && rest.contains("same command again"));
+    let saved = workshop
+        .path()
+        .join("compared/lslo-seed1/checkpoints/last.safetensors");
+    assert!(saved.is_file());
 }
 
 #[test]

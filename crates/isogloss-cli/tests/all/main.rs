@@ -8,6 +8,7 @@
 #[cfg(unix)]
 mod bench;
 mod compare;
+mod comparison;
 mod config;
 mod demo;
 mod disk;
@@ -17,6 +18,7 @@ mod examples;
 mod memory;
 mod model;
 mod pretrain;
+mod rollout;
 mod score;
 mod tiny;
 mod train;

@@ -236,3 +236,71 @@ fn a_closed_pipe_is_no_failure() {
     assert_eq!(status.status.code(), Some(0));
     assert!(status.stderr.is_empty());
 }
+
+/// What sacreBLEU 2.6.0 prints with `-ci`, `-pbs` and `-par` for these files.
+#[test]
+fn confidence_and_paired_tests_are_those_of_sacrebleu() {
+    let folder = folder();
+    let metrics = ["--metric", "bleu,chrf++"];
+    let text = stdout(&mut score(
+        folder.path(),
+        &[&metrics[..], &["--confidence"]].concat(),
+    ));
+    assert_eq!(
+        text,
+        "BLEU|nrefs:1|bs:1000|seed:12345|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0 = 38.66 (μ = 41.13 ± 45.23) \
+         76.5/42.9/27.3/25.0 (BP = 1.000 ratio = 1.062 hyp_len = 17 ref_len = 16)\n\
+         chrF2++|nrefs:1|bs:1000|seed:12345|case:mixed|eff:yes|nc:6|nw:2|space:no|version:2.6.0 = 69.50 (μ = 70.22 ± 24.05)\n"
+    );
+    let paired = |more: &[&str]| {
+        let mut command = Command::cargo_bin("isogloss").unwrap();
+        let files = ["--hypotheses", "second", "--hypotheses", "system"];
+        command
+            .current_dir(folder.path())
+            .args(["score", "--references", "first"])
+            .args([&files[..], &metrics, more].concat());
+        stdout(&mut command)
+    };
+    let text = paired(&["--paired-bs"]);
+    for cell in [
+        "baseline: second  11.45 (11.62 ± 6.04)                41.58 (42.16 ± 8.15)\n",
+        "system            38.66 (41.13 ± 45.23) (p = 0.1808)  69.50 (70.22 ± 24.05) (p = 0.0480)*\n",
+        "chrF2++|nrefs:1|bs:1000|seed:12345|case:mixed|eff:yes|nc:6|nw:2|space:no|version:2.6.0\n",
+    ] {
+        assert!(text.contains(cell), "{text}");
+    }
+    let text = paired(&["--paired-ar", "--short"]);
+    assert!(
+        text.contains("system            38.66 (p = 0.0001)*  69.50 (p = 0.0001)*\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("BLEU|#:1|ar:10000|rs:12345|c:mixed|e:no|tok:13a|s:exp|v:2.6.0\n"),
+        "{text}"
+    );
+    let found: Value = serde_json::from_str(&paired(&["--paired-ar", "--json"])).unwrap();
+    let system = &found["systems"][1];
+    assert_eq!(system["system"], "system");
+    let p = system["scores"]["chrf++"]["p_value"].as_f64().unwrap();
+    assert!((p - 1.0 / 10_001.0).abs() < 1e-12);
+    assert_eq!(
+        found["systems"][0]["scores"]["bleu"]["p_value"],
+        Value::Null
+    );
+
+    for (arguments, word) in [
+        (&["--paired-ar"][..], "at least two systems"),
+        (
+            &["--hypotheses", "second"],
+            "hint: add --paired-ar or --paired-bs",
+        ),
+        (
+            &["--hypotheses", "second", "--paired-ar", "--paired-bs"],
+            "cannot be used with",
+        ),
+        (&["--confidence", "--sentence"], "cannot be used with"),
+    ] {
+        let text = stderr(&mut score(folder.path(), arguments), 2);
+        assert!(text.contains(word), "{arguments:?}: {text}");
+    }
+}

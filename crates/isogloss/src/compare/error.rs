@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::corpus::CorpusError;
 use crate::decode::{DecodeError, LoadError};
-use crate::evaluate::{ComparisonError, EvaluateError, EvaluationError};
+use crate::evaluate::{ComparisonError, EvaluateError, EvaluationError, HypothesesError};
 use crate::files::FileError;
 use crate::plan::PlanError;
 use crate::train::TrainError;
@@ -120,6 +120,9 @@ pub enum CompareError {
     /// Translating and scoring.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// Translations that lie in a cell's folder.
+    #[error(transparent)]
+    Hypotheses(#[from] HypothesesError),
     /// Comparing scores.
     #[error(transparent)]
     Comparison(#[from] ComparisonError),

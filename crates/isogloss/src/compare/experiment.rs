@@ -8,14 +8,13 @@ use crate::compare::cell::Bench;
 use crate::compare::explore::{EXPLORE, Source};
 use crate::compare::method::Workbench;
 use crate::compare::{
-    Budget, CellPlan, CellResult, CompareConfig, CompareError, Kind, Label, Prepared, Protocol,
-    Results, Shared, TestSet,
+    Budget, CellPlan, CompareConfig, CompareError, Kind, Prepared, Protocol, Results, Shared,
+    TestSet,
 };
 use crate::config::{Compute, TrainConfig};
-use crate::decode::{DecodeOptions, Loaded};
-use crate::evaluate::{Bleu, Classes, Metric, NamedMetric, Progress, ScoresFile, Tokenizer};
+use crate::decode::DecodeOptions;
+use crate::evaluate::{Bleu, Classes, Metric, NamedMetric, Progress, Tokenizer};
 use crate::files;
-use crate::language::Direction;
 use crate::tokenize;
 use crate::train::{self, Observer, TrainError};
 
@@ -268,105 +267,6 @@ impl Experiment {
         let method = self.methods.iter().find(|m| m.name == cell.method)?;
         let at = method.seeds.iter().position(|&s| Some(s) == cell.seed)?;
         Some((method, at))
-    }
-
-    /// Translates and scores all sets that a cell hasn't done; false if it was stopped.
-    fn score(
-        &self,
-        kind: Kind,
-        cell: &CellPlan,
-        trained: Option<&CellResult>,
-        protocol: &Protocol,
-        watcher: &mut dyn Watcher,
-    ) -> Result<bool, CompareError> {
-        let folder = self.run.join(&cell.name);
-        for set in &self.sets {
-            let files = set.files(&folder);
-            if files.scores.exists() {
-                continue;
-            }
-            let directions = set.scored(cell.scored, &protocol.extent);
-            watcher.stage(&format!("{} on {}", cell.name, set.label()));
-            let missing = set.missing(&folder, directions);
-            if kind == Kind::Copy {
-                set.copy(&folder, &missing)?;
-            }
-            for (adapted, directions) in self.served(kind, &folder, trained, missing) {
-                if kind == Kind::Copy || directions.is_empty() {
-                    continue;
-                }
-                let backend = self.decoding_backend()?;
-                let loaded = match (kind, &adapted) {
-                    (Kind::Full, Some(model)) => Loaded::open(model, None),
-                    (_, adapters) => Loaded::open(&self.base, adapters.as_deref()),
-                }?;
-                let loaded = loaded.packed(&backend);
-                let batch_tokens = self.config.decoding.batch_tokens;
-                let translator = loaded.translator(&backend, batch_tokens)?;
-                let options = self.decode_options();
-                if !set.translate(&translator, &options, &folder, &directions, watcher)? {
-                    return Ok(false);
-                }
-            }
-            self.write_scores(set, cell, &folder, directions, protocol.label)?;
-        }
-        Ok(true)
-    }
-
-    /// Which model or adapters translate which directions; none is the base alone.
-    fn served(
-        &self,
-        kind: Kind,
-        folder: &Path,
-        trained: Option<&CellResult>,
-        mut directions: Vec<Direction>,
-    ) -> Vec<(Option<PathBuf>, Vec<Direction>)> {
-        let mut served = Vec::new();
-        for part in trained.iter().flat_map(|trained| &trained.parts) {
-            let result = Some(folder.join(&part.result));
-            let its = |d: &Direction| part.direction.as_ref().is_none_or(|own| own == d);
-            let (own, others) = directions.into_iter().partition(its);
-            served.push((result, own));
-            directions = others;
-        }
-        if kind != Kind::Full {
-            served.push((None, directions));
-        }
-        served
-    }
-
-    fn write_scores(
-        &self,
-        set: &TestSet,
-        cell: &CellPlan,
-        folder: &Path,
-        directions: &[Direction],
-        label: Label,
-    ) -> Result<(), CompareError> {
-        let decoding = &self.config.decoding;
-        let describe = |file: &mut ScoresFile| {
-            let options = [
-                ("system", cell.method.as_str().into()),
-                ("seed", cell.seed.into()),
-                ("beam", decoding.beam.into()),
-                (
-                    "precision",
-                    serde_json::to_value(decoding.precision).unwrap_or_default(),
-                ),
-                ("missing", "base".into()),
-                ("protocol", label.as_str().into()),
-            ];
-            file.options = options.map(|(k, v)| (k.to_owned(), v)).into();
-        };
-        let backend = self.plain.compute.backend()?;
-        set.score(
-            folder,
-            directions,
-            &self.metrics,
-            &self.classes,
-            describe,
-            &backend,
-        )
     }
 }
 

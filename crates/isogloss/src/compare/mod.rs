@@ -18,8 +18,10 @@ mod method;
 mod predict;
 mod protocol;
 mod results;
+mod scoring;
 mod table;
 mod text;
+mod words;
 
 pub use cell::{CellResult, Part};
 pub use config::{
@@ -32,5 +34,5 @@ pub use extent::Extent;
 pub use method::{Kind, Prepared};
 pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
 pub use results::{ClassRow, DirectionRow, Results, Row, Summary, TestResults};
-pub use table::{duration, grouped, signed};
 pub use text::TestSet;
+pub use words::{duration, grouped, signed};

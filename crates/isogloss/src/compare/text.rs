@@ -8,8 +8,7 @@ use crate::compare::{CompareConfig, CompareError, Extent, Scored};
 use crate::config::TrainConfig;
 use crate::corpus::{Corpus, DirectionFilter};
 use crate::decode::{DecodeOptions, LongLines, MissingUpdates, TextOptions, TextTranslator};
-use crate::evaluate::{Classes, Evaluation, NamedMetric, Progress, ScoresFile};
-use crate::files;
+use crate::evaluate::{Classes, Evaluation, Hypotheses, NamedMetric, Progress, ScoresFile};
 use crate::language::{Direction, Language};
 use crate::tokenize::{TokenizeError, Tokenizer};
 
@@ -41,7 +40,7 @@ pub struct TestSet {
 /// The files of a set within a cell's folder.
 pub(super) struct Files {
     pub scores: PathBuf,
-    hypotheses: PathBuf,
+    pub hypotheses: PathBuf,
 }
 
 impl TestSet {
@@ -148,10 +147,14 @@ impl TestSet {
         }
     }
 
+    /// Sources of a direction.
+    fn sources(&self, direction: &Direction) -> Vec<&str> {
+        self.text.pairs(direction).map(|(s, _)| s).collect()
+    }
+
     /// Directions whose translations don't lie in a cell's folder yet.
-    pub(super) fn missing(&self, cell: &Path, directions: &[Direction]) -> Vec<Direction> {
-        let files = self.files(cell);
-        let missing = |d: &&Direction| !files.hypotheses_of(d).exists();
+    pub(super) fn missing(&self, kept: &Hypotheses, directions: &[Direction]) -> Vec<Direction> {
+        let missing = |d: &&Direction| kept.kept(d, &self.sources(d)).is_none();
         directions.iter().filter(missing).cloned().collect()
     }
 
@@ -160,11 +163,10 @@ impl TestSet {
         &self,
         translator: &TextTranslator<'_, B>,
         options: &DecodeOptions,
-        cell: &Path,
+        kept: &mut Hypotheses,
         directions: &[Direction],
         watcher: &mut (dyn super::Watcher + '_),
     ) -> Result<bool, CompareError> {
-        let files = self.files(cell);
         let of_sentences: usize = directions.iter().map(|d| self.text.len(d)).sum();
         let mut done = 0;
         let mut rest = directions;
@@ -190,7 +192,7 @@ impl TestSet {
             })?;
             done += evaluation.sentences();
             for (direction, lines) in now.iter().zip(&found) {
-                files.write(direction, lines)?;
+                kept.put(direction, &self.sources(direction), lines)?;
             }
             rest = later;
         }
@@ -198,11 +200,15 @@ impl TestSet {
     }
 
     /// Writes the sources in place of translations.
-    pub(super) fn copy(&self, cell: &Path, directions: &[Direction]) -> Result<(), CompareError> {
-        let files = self.files(cell);
+    pub(super) fn copy(
+        &self,
+        kept: &mut Hypotheses,
+        directions: &[Direction],
+    ) -> Result<(), CompareError> {
         for direction in directions {
-            let lines: Vec<&str> = self.text.pairs(direction).map(|(s, _)| s).collect();
-            files.write(direction, &lines)?;
+            let sources = self.sources(direction);
+            let lines: Vec<String> = sources.iter().map(|&s| s.to_owned()).collect();
+            kept.put(direction, &sources, &lines)?;
         }
         Ok(())
     }
@@ -213,22 +219,11 @@ impl TestSet {
         cell: &Path,
         directions: &[Direction],
     ) -> Result<Vec<Vec<String>>, CompareError> {
-        let files = self.files(cell);
+        let kept = Hypotheses::open(&self.files(cell).hypotheses)?;
         let read = |direction: &Direction| {
-            let path = files.hypotheses_of(direction);
-            let text = std::fs::read_to_string(&path).map_err(|e| CompareError::read(&path, &e))?;
-            let lines: Vec<String> = text.split_terminator('\n').map(str::to_owned).collect();
-            let expected = self.text.len(direction);
-            match lines.len() == expected {
-                true => Ok(lines),
-                false => Err(CompareError::read(
-                    &path,
-                    &format!(
-                        "it has {} lines, expected {expected}; remove it to translate again",
-                        lines.len()
-                    ),
-                )),
-            }
+            let found = kept.read(direction, &self.sources(direction))?;
+            let path = kept.path(direction);
+            found.ok_or_else(|| CompareError::read(&path, &"it is missing"))
         };
         directions.iter().map(read).collect()
     }
@@ -247,23 +242,10 @@ impl TestSet {
         let evaluation = Evaluation::new(&self.text, directions.to_vec(), metrics.to_vec())?;
         let scores = backend.install(|| evaluation.score(&translations))?;
         let mut file = ScoresFile::new(scores, classes);
+        file.text_hash = Some(evaluation.text_hash());
+        file.hypotheses = Some("hypotheses".into());
         describe(&mut file);
         Ok(file.write(&self.files(cell).scores)?)
-    }
-}
-
-impl Files {
-    fn hypotheses_of(&self, direction: &Direction) -> PathBuf {
-        self.hypotheses.join(format!("{direction}.txt"))
-    }
-
-    fn write<S: AsRef<str>>(&self, direction: &Direction, lines: &[S]) -> Result<(), CompareError> {
-        files::create_dir(&self.hypotheses)?;
-        Ok(files::write_atomic(&self.hypotheses_of(direction), |w| {
-            lines
-                .iter()
-                .try_for_each(|line| writeln!(w, "{}", line.as_ref()))
-        })?)
     }
 }
 

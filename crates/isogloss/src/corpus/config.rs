@@ -208,6 +208,17 @@ impl Rows {
             .any(|&(first, last)| first <= row && last.is_none_or(|last| row <= last))
     }
 
+    /// Whether a row is in both.
+    #[must_use]
+    pub fn meets(&self, other: &Rows) -> bool {
+        let within = |last: Option<u64>, row: u64| last.is_none_or(|last| row <= last);
+        self.0.iter().any(|&(first, last)| {
+            let mut others = other.0.iter();
+            // The later start lies in both, or nothing does.
+            others.any(|&(from, to)| within(last, first.max(from)) && within(to, first.max(from)))
+        })
+    }
+
     /// The last row that must exist for every range to be whole.
     #[must_use]
     pub fn last_needed(&self) -> u64 {

@@ -135,15 +135,31 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
         lines: &[(&str, &Direction)],
         options: TextOptions,
     ) -> Result<Vec<Line>, DecodeError> {
+        self.prepare_with_base(lines, options, |_| false)
+    }
+
+    /// The same, where the base alone translates some lines, whatever updates there are: those of which `by_base` holds, by
+    /// their place.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_with_base(
+        &self,
+        lines: &[(&str, &Direction)],
+        options: TextOptions,
+        by_base: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Line>, DecodeError> {
         let positions = self.translator.model().config().max_position_embeddings;
         let mut known = HashMap::new();
         let (mut prepared, mut long) = (Vec::with_capacity(lines.len()), Vec::new());
         for (i, &(text, direction)) in lines.iter().enumerate() {
-            let ends = match known.get(direction) {
+            let by_base = by_base(i);
+            let ends = match known.get(&(direction, by_base)) {
                 Some(&ends) => ends,
-                None => *known
-                    .entry(direction)
-                    .or_insert(self.ends(direction, options.missing)?),
+                None => *known.entry((direction, by_base)).or_insert(match by_base {
+                    true => self.ends_of_base(direction)?,
+                    false => self.ends(direction, options.missing)?,
+                }),
             };
             let parts = self.parts(text, direction, ends)?;
             if parts.len() > 1 {
@@ -233,7 +249,7 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
     /// What a request needs to know of a direction.
     fn ends(&self, direction: &Direction, missing: MissingUpdates) -> Result<Ends, DecodeError> {
         self.tokenizer.language_id(&direction.source)?;
-        let mut ends = Ends {
+        let ends = Ends {
             tag: self.tokenizer.language_id(&direction.target)?,
             source: self.id(&direction.source),
             target: self.id(&direction.target),
@@ -242,11 +258,20 @@ impl<'a, B: Backend> TextTranslator<'a, B> {
             return Ok(ends);
         }
         match missing {
-            MissingUpdates::Error => return Err(self.not_trained(direction, ends)),
-            MissingUpdates::Base => (ends.source, ends.target) = (NO_LANGUAGE, NO_LANGUAGE),
-            MissingUpdates::Combine => {}
+            MissingUpdates::Error => Err(self.not_trained(direction, ends)),
+            MissingUpdates::Base => self.ends_of_base(direction),
+            MissingUpdates::Combine => Ok(ends),
         }
-        Ok(ends)
+    }
+
+    /// The same, for the base alone.
+    fn ends_of_base(&self, direction: &Direction) -> Result<Ends, DecodeError> {
+        self.tokenizer.language_id(&direction.source)?;
+        Ok(Ends {
+            tag: self.tokenizer.language_id(&direction.target)?,
+            source: NO_LANGUAGE,
+            target: NO_LANGUAGE,
+        })
     }
 
     fn id(&self, language: &Language) -> LanguageId {

@@ -137,6 +137,7 @@ impl Bleu {
             value,
             signature: self.signature(references),
             details,
+            confidence: None,
         }
     }
 

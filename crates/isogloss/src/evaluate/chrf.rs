@@ -195,6 +195,7 @@ impl Chrf {
             value: self.value(sum),
             signature: self.signature(references),
             details: Details::Chrf,
+            confidence: None,
         }
     }
 }

@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 
 use isogloss_kernels::Backend;
 
-use super::{DirectionScores, EvaluateError, Metric, MetricScore};
+use super::hypotheses::hash_of_lines;
+use super::{
+    Classes, CompareOptions, Comparison, ComparisonError, DirectionScores, EvaluateError, Metric,
+    MetricScore, PairedStatistics,
+};
 use crate::corpus::{Corpus, clean_text};
 use crate::decode::{DecodeError, DecodeOptions, TextOptions, TextTranslator};
 use crate::language::Direction;
@@ -56,6 +60,9 @@ pub enum EvaluationError {
     /// A score cannot be computed.
     #[error(transparent)]
     Score(#[from] EvaluateError),
+    /// Systems cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] ComparisonError),
 }
 
 /// A metric under the name by which it was asked for, which tells spBLEU from BLEU.
@@ -228,6 +235,84 @@ impl<'a> Evaluation<'a> {
             });
         }
         Ok(scored)
+    }
+
+    /// The sentences of a direction, in their order.
+    #[must_use]
+    pub fn sources(&self, direction: &Direction) -> Vec<&'a str> {
+        self.text
+            .pairs(direction)
+            .map(|(source, _)| source)
+            .collect()
+    }
+
+    /// The same text and metrics, other directions.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_directions(&self, directions: Vec<Direction>) -> Result<Self, EvaluationError> {
+        Evaluation::new(self.text, directions, self.metrics.clone())
+    }
+
+    /// Whether every direction can be translated at all, by its first sentence.
+    ///
+    /// # Errors
+    /// Those of [`translate`](Self::translate) that are found before anything is translated.
+    pub fn check<B: Backend>(
+        &self,
+        translator: &TextTranslator<'_, B>,
+        text: TextOptions,
+    ) -> Result<(), EvaluationError> {
+        let first = |d| self.text.pairs(d).next().map(|(source, _)| (source, d));
+        let lines: Vec<_> = self.directions.iter().filter_map(first).collect();
+        translator.prepare(&lines, text)?;
+        Ok(())
+    }
+
+    /// Hash of all sentences, sources and references, whatever the order of the directions: 64 hexadecimal digits.
+    #[must_use]
+    pub fn text_hash(&self) -> String {
+        let mut directions: Vec<&Direction> = self.directions.iter().collect();
+        directions.sort_by_key(ToString::to_string);
+        let mut lines = Vec::new();
+        for direction in directions {
+            lines.push(direction.to_string());
+            lines.extend(self.text.pairs(direction).map(|(s, r)| format!("{s}\t{r}")));
+        }
+        hash_of_lines(&lines)
+    }
+
+    /// Compares translations of all directions with another system's, in the first metric; directions that the other
+    /// lacks are left out.
+    ///
+    /// # Errors
+    /// If translations are missing or too many, or as [`Comparison::new`].
+    pub fn compare(
+        &self,
+        against: &str,
+        base: &[Option<Vec<String>>],
+        system: &[Vec<String>],
+        classes: &Classes,
+        options: &CompareOptions,
+    ) -> Result<Comparison, EvaluationError> {
+        let metric = &self.metrics[0];
+        let mut pairs = Vec::new();
+        for (i, direction) in self.directions.iter().enumerate() {
+            let Some(Some(base)) = base.get(i) else {
+                continue;
+            };
+            let references: Vec<&str> = self.text.pairs(direction).map(|(_, r)| r).collect();
+            let statistics =
+                |lines: &[String]| metric.metric.corpus_statistics(lines, &[&references]);
+            pairs.push(PairedStatistics {
+                direction: direction.clone(),
+                base: statistics(base)?,
+                system: statistics(system.get(i).map_or(&[], Vec::as_slice))?,
+            });
+        }
+        Ok(Comparison::new(
+            against, metric, 1, &pairs, classes, options,
+        )?)
     }
 
     /// Says in which direction a sentence stands that could not be translated.

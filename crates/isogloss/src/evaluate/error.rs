@@ -100,6 +100,21 @@ pub enum EvaluateError {
         /// The greatest value allowed.
         highest: usize,
     },
+    /// A test without resamples.
+    #[error("no resamples: expected at least one, usually 1000")]
+    NoResamples,
+    /// Systems that translated different numbers of sentences.
+    #[error(
+        "system {system} has {found} lines, the baseline has {expected}: they must be parallel"
+    )]
+    Systems {
+        /// Which system, counted from 1; the baseline is the first.
+        system: usize,
+        /// Its lines.
+        found: usize,
+        /// Lines of the baseline.
+        expected: usize,
+    },
     /// Statistics that are not of this metric.
     #[error(
         "{found} statistics where {metric} has {expected}: were they summed from another metric?"

@@ -27,7 +27,9 @@ mod chrf;
 mod comparison;
 mod directions;
 mod error;
+mod hypotheses;
 mod ngram;
+mod sacrebleu;
 mod score;
 mod scores_file;
 mod seeds;
@@ -46,8 +48,12 @@ pub use comparison::{
 };
 pub use directions::{Evaluation, EvaluationError, NamedMetric, Progress};
 pub use error::EvaluateError;
+pub use hypotheses::{Hypotheses, HypothesesError, MadeWith, hash_of_folder};
+pub use sacrebleu::{Confidence, PairedTest, SACREBLEU_SEED, Tested};
 pub use score::{Details, Score};
-pub use scores_file::{ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile};
+pub use scores_file::{
+    ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile, ScoresFileError,
+};
 pub use seeds::{SeededChanges, Share, SystemStatistics};
 pub use signature::{SACREBLEU_VERSION, Signature};
 pub use ter::Ter;

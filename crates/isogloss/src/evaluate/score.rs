@@ -1,6 +1,6 @@
 //! A score and the figures it came from.
 
-use super::Signature;
+use super::{Confidence, Signature};
 use std::fmt;
 
 /// A score with the signature that says how it was computed; neither is to be had without the other.
@@ -10,6 +10,7 @@ pub struct Score {
     pub(super) value: f64,
     pub(super) signature: Signature,
     pub(super) details: Details,
+    pub(super) confidence: Option<Confidence>,
 }
 
 /// The figures behind a score.
@@ -67,6 +68,13 @@ impl Score {
         &self.details
     }
 
+    /// Where it lies on other test sets of the kind, if that was asked for
+    /// ([`Metric::corpus_score_with_confidence`](super::Metric::corpus_score_with_confidence)).
+    #[must_use]
+    pub fn confidence(&self) -> Option<Confidence> {
+        self.confidence
+    }
+
     /// The line that sacreBLEU prints in its text format, with `width` decimals and the given form of the signature.
     #[must_use]
     pub fn line(&self, width: usize, short: bool) -> String {
@@ -76,6 +84,10 @@ impl Score {
             self.signature.to_string()
         };
         let mut line = format!("{}|{signature} = {:.width$}", self.name, self.value);
+        // sacreBLEU takes a mean of 0 for one that wasn't asked for.
+        if let Some(Confidence { mean, half_width }) = self.confidence.filter(|c| c.mean > 0.0) {
+            line += &format!(" (μ = {mean:.width$} ± {half_width:.width$})");
+        }
         if let Details::Bleu {
             precisions,
             brevity_penalty,

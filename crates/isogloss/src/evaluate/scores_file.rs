@@ -78,6 +78,28 @@ fn means<'a>(directions: impl Iterator<Item = &'a DirectionScores>) -> Vec<Mean>
     means
 }
 
+/// Why a file of scores cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScoresFileError {
+    /// It cannot be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is something else.
+    #[error("{} holds no scores: {reason}; expected what `isogloss evaluate --out` writes", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Where it differs.
+        reason: String,
+    },
+}
+
 /// Scores with what they were made with and from: the content of a `scores.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoresFile {
@@ -85,6 +107,15 @@ pub struct ScoresFile {
     pub model_hash: Option<String>,
     /// Folder of the adapters; none for the base alone.
     pub adapters: Option<PathBuf>,
+    /// Hash of that folder ([`hash_of_folder`](super::hash_of_folder)); older files lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters_hash: Option<String>,
+    /// Hash of the sentences, sources and references: scores of the same sentences have the same one. Older files lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_hash: Option<String>,
+    /// Folder of the translations ([`Hypotheses`](super::Hypotheses)), from the folder of this file on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypotheses: Option<PathBuf>,
     /// Whatever else decides on the scores: text, rows, beam, precision.
     pub options: BTreeMap<String, serde_json::Value>,
     /// Every direction.
@@ -122,12 +153,30 @@ impl ScoresFile {
         ScoresFile {
             model_hash: None,
             adapters: None,
+            adapters_hash: None,
+            text_hash: None,
+            hypotheses: None,
             options: BTreeMap::new(),
             mean: means(directions.iter()),
             directions,
             classes: by_class,
             comparison: None,
         }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ScoresFileError`].
+    pub fn read(path: &Path) -> Result<Self, ScoresFileError> {
+        let text = std::fs::read(path).map_err(|source| ScoresFileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        serde_json::from_slice(&text).map_err(|e| ScoresFileError::Content {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        })
     }
 
     /// Writes the file, as a whole or not at all.
@@ -198,7 +247,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("scores.json");
         file.write(&path).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(serde_json::from_str::<ScoresFile>(&text).unwrap(), file);
+        assert_eq!(ScoresFile::read(&path).unwrap(), file);
+        std::fs::write(&path, "{\"model\": 1}").unwrap();
+        let error = ScoresFile::read(&path).unwrap_err().to_string();
+        assert!(error.contains("scores.json holds no scores"), "{error}");
     }
 }

@@ -252,7 +252,7 @@ mod tests {
             SeededChanges::new(&metric, &directions(), &base, seeds, &options()).unwrap()
         };
         let (one, three) = (
-            of(&[better.clone()]),
+            of(std::slice::from_ref(&better)),
             of(&[better.clone(), better.clone(), better]),
         );
         let (one, three) = (one.mean(|_| true).unwrap(), three.mean(|_| true).unwrap());

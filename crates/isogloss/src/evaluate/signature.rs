@@ -40,6 +40,18 @@ impl Signature {
         self
     }
 
+    /// With what was resampled (`bs` or `ar`), how often, and the seed: after the number of references, as in sacreBLEU.
+    pub(super) fn resampled(mut self, kind: &'static str, resamples: u32, seed: u64) -> Self {
+        let field = |long, short, value| Field { long, short, value };
+        let fields = [
+            field(kind, kind, resamples.to_string()),
+            field("seed", "rs", seed.to_string()),
+        ];
+        let after = self.fields.len().min(1);
+        self.fields.splice(after..after, fields);
+        self
+    }
+
     /// The short form.
     #[must_use]
     pub fn short(&self) -> String {

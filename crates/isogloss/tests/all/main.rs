@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod checkpoint;
+mod comparison;
 mod corpus;
 mod damage;
 mod decoding;
@@ -14,6 +15,7 @@ mod parity;
 mod parsers;
 mod prefix;
 mod pruning;
+mod resampling;
 mod rounded;
 mod scores;
 mod tiny;

@@ -10,13 +10,13 @@ const CASES: &str = include_str!("../fixtures/scores/cases.jsonl");
 /// Written by `scripts/fixtures/spbleu.py`.
 const SPBLEU: &str = include_str!("../fixtures/scores/spbleu.jsonl");
 
-fn rows(text: &str) -> Vec<Value> {
+pub(crate) fn rows(text: &str) -> Vec<Value> {
     text.split_terminator('\n')
         .map(|row| serde_json::from_str(row).unwrap())
         .collect()
 }
 
-fn strings(value: &Value) -> Vec<String> {
+pub(crate) fn strings(value: &Value) -> Vec<String> {
     value
         .as_array()
         .unwrap()
@@ -26,7 +26,7 @@ fn strings(value: &Value) -> Vec<String> {
 }
 
 /// The metric with the options that sacreBLEU's constructor was given.
-fn metric(row: &Value) -> Metric {
+pub(crate) fn metric(row: &Value) -> Metric {
     let options = &row["options"];
     let flag = |key: &str| options[key].as_bool().unwrap_or(false);
     let order = |key: &str, default: usize| options[key].as_u64().map_or(default, |n| n as usize);

@@ -1,10 +1,10 @@
 //! Translation a line at a time, as it is typed.
 
-use super::{Args, failure, render};
+use super::{Args, Served, failure, render};
 use crate::commands::decoding;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use isogloss::decode::{DecodeError, DecodeOptions, Loaded, TextTranslator, Translation};
+use isogloss::decode::{DecodeError, DecodeOptions, Line, Loaded, TextTranslator, Translation};
 use isogloss::language::{Direction, Language, LanguageSide};
 use isogloss_kernels::Cpu;
 use std::io::{BufRead, IsTerminal as _, Write as _};
@@ -63,12 +63,14 @@ pub(super) fn wanted(args: &Args) -> bool {
 /// Reads stdin to its end, a line at a time. Whatever is wrong with a line is said, and costs that line alone.
 pub(super) fn run(
     args: &Args,
+    served: &Served,
     loaded: &Loaded,
     translator: &TextTranslator<'_, Cpu>,
     options: &DecodeOptions,
 ) -> Outcome {
     let mut session = Session {
         args,
+        served,
         loaded,
         translator,
         options,
@@ -108,6 +110,7 @@ fn prompt(direction: &Direction) {
 
 struct Session<'a> {
     args: &'a Args,
+    served: &'a Served,
     loaded: &'a Loaded,
     translator: &'a TextTranslator<'a, Cpu>,
     options: &'a DecodeOptions,
@@ -138,9 +141,10 @@ impl Session<'_> {
     /// A line of text in is a line out, also where translation fails, so that a program at the other end stays in step.
     fn translate(&mut self, text: &str) -> Outcome {
         let lines = [(text, &self.direction)];
-        let found =
-            self.translator
-                .translate(&lines, self.args.text_options(), self.options, &mut |_| {});
+        let found = self.prepare(&lines).and_then(|lines| {
+            let translator = self.translator;
+            translator.translate_lines(&lines, self.options, &mut |_| {})
+        });
         let found = found.unwrap_or_else(|error| {
             tell(&error);
             Vec::new()
@@ -184,10 +188,12 @@ impl Session<'_> {
     }
 
     fn check(&self, direction: &Direction) -> Result<(), DecodeError> {
-        let prepared = self
-            .translator
-            .prepare(&[("", direction)], self.args.text_options());
-        prepared.map(drop)
+        self.prepare(&[("", direction)]).map(drop)
+    }
+
+    fn prepare(&self, lines: &[(&str, &Direction)]) -> Result<Vec<Line>, DecodeError> {
+        let options = self.args.text_options();
+        self.served.prepare(self.translator, lines, options)
     }
 
     fn languages(&self) {

@@ -17,9 +17,12 @@
 
 mod adjust;
 mod draws;
+mod numpy;
+mod replay;
 mod resample;
 
 pub(super) use adjust::{holm, max_t, raw_p, simultaneous_lower_bounds};
+pub(super) use replay::{bootstrap_scores, swapped_differences};
 pub(super) use resample::{Paired, Test, resampled_changes};
 
 /// The interval that holds the middle `level` of the values, by rank as sacreBLEU takes it: with 1,000 values at 0.95

@@ -73,34 +73,48 @@ impl Paired {
 
     /// The system's score less the base's in each resample of a block, whose weights are `(resamples, sentences)`.
     fn changes(&self, metric: &Metric, test: Test, weights: &[f32], cpu: &Cpu) -> Vec<f32> {
-        let statistics = match test {
-            Test::Bootstrap => &self.both,
-            Test::Randomisation => &self.excess,
-        };
-        let columns = statistics.len() / self.sentences;
-        let sums = products(weights, statistics, self.sentences, columns, cpu);
-        let (mut base, mut system) = (vec![0.0; self.width], vec![0.0; self.width]);
-        let of_resample = |sums: &[f64]| {
-            match test {
-                Test::Bootstrap => {
-                    base.copy_from_slice(&sums[..self.width]);
-                    system.copy_from_slice(&sums[self.width..]);
-                }
-                Test::Randomisation => {
-                    for (i, moved) in sums.iter().enumerate() {
-                        base[i] = self.base_sum[i] + moved;
-                        system[i] = self.system_sum[i] - moved;
-                    }
-                }
+        match test {
+            Test::Bootstrap => {
+                let columns = 2 * self.width;
+                let sums = products(weights, &self.both, self.sentences, columns, cpu);
+                let of_resample = |sums: &[f64]| {
+                    let (base, system) = sums.split_at(self.width);
+                    (metric.value(system) - metric.value(base)) as f32
+                };
+                sums.chunks_exact(columns).map(of_resample).collect()
             }
-            (metric.value(&system) - metric.value(&base)) as f32
-        };
-        sums.chunks_exact(columns).map(of_resample).collect()
+            Test::Randomisation => {
+                let scores = self.swapped(metric, weights, cpu);
+                scores
+                    .map(|(base, system)| (system - base) as f32)
+                    .collect()
+            }
+        }
+    }
+
+    /// The scores of base and system in each resample of a block, their translations swapped where the weight is 1.
+    pub fn swapped(
+        &self,
+        metric: &Metric,
+        weights: &[f32],
+        cpu: &Cpu,
+    ) -> impl Iterator<Item = (f64, f64)> {
+        let sums = products(weights, &self.excess, self.sentences, self.width, cpu);
+        let (mut base, mut system) = (vec![0.0; self.width], vec![0.0; self.width]);
+        let resamples = weights.len() / self.sentences;
+        (0..resamples).map(move |resample| {
+            for i in 0..self.width {
+                let moved = sums[resample * self.width + i];
+                base[i] = self.base_sum[i] + moved;
+                system[i] = self.system_sum[i] - moved;
+            }
+            (metric.value(&base), metric.value(&system))
+        })
     }
 }
 
 /// `weights` (resamples, sentences) times `statistics` (sentences, columns).
-fn products(
+pub(super) fn products(
     weights: &[f32],
     statistics: &[f32],
     sentences: usize,
@@ -124,6 +138,14 @@ fn products(
     sums
 }
 
+/// A backend on the caller's thread. Every path gives these sums exactly, so one that cannot be had is no error.
+pub(super) fn cpu() -> Cpu {
+    let Ok(cpu) = Cpu::new(1).or_else(|_| Cpu::with_path(1, KernelPath::Portable)) else {
+        unreachable!("the portable path on the caller's thread is always there");
+    };
+    cpu
+}
+
 /// The change of the score (system less base) of every pair in every resample: a list a pair, in the order of the
 /// resamples. In `f32`: rounding keeps the order, and values that differ in their last digits only count as equal.
 ///
@@ -135,10 +157,7 @@ pub(in super::super) fn resampled_changes(
     resamples: usize,
     seed: u64,
 ) -> Vec<Vec<f32>> {
-    // Every path gives these sums exactly, so one that cannot be had is no error.
-    let Ok(cpu) = Cpu::new(1).or_else(|_| Cpu::with_path(1, KernelPath::Portable)) else {
-        unreachable!("the portable path on the caller's thread is always there");
-    };
+    let cpu = cpu();
     let mut lengths: Vec<usize> = pairs.iter().map(Paired::sentences).collect();
     lengths.sort_unstable();
     lengths.dedup();

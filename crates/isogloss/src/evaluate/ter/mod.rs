@@ -77,6 +77,7 @@ impl Ter {
                 edits: edits as u64,
                 reference_length,
             },
+            confidence: None,
         }
     }
     /// The bare score of a sum.

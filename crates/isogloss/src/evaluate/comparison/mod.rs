@@ -1,11 +1,11 @@
 //! Two systems over many directions: who gained, who lost, and what may be chance.
 
-use super::significance::{
-    Paired, Test, holm, max_t, percentile_interval, raw_p, resampled_changes,
-    simultaneous_lower_bounds,
-};
-use super::{Classes, Metric, NamedMetric};
+mod judge;
+
+use super::significance::{Paired, Test, percentile_interval, simultaneous_lower_bounds};
+use super::{Classes, NamedMetric};
 use crate::language::Direction;
+use judge::{by_class, changes, check, judge, mean};
 use serde::{Deserialize, Serialize};
 
 /// How p is corrected for the number of directions, so that an alarm in any of them is as rare as promised for one.
@@ -47,7 +47,7 @@ impl Default for CompareOptions {
 }
 
 /// The statistics of both systems' translations of a direction, sentence by sentence, as
-/// [`Metric::corpus_statistics`] gives them.
+/// [`Metric::corpus_statistics`](super::Metric::corpus_statistics) gives them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairedStatistics {
     /// The direction.
@@ -98,6 +98,18 @@ pub enum ComparisonError {
         expected: usize,
         /// Numbers given.
         found: usize,
+    },
+    /// Too few resamples: no p could be significant.
+    #[error(
+        "{found} resamples can show nothing, corrected for {tests} tests: expected at least {needed}"
+    )]
+    Resamples {
+        /// What was given.
+        found: u32,
+        /// The least that can.
+        needed: u64,
+        /// Directions that are corrected for.
+        tests: usize,
     },
     /// A setting outside its range.
     #[error("{setting} is {found}: expected {expected}")]
@@ -248,7 +260,10 @@ impl Comparison {
         options: &CompareOptions,
     ) -> Result<Self, ComparisonError> {
         let NamedMetric { name, metric } = metric;
-        check(metric, pairs, options)?;
+        check(metric, pairs)?;
+        let names: Vec<Direction> = pairs.iter().map(|p| p.direction.clone()).collect();
+        let sentences: Vec<usize> = pairs.iter().map(|p| p.base.len()).collect();
+        Self::check(&names, &sentences, options)?;
         let paired: Vec<Paired> = pairs
             .iter()
             .map(|pair| Paired::new(&pair.base, &pair.system))
@@ -274,6 +289,59 @@ impl Comparison {
         Ok(found)
     }
 
+    /// Whether directions of so many sentences can be compared with these options at all: to be asked before translating.
+    ///
+    /// # Errors
+    /// If there is no direction, if one has fewer than 2 sentences, if an option is out of range, or if there are too few
+    /// resamples for the smallest possible p to be significant after correction.
+    pub fn check(
+        directions: &[Direction],
+        sentences: &[usize],
+        options: &CompareOptions,
+    ) -> Result<(), ComparisonError> {
+        let setting = |setting, found, expected| {
+            Err(ComparisonError::Setting {
+                setting,
+                found,
+                expected,
+            })
+        };
+        let CompareOptions { level, margin, .. } = *options;
+        if !(level > 0.0 && level < 1.0) {
+            let expected = "between 0 and 1, such as 0.95";
+            return setting("the confidence level", level, expected);
+        }
+        if !margin.is_finite() {
+            return setting("the margin", margin, "a finite number of points");
+        }
+        if directions.is_empty() {
+            return Err(ComparisonError::NoDirections);
+        }
+        let mut lengths = directions.iter().zip(sentences);
+        if let Some((direction, &sentences)) = lengths.find(|&(_, &sentences)| sentences < 2) {
+            return Err(ComparisonError::TooFew {
+                direction: direction.clone(),
+                sentences,
+            });
+        }
+        let tests = match options.correction {
+            Correction::MaxT => 1,
+            Correction::Holm => directions.len(),
+        };
+        // The smallest p is 1 / (resamples + 1). A hundred are the least that an interval can be read off.
+        let needed = (tests as f64 / (1.0 - level) - 1.0 - 1e-9)
+            .ceil()
+            .max(100.0);
+        if f64::from(options.resamples) < needed {
+            return Err(ComparisonError::Resamples {
+                found: options.resamples,
+                needed: needed as u64,
+                tests,
+            });
+        }
+        Ok(())
+    }
+
     /// The direction's entry.
     #[must_use]
     pub fn direction(&self, direction: &Direction) -> Option<&DirectionChange> {
@@ -296,173 +364,4 @@ impl Comparison {
         self.harmed = those(&|d| d.verdict == Verdict::Worse);
         self.unproven = those(&|d| d.verdict == Verdict::Worse || d.lower_bound <= self.margin);
     }
-}
-
-fn check(
-    metric: &Metric,
-    pairs: &[PairedStatistics],
-    options: &CompareOptions,
-) -> Result<(), ComparisonError> {
-    let setting = |setting, found, expected| {
-        Err(ComparisonError::Setting {
-            setting,
-            found,
-            expected,
-        })
-    };
-    if options.resamples < 100 {
-        let found = f64::from(options.resamples);
-        return setting("the number of resamples", found, "at least 100");
-    }
-    if !(options.level > 0.0 && options.level < 1.0) {
-        return setting(
-            "the confidence level",
-            options.level,
-            "between 0 and 1, such as 0.95",
-        );
-    }
-    if !options.margin.is_finite() {
-        return setting("the margin", options.margin, "a finite number of points");
-    }
-    if pairs.is_empty() {
-        return Err(ComparisonError::NoDirections);
-    }
-    for pair in pairs {
-        let direction = pair.direction.clone();
-        let (base, system) = (pair.base.len(), pair.system.len());
-        if base != system {
-            return Err(ComparisonError::Sentences {
-                direction,
-                base,
-                system,
-            });
-        }
-        if base < 2 {
-            return Err(ComparisonError::TooFew {
-                direction,
-                sentences: base,
-            });
-        }
-        let expected = metric.statistics_len();
-        let mut rows = pair.base.iter().chain(&pair.system);
-        if let Some(row) = rows.find(|row| row.len() != expected) {
-            return Err(ComparisonError::Statistics {
-                direction,
-                metric: metric.name(),
-                expected,
-                found: row.len(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// By how much the system is better in every resample: a list a direction.
-fn changes(
-    metric: &Metric,
-    paired: &[Paired],
-    test: Test,
-    options: &CompareOptions,
-) -> Vec<Vec<f32>> {
-    let resamples = options.resamples as usize;
-    let mut changes = resampled_changes(metric, paired, test, resamples, options.seed);
-    if !metric.higher_is_better() {
-        changes.iter_mut().flatten().for_each(|x| *x = -*x);
-    }
-    changes
-}
-
-/// Scores, p and verdicts; intervals and bounds are left open.
-fn judge(
-    metric: &Metric,
-    pairs: &[PairedStatistics],
-    paired: &[Paired],
-    options: &CompareOptions,
-) -> Vec<DirectionChange> {
-    let swapped = changes(metric, paired, Test::Randomisation, options);
-    let scores: Vec<(f64, f64)> = paired.iter().map(|p| p.scores(metric)).collect();
-    let better = |&(base, score): &(f64, f64)| match metric.higher_is_better() {
-        true => score - base,
-        false => base - score,
-    };
-    let observed: Vec<f64> = scores.iter().map(better).collect();
-    let p: Vec<f64> = observed
-        .iter()
-        .zip(&swapped)
-        .map(|(&observed, changes)| raw_p(observed, changes))
-        .collect();
-    let adjusted = match options.correction {
-        Correction::MaxT => max_t(&observed, &swapped),
-        Correction::Holm => holm(&p),
-    };
-    let of_direction = |i: usize| {
-        let change = observed[i];
-        let significant = adjusted[i] <= 1.0 - options.level + 1e-12;
-        DirectionChange {
-            direction: pairs[i].direction.clone(),
-            sentences: paired[i].sentences(),
-            base: scores[i].0,
-            score: scores[i].1,
-            change,
-            interval: [change; 2],
-            lower_bound: change,
-            p: p[i],
-            p_adjusted: adjusted[i],
-            verdict: match significant {
-                true if change > 0.0 => Verdict::Better,
-                true if change < 0.0 => Verdict::Worse,
-                _ => Verdict::Unclear,
-            },
-        }
-    };
-    (0..pairs.len()).map(of_direction).collect()
-}
-
-/// Over the directions that are `among` them.
-fn mean(
-    directions: &[DirectionChange],
-    bootstrap: &[Vec<f32>],
-    level: f64,
-    among: impl Fn(&Direction) -> bool,
-) -> ChangeOfMean {
-    let mut sums = vec![0.0; bootstrap.first().map_or(0, Vec::len)];
-    let (mut change, mut count) = (0.0, 0);
-    for (direction, changes) in directions.iter().zip(bootstrap) {
-        if among(&direction.direction) {
-            sums.iter_mut()
-                .zip(changes)
-                .for_each(|(sum, &x)| *sum += f64::from(x));
-            change += direction.change;
-            count += 1;
-        }
-    }
-    let of = f64::from(count.max(1));
-    sums.iter_mut().for_each(|sum| *sum /= of);
-    ChangeOfMean {
-        change: change / of,
-        interval: percentile_interval(sums, level),
-        directions: count as usize,
-    }
-}
-
-fn by_class(
-    directions: &[DirectionChange],
-    bootstrap: &[Vec<f32>],
-    classes: &Classes,
-    level: f64,
-) -> Vec<ClassChange> {
-    let mut found = Vec::new();
-    for (source, sources) in classes {
-        for (target, targets) in classes {
-            let among = |d: &Direction| sources.contains(&d.source) && targets.contains(&d.target);
-            if directions.iter().any(|d| among(&d.direction)) {
-                found.push(ClassChange {
-                    source: source.clone(),
-                    target: target.clone(),
-                    mean: mean(directions, bootstrap, level, among),
-                });
-            }
-        }
-    }
-    found
 }

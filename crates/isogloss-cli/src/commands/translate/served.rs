@@ -1,0 +1,72 @@
+//! Who translates: the adapters or, where a rollout says so, the base alone.
+
+use super::Args;
+use crate::failure::{Failure, Outcome};
+use anyhow::anyhow;
+use isogloss::decode::{DecodeError, Line, Loaded, TextOptions, TextTranslator};
+use isogloss::evaluate::hash_of_folder;
+use isogloss::language::Direction;
+use isogloss::rollout::{Choice, Rollout};
+use isogloss_kernels::Cpu;
+
+/// A rollout that is obeyed; without, the adapters translate everything.
+pub(super) struct Served(Option<Rollout>);
+
+impl Served {
+    pub(super) fn open(args: &Args) -> Outcome<Self> {
+        let rollout = args.rollout.as_deref().map(Rollout::read).transpose();
+        Ok(Served(rollout.map_err(Failure::input)?))
+    }
+
+    /// Refuses a rollout that was decided for another system.
+    pub(super) fn check(&self, args: &Args, loaded: &Loaded) -> Outcome {
+        let (Some(rollout), Some(adapters)) = (&self.0, &args.adapters) else {
+            return Ok(());
+        };
+        let model = loaded.hash.map(|hash| hash.to_string()).unwrap_or_default();
+        let found = hash_of_folder(adapters).map_err(Failure::input)?;
+        for (what, path, found, expected) in [
+            ("base", &args.model, &model, &rollout.model_hash),
+            ("adapters", adapters, &found, &rollout.adapters_hash),
+        ] {
+            if found != expected {
+                let error = anyhow!(
+                    "the rollout was decided for another {what} than {}: expected {expected}, found {found}",
+                    path.display()
+                );
+                return Err(Failure::input(error).hint(
+                    "evaluate this system with --against base and make a plan from its scores",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether adapters translate anything in a direction.
+    pub(super) fn may_adapt(&self, direction: &Direction) -> bool {
+        let rollout = self.0.as_ref();
+        rollout.is_none_or(|rollout| rollout.choice(direction) != Choice::Base)
+    }
+
+    /// Prepares lines for who translates them.
+    pub(super) fn prepare(
+        &self,
+        translator: &TextTranslator<'_, Cpu>,
+        lines: &[(&str, &Direction)],
+        options: TextOptions,
+    ) -> Result<Vec<Line>, DecodeError> {
+        let Some(rollout) = &self.0 else {
+            return translator.prepare(lines, options);
+        };
+        let prepared = translator.prepare_with_base(lines, options, |i| {
+            let (line, direction) = lines[i];
+            !rollout.adapts(direction, line)
+        })?;
+        let adapted = lines
+            .iter()
+            .filter(|(line, d)| rollout.adapts(d, line))
+            .count();
+        tracing::debug!("{adapted} of {} lines are for the adapters", lines.len());
+        Ok(prepared)
+    }
+}

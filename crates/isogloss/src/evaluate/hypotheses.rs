@@ -1,0 +1,345 @@
+//! Translations of many directions in a folder, with a note of what made them and of what they translate.
+
+use crate::corpus::{CorpusError, Lines};
+use crate::files::{FileError, create_dir, write_atomic};
+use crate::language::Direction;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The note in the folder.
+const NOTE: &str = "hypotheses.json";
+
+/// Why kept translations cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HypothesesError {
+    /// The note or a folder cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file of translations cannot be read.
+    #[error(transparent)]
+    Lines(#[from] CorpusError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] FileError),
+    /// Translations of another number of sentences.
+    #[error("{} has {found} lines, but {expected} sentences are evaluated: expected a translation of each", path.display())]
+    Count {
+        /// The file.
+        path: PathBuf,
+        /// Sentences of the text.
+        expected: usize,
+        /// Lines of the file.
+        found: usize,
+    },
+    /// Translations of other sentences.
+    #[error("{} translates other sentences than those that are evaluated: expected the same text and rows", path.display())]
+    OtherText {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What made translations: model, adapters and options by name.
+pub type MadeWith = BTreeMap<String, serde_json::Value>;
+
+/// A file of translations, by the hashes of what went in and came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    sources: String,
+    translations: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Note {
+    made_with: MadeWith,
+    directions: BTreeMap<String, Entry>,
+}
+
+/// A folder of translations, a file a direction: `SOURCE-TARGET.txt`, a line a sentence.
+///
+/// Beside them lies `hypotheses.json`: what made them, and for each file the hashes of its sources and its lines. So
+/// an evaluation that was cut short goes on where it stopped, and translations of other sentences aren't compared by
+/// mistake. A folder from elsewhere lacks the note; its files are taken by their names and numbers of lines.
+#[derive(Debug)]
+pub struct Hypotheses {
+    dir: PathBuf,
+    note: Note,
+}
+
+impl Hypotheses {
+    /// The translations in a folder, whoever made them.
+    ///
+    /// # Errors
+    /// If the folder or its note cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, HypothesesError> {
+        let failed = |path: &Path, reason: String| HypothesesError::Read {
+            path: path.to_owned(),
+            reason,
+        };
+        fs::read_dir(dir).map_err(|e| failed(dir, e.to_string()))?;
+        let path = dir.join(NOTE);
+        let note = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|e| failed(&path, format!("not a note on translations: {e}")))?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Note::default(),
+            Err(e) => return Err(failed(&path, e.to_string())),
+        };
+        Ok(Hypotheses {
+            dir: dir.to_owned(),
+            note,
+        })
+    }
+
+    /// The folder for what `made_with` translates; it is made if need be. What something else has translated into it
+    /// counts as absent.
+    ///
+    /// # Errors
+    /// If it cannot be made, or its note cannot be read.
+    pub fn keep(dir: &Path, made_with: MadeWith) -> Result<Self, HypothesesError> {
+        create_dir(dir)?;
+        let mut kept = Self::open(dir)?;
+        if kept.note.made_with != made_with {
+            kept.note = Note {
+                made_with,
+                directions: BTreeMap::new(),
+            };
+        }
+        Ok(kept)
+    }
+
+    /// The hash of the base that made these translations alone, without adapters; none if something else made them, or nobody
+    /// knows.
+    #[must_use]
+    pub fn base(&self) -> Option<&str> {
+        let made_with = &self.note.made_with;
+        let alone = made_with
+            .get("adapters_hash")
+            .is_some_and(serde_json::Value::is_null);
+        made_with.get("model_hash")?.as_str().filter(|_| alone)
+    }
+
+    /// The file of a direction.
+    #[must_use]
+    pub fn path(&self, direction: &Direction) -> PathBuf {
+        self.dir.join(format!("{direction}.txt"))
+    }
+
+    /// The translations of these very sources, if the same maker has left them here and nobody changed them since.
+    #[must_use]
+    pub fn kept(&self, direction: &Direction, sources: &[&str]) -> Option<Vec<String>> {
+        let entry = self.note.directions.get(&direction.to_string())?;
+        if entry.sources != hash_of_lines(sources) {
+            return None;
+        }
+        let lines = read(&self.path(direction)).ok()?;
+        (lines.len() == sources.len() && entry.translations == hash_of_lines(&lines))
+            .then_some(lines)
+    }
+
+    /// A direction's translations to compare with; none if it has no file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, has another number of lines, or translates other sentences as far as is known.
+    pub fn read(
+        &self,
+        direction: &Direction,
+        sources: &[&str],
+    ) -> Result<Option<Vec<String>>, HypothesesError> {
+        let path = self.path(direction);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let lines = read(&path)?;
+        if lines.len() != sources.len() {
+            return Err(HypothesesError::Count {
+                path,
+                expected: sources.len(),
+                found: lines.len(),
+            });
+        }
+        match self.note.directions.get(&direction.to_string()) {
+            Some(entry) if entry.sources != hash_of_lines(sources) => {
+                Err(HypothesesError::OtherText { path })
+            }
+            _ => Ok(Some(lines)),
+        }
+    }
+
+    /// Writes a direction's translations, and notes them once they are on the disk.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn put(
+        &mut self,
+        direction: &Direction,
+        sources: &[&str],
+        translations: &[String],
+    ) -> Result<(), HypothesesError> {
+        // A file that is being replaced is nobody's until the note says so.
+        if self
+            .note
+            .directions
+            .remove(&direction.to_string())
+            .is_some()
+        {
+            self.write_note()?;
+        }
+        write_atomic(&self.path(direction), |w| {
+            translations
+                .iter()
+                .try_for_each(|line| writeln!(w, "{line}"))
+        })?;
+        let entry = Entry {
+            sources: hash_of_lines(sources),
+            translations: hash_of_lines(translations),
+        };
+        self.note.directions.insert(direction.to_string(), entry);
+        self.write_note()
+    }
+
+    fn write_note(&self) -> Result<(), HypothesesError> {
+        write_atomic(&self.dir.join(NOTE), |w| {
+            serde_json::to_writer_pretty(&mut *w, &self.note)?;
+            w.write_all(b"\n")
+        })?;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<String>, CorpusError> {
+    let mut lines = Lines::open(path)?;
+    let mut all = Vec::new();
+    loop {
+        match lines.next_line() {
+            Ok(Some(line)) => all.push(line.to_owned()),
+            Ok(None) | Err(CorpusError::Empty { .. }) => return Ok(all),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// SHA-256 of lines, each with a line feed, in hexadecimal digits.
+pub(super) fn hash_of_lines(lines: &[impl AsRef<str>]) -> String {
+    let mut digest = Sha256::new();
+    for line in lines {
+        digest.update(line.as_ref());
+        digest.update("\n");
+    }
+    hexadecimal(&digest.finalize())
+}
+
+/// SHA-256 of a folder's files, their names included, in hexadecimal digits: by it scores and rollouts know adapters.
+///
+/// # Errors
+/// If the folder or a file cannot be read.
+pub fn hash_of_folder(dir: &Path) -> Result<String, HypothesesError> {
+    let failed = |path: &Path, e: io::Error| HypothesesError::Read {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|e| failed(dir, e))? {
+        let path = entry.map_err(|e| failed(dir, e))?.path();
+        // What begins with a dot is on its way to being written, or not ours.
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_file() && !hidden {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut digest = Sha256::new();
+    for path in paths {
+        let bytes = fs::read(&path).map_err(|e| failed(&path, e))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        digest.update(format!("{name}\n{}\n", bytes.len()));
+        digest.update(&bytes);
+    }
+    Ok(hexadecimal(&digest.finalize()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made_with(beam: u32) -> MadeWith {
+        MadeWith::from([("beam".to_owned(), beam.into())])
+    }
+
+    #[test]
+    fn the_same_maker_finds_its_translations_of_the_same_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("out.hypotheses");
+        let direction: Direction = "eng_Latn-deu_Latn".parse().unwrap();
+        let lines = ["ein".to_owned(), String::new()];
+        let mut kept = Hypotheses::keep(&dir, made_with(5)).unwrap();
+        assert_eq!(kept.kept(&direction, &["one", "two"]), None);
+        kept.put(&direction, &["one", "two"], &lines).unwrap();
+
+        let again = Hypotheses::keep(&dir, made_with(5)).unwrap();
+        assert_eq!(again.kept(&direction, &["one", "two"]).unwrap(), lines);
+        assert_eq!(again.kept(&direction, &["one", "three"]), None);
+        let other = Hypotheses::keep(&dir, made_with(4)).unwrap();
+        assert_eq!(other.kept(&direction, &["one", "two"]), None);
+        fs::write(again.path(&direction), "ein\nzwei\n").unwrap();
+        assert_eq!(again.kept(&direction, &["one", "two"]), None, "edited");
+    }
+
+    #[test]
+    fn translations_of_another_text_are_not_compared() {
+        let dir = tempfile::tempdir().unwrap();
+        let direction: Direction = "eng_Latn-deu_Latn".parse().unwrap();
+        fs::write(dir.path().join("eng_Latn-deu_Latn.txt"), "ein\nzwei\n").unwrap();
+        let foreign = Hypotheses::open(dir.path()).unwrap();
+        let found = foreign.read(&direction, &["one", "two"]).unwrap();
+        assert_eq!(found.unwrap(), ["ein", "zwei"]);
+        let error = foreign.read(&direction, &["one"]).unwrap_err().to_string();
+        assert!(error.contains("has 2 lines, but 1 sentences"), "{error}");
+        let back: Direction = "deu_Latn-eng_Latn".parse().unwrap();
+        assert!(foreign.read(&back, &["one"]).unwrap().is_none());
+
+        let mut kept = Hypotheses::keep(dir.path(), made_with(5)).unwrap();
+        kept.put(&direction, &["one", "two"], &["ein".into(), "zwei".into()])
+            .unwrap();
+        let error = kept.read(&direction, &["one", "three"]).unwrap_err();
+        assert!(matches!(error, HypothesesError::OtherText { .. }));
+
+        fs::write(dir.path().join(NOTE), "{}").unwrap();
+        let error = Hypotheses::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("hypotheses.json"), "{error}");
+        assert!(Hypotheses::open(&dir.path().join("absent")).is_err());
+    }
+
+    #[test]
+    fn a_folder_is_known_by_names_and_contents() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "1").unwrap();
+        let first = hash_of_folder(dir.path()).unwrap();
+        fs::write(dir.path().join(".b.tmp"), "1").unwrap();
+        assert_eq!(hash_of_folder(dir.path()).unwrap(), first);
+        fs::write(dir.path().join("a"), "2").unwrap();
+        assert_ne!(hash_of_folder(dir.path()).unwrap(), first);
+        fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
+        assert!(hash_of_folder(&dir.path().join("absent")).is_err());
+    }
+}
