@@ -14,6 +14,7 @@ mod demo;
 mod disk;
 mod evaluate;
 mod examples;
+mod explore;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
