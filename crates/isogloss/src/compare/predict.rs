@@ -10,15 +10,18 @@ use crate::compare::{
     TestSet,
 };
 use crate::config::{Method, TrainConfig};
-use crate::decode::{DecodeOptions, Loaded};
+use crate::decode::{DecodeOptions, Line, Loaded};
 use crate::language::Direction;
 use crate::train::Estimate;
 
 /// About so long is each speed measured.
 const MEASURE: Duration = Duration::from_millis(1500);
 
+/// Sentences that decoding is measured with at first.
+const LEAST_SENTENCES: usize = 12;
+
 /// Most sentences that decoding is measured with.
-const SENTENCES: usize = 24;
+const MOST_SENTENCES: usize = 768;
 
 impl Experiment {
     /// Measures what the predictions rest on, in some seconds. Nothing is written.
@@ -55,12 +58,21 @@ impl Experiment {
         let longest = set.longest();
         let lines = (0..longest).flat_map(|i| set.directions.iter().map(move |d| (i, d)));
         let lines = lines.filter_map(|(i, d)| Some((set.text.pair(d, i)?.0, d)));
-        let lines: Vec<(&str, &Direction)> = lines.take(SENTENCES).collect();
+        let lines: Vec<(&str, &Direction)> = lines.take(MOST_SENTENCES).collect();
         let lines = translator.prepare(&lines, TEXT_OPTIONS)?;
-        let tokens: usize = lines.iter().map(crate::decode::Line::tokens).sum();
-        let started = Instant::now();
-        translator.translate_lines(&lines, options, &mut |_| {})?;
-        Ok(tokens as f64 / started.elapsed().as_secs_f64().max(1e-9))
+        // As many as it takes to be at work for a while: few sentences don't fill a batch.
+        let mut count = LEAST_SENTENCES;
+        loop {
+            let part = &lines[..count.min(lines.len())];
+            let tokens: usize = part.iter().map(Line::tokens).sum();
+            let started = Instant::now();
+            translator.translate_lines(part, options, &mut |_| {})?;
+            let taken = started.elapsed();
+            if 2 * taken > MEASURE || count >= lines.len() {
+                return Ok(tokens as f64 / taken.as_secs_f64().max(1e-9));
+            }
+            count *= 4;
+        }
     }
 
     /// How much of the experiment fits into a budget, with speeds as they are.

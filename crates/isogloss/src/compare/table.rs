@@ -61,12 +61,12 @@ impl Results {
             format!("{:.0}% [{low:.0}, {high:.0}]", 100.0 * s.share)
         });
         let worst = row.worst.as_ref().map_or_else(String::new, |d| {
-            format!(
-                "{} {}, {}",
-                d.direction,
-                signed(d.change.unwrap_or(0.0)),
-                signed(d.lower_bound.unwrap_or(0.0))
-            )
+            let [change, bound] = [d.change, d.lower_bound].map(|x| x.unwrap_or(0.0));
+            // Where nothing is lost, no direction is the worst.
+            match bound > -0.005 {
+                true => "none loses".to_owned(),
+                false => format!("{} {}, {}", d.direction, signed(change), signed(bound)),
+            }
         });
         vec![
             row.method.clone(),
