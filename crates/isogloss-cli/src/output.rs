@@ -10,3 +10,20 @@ pub(crate) fn print(text: &str) -> Outcome {
         .and_then(|()| out.flush())
         .map_err(Failure::output)
 }
+
+/// Rows as columns of even width, the first to the left and the others to the right.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widest = |c: usize| rows.iter().map(|row| row[c].chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|c| widest(c).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = format!("{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            line += &format!("  {cell:>width$}");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}

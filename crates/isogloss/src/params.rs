@@ -35,7 +35,7 @@ pub struct Group {
     pub name: String,
     /// Where its values lie in the flat array.
     pub range: Range<usize>,
-    /// Factor of the learning rate, 1 unless it was set.
+    /// Factor of the learning rate, 1 unless it was set; a group with 0 is left alone by the optimiser.
     pub rate: f32,
 }
 
@@ -118,6 +118,12 @@ impl<R: Real> ParamStore<R> {
         &self.groups
     }
 
+    /// The group of a parameter.
+    #[must_use]
+    pub fn group_of(&self, id: ParamId) -> &Group {
+        &self.groups[self.param(id).group.0 as usize]
+    }
+
     /// Values of one parameter.
     #[must_use]
     pub fn get(&self, id: ParamId) -> &[R] {
@@ -162,6 +168,18 @@ impl<R: Real> ParamStore<R> {
             "kept values"
         );
         self.kept = kept;
+    }
+
+    /// Keeps all groups as they are from now on; those begun later are trained.
+    pub fn freeze(&mut self) {
+        self.groups.iter_mut().for_each(|group| group.rate = 0.0);
+    }
+
+    /// Values that are trained.
+    #[must_use]
+    pub fn trainable(&self) -> usize {
+        let moving = self.groups.iter().filter(|group| group.rate != 0.0);
+        moving.map(|group| group.range.len()).sum()
     }
 
     /// All values as factors of updates.

@@ -185,6 +185,13 @@ fn print(report: &Report, json: bool) -> Outcome {
         }
         text.push('\n');
     }
+    if let Some(c) = r.compacted {
+        let _ = writeln!(
+            text,
+            "the same, compacted     {:10.1}  tokens a second, {:.2} times as fast ({:.4} to {:.4} s), {} of {} parameters",
+            c.target_tokens_per_s, c.ratio, c.min_s, c.max_s, c.trainable, r.trainable,
+        );
+    }
     let (path, threads, precision) = (&r.kernel_path, r.threads, r.precision);
     let _ = write!(
         text,

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod adapters;
 mod bench;
 mod compare;
 mod compute;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Pretrain(pretrain::Args),
     Config(config::Args),
     Model(model::Args),
+    Adapters(adapters::Args),
     Bench(bench::Args),
 }
 
@@ -50,6 +52,7 @@ impl Command {
             Self::Pretrain(args) => pretrain::run(args, quiet),
             Self::Config(args) => config::run(args),
             Self::Model(args) => model::run(args, quiet),
+            Self::Adapters(args) => adapters::run(args),
             Self::Bench(args) => bench::run(args, quiet),
         }
     }

@@ -3,9 +3,11 @@
 use super::training::{self, RunArgs};
 use crate::failure::{Failure, Outcome};
 use crate::progress::Progress;
+use anyhow::anyhow;
 use isogloss::checkpoint;
 use isogloss::config::TrainConfig;
 use isogloss::decode::{Coverage, Vocabularies, VocabularyUse};
+use isogloss::language::Language;
 use isogloss::plan::Plan;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -16,6 +18,7 @@ Examples:
   isogloss train examples/factory/lslo.toml --dry-run
   isogloss train examples/factory/lslo.toml
   isogloss train examples/factory/lslo.toml --plan runs/factory/lslo/plan.toml
+  isogloss train my.toml --add lij_Latn
   isogloss translate --model models/mini --adapters runs/factory/lslo/adapters --from deu_Latn --to eng_Latn < in.txt
 
 Stop with Ctrl-C, go on with the same command.";
@@ -29,6 +32,10 @@ pub(crate) struct Args {
     /// A plan of `isogloss explore`, or one of your own: sites, sides, ranks and pruning in place of the configuration's
     #[arg(long, value_name = "PLAN.toml")]
     plan: Option<PathBuf>,
+    /// Add these languages, joined by commas, to the adapters that the configuration's run left: only their updates are trained, the others
+    /// stay as they are. The configuration names them in `languages`; the result lies in a folder of its own, `RUN+LANGUAGE`
+    #[arg(long, value_name = "LANGUAGE", value_delimiter = ',')]
+    add: Vec<Language>,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
@@ -36,6 +43,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     config.compute = args.run.compute(config.compute);
     if let Some(path) = &args.plan {
         apply(path, &mut config, &dir)?;
+    }
+    if !args.add.is_empty() {
+        add(&args.add, &mut config)?;
     }
     if args.run.dry_run {
         let estimate = config.estimate(&dir).map_err(training::train_failure)?;
@@ -48,6 +58,26 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (trained, estimate) = (&done.trained, &done.estimate);
     let more = vocabularies(&done.vocabularies, done.pieces);
     training::finish(&args.run, trained, &done.result, estimate, more)
+}
+
+/// Makes of the configuration one that adds languages to what its run left.
+fn add(languages: &[Language], config: &mut TrainConfig) -> Outcome {
+    for language in languages {
+        if !config.languages.values().any(|of| of.contains(language)) {
+            let error = anyhow!("the configuration's `languages` don't name {language}");
+            return Err(
+                Failure::input(error).hint("add it to its class there, and its text to the data")
+            );
+        }
+    }
+    if config.extends.is_none() {
+        config.extends = Some(config.run.join("adapters"));
+    }
+    let codes: Vec<&str> = languages.iter().map(Language::code).collect();
+    let mut name = config.run.clone().into_os_string();
+    name.push(format!("+{}", codes.join("+")));
+    config.run = PathBuf::from(name);
+    Ok(())
 }
 
 /// Puts a plan into the configuration, if it is for the same base.

@@ -126,7 +126,15 @@ fn updates_of_many_languages_are_decoded_beside_none() {
     for key in ["source_tokens", "target_tokens", "step_weight_bytes"] {
         assert_eq!(mixed[key], merged[key], "{key}");
     }
+    assert!(mixed["compacted"].is_null());
+    let pruned = decode(&["--languages", "3", "--rank", "8", "--pruned", "90"]);
+    assert_eq!(pruned["trainable"], 4 * 3 * update);
+    let compacted = &pruned["compacted"];
+    assert!(compacted["trainable"].as_u64().unwrap() < 2 * 3 * update);
+    let seconds = ["median_s", "ratio", "target_tokens_per_s"].map(|key| compacted[key].as_f64());
+    assert!(seconds.iter().all(|s| s.unwrap() > 0.0), "{compacted}");
     for (more, missing) in [
+        (&["--pruned", "90"][..], "--languages"),
         (&["--merged", "--languages", "3"][..], "--languages"),
         (&["--bank", "7"], "--languages"),
         (&["--languages", "3", "--adapters", "x"], "--adapters"),

@@ -5,6 +5,8 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod adapters;
+mod adding;
 #[cfg(unix)]
 mod bench;
 mod compare;

@@ -8,6 +8,7 @@ use crate::adapter::config::Preset;
 use crate::adapter::error::AdapterError;
 use crate::adapter::spec::{Half, SHARED, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
+use crate::graph::Site;
 use crate::language::{Direction, Language, LanguageSide};
 use crate::params::{ParamStore, uniform};
 
@@ -36,6 +37,19 @@ pub(super) fn ordered_pairs(languages: &[Language]) -> BTreeSet<Direction> {
         others.map(|target| Direction::new(source.clone(), target.clone()))
     });
     pairs.collect()
+}
+
+/// How large an update is at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SiteSize {
+    /// Where.
+    pub site: Site,
+    /// `R`; 0: the update doesn't act there.
+    pub rank: usize,
+    /// Parameters by the rank, zero or not.
+    pub parameters: usize,
+    /// Those that aren't zero.
+    pub nonzero: usize,
 }
 
 /// Parameter counts of a set of updates, the four that method.md asks for less the one after compaction.
@@ -77,28 +91,7 @@ impl AdapterSet {
         seed: u64,
         store: &mut ParamStore<f32>,
     ) -> Result<Self, AdapterError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut values = |update: &UpdatePlan, plan: &SitePlan, half, shape: [usize; 2]| {
-            let limit = plan.input.len().min(plan.output.len());
-            let rank = update.rank_at(plan.site);
-            if rank > limit {
-                return Err(AdapterError::RankTooLarge {
-                    name: update.name.clone(),
-                    rank,
-                    limit,
-                    site: plan.site.to_string(),
-                });
-            }
-            let len = shape[0] * shape[1];
-            let fan_in = match preset {
-                Preset::Isogloss => shape[1],
-                Preset::Paper => rank,
-            };
-            Ok(match half {
-                Half::A => uniform(len, (fan_in as f32).powf(-0.5), &mut rng),
-                Half::B => vec![0.0; len],
-            })
-        };
+        let mut values = starting_values(preset, seed);
         let adapters = lay_out(&sites, &updates, languages.len(), store, &mut values)?;
         Ok(AdapterSet {
             trained: ordered_pairs(&languages),
@@ -108,6 +101,52 @@ impl AdapterSet {
             updates,
             adapters,
         })
+    }
+
+    /// Adds updates of languages that have none, fresh as in [`new`](Self::new), at the set's sites. What the set holds already stays as it
+    /// is: its groups of the store don't move any more. The plans' languages are indices into `languages`.
+    ///
+    /// # Errors
+    /// If a rank exceeds the matrix.
+    ///
+    /// # Panics
+    /// If one of the languages has an update.
+    pub fn extend(
+        &mut self,
+        languages: &[Language],
+        updates: Vec<UpdatePlan>,
+        seed: u64,
+        store: &mut ParamStore<f32>,
+    ) -> Result<(), AdapterError> {
+        store.freeze();
+        for language in languages {
+            if !self.languages.contains(language) {
+                self.languages.push(language.clone());
+            }
+        }
+        let mut own = Vec::new();
+        for mut update in updates {
+            for id in &mut update.languages {
+                let language = &languages[usize::from(*id)];
+                assert!(!self.adapts(language), "{language} has an update");
+                *id = self.language_id(language).map_or(*id, |known| known.0);
+            }
+            own.push(update);
+        }
+        let mut values = starting_values(self.preset, seed);
+        let count = self.languages.len();
+        let added = lay_out(&self.sites, &own, count, store, &mut values)?;
+        for (site, bank) in added.banks {
+            let Some(of) = self.adapters.banks.get_mut(&site) else {
+                continue;
+            };
+            of.updates.resize(count, None);
+            for (place, update) in of.updates.iter_mut().zip(bank.updates) {
+                *place = place.take().or(update);
+            }
+        }
+        self.updates.extend(own);
+        Ok(())
     }
 
     /// The id of a language, if the set knows it.
@@ -145,22 +184,66 @@ impl AdapterSet {
         })
     }
 
+    /// The languages that select an update.
+    #[must_use]
+    pub fn languages_of(&self, update: &UpdatePlan) -> Vec<Language> {
+        let ids = update.languages.iter();
+        let languages = ids.filter_map(|&id| self.languages.get(usize::from(id)));
+        languages.cloned().collect()
+    }
+
     /// Parameters that act in a direction.
     #[must_use]
     pub fn active(&self, direction: &Direction) -> usize {
+        self.active_of(direction, |update, site| {
+            self.updates[update].parameters_at(&self.sites[site])
+        })
+    }
+
+    /// The sum of something over the updates and sites that act in a direction, both by their places in the set.
+    fn active_of(&self, direction: &Direction, of: impl Fn(usize, usize) -> usize) -> usize {
         let update = |language| {
             let id = self.language_id(language)?;
-            self.updates.iter().find(|u| u.languages.contains(&id.0))
+            let mut updates = self.updates.iter();
+            updates.position(|u| u.languages.contains(&id.0))
         };
         let [source, target] = [&direction.source, &direction.target].map(update);
-        let site = |plan: &SitePlan| {
+        let site = |(site, plan): (usize, &SitePlan)| {
             let update = match plan.side {
                 LanguageSide::Source => source,
                 LanguageSide::Target => target,
             };
-            update.map_or(0, |update| update.parameters_at(plan))
+            update.map_or(0, |update| of(update, site))
         };
-        self.sites.iter().map(site).sum()
+        self.sites.iter().enumerate().map(site).sum()
+    }
+
+    /// How large each update is at each site, in the set's order.
+    #[must_use]
+    pub fn site_sizes(&self, store: &ParamStore<f32>) -> Vec<Vec<SiteSize>> {
+        let of = |update: &UpdatePlan, plan: &SitePlan| {
+            let id = update.languages.first().map(|&id| LanguageId(id));
+            let bank = self.adapters.bank(plan.site);
+            let low_rank = bank.zip(id).and_then(|(bank, id)| bank.update(id));
+            let halves = low_rank.map_or(Vec::new(), |l| vec![store.get(l.a), store.get(l.b)]);
+            SiteSize {
+                site: plan.site,
+                rank: update.rank_at(plan.site),
+                parameters: update.parameters_at(plan),
+                nonzero: halves.into_iter().flatten().filter(|&&x| x != 0.0).count(),
+            }
+        };
+        let sites = |update| self.sites.iter().map(|plan| of(update, plan)).collect();
+        self.updates.iter().map(sites).collect()
+    }
+
+    /// Parameters that aren't zero and act for the direction that needs most.
+    #[must_use]
+    pub fn most_active_nonzero(&self, store: &ParamStore<f32>) -> usize {
+        let sizes = self.site_sizes(store);
+        let active = |d: &Direction| self.active_of(d, |update, site| sizes[update][site].nonzero);
+        let pairs = ordered_pairs(&self.languages);
+        pairs.iter().map(active).max().unwrap_or(0)
     }
 
     /// Parameters by update, in all, and for the direction that needs most.
@@ -177,5 +260,34 @@ impl AdapterSet {
             active: pairs.iter().map(|d| self.active(d)).max().unwrap_or(0),
             by_update,
         }
+    }
+}
+
+/// Values that fresh updates start with.
+fn starting_values(
+    preset: Preset,
+    seed: u64,
+) -> impl FnMut(&UpdatePlan, &SitePlan, Half, [usize; 2]) -> Result<Vec<f32>, AdapterError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    move |update, plan, half, shape| {
+        let limit = plan.input.len().min(plan.output.len());
+        let rank = update.rank_at(plan.site);
+        if rank > limit {
+            return Err(AdapterError::RankTooLarge {
+                name: update.name.clone(),
+                rank,
+                limit,
+                site: plan.site.to_string(),
+            });
+        }
+        let len = shape[0] * shape[1];
+        let fan_in = match preset {
+            Preset::Isogloss => shape[1],
+            Preset::Paper => rank,
+        };
+        Ok(match half {
+            Half::A => uniform(len, (fan_in as f32).powf(-0.5), &mut rng),
+            Half::B => vec![0.0; len],
+        })
     }
 }

@@ -21,6 +21,16 @@ pub struct SitePlan {
     pub output: Range<usize>,
 }
 
+impl SitePlan {
+    /// Shape of half an update of a rank.
+    pub(crate) fn shape(&self, half: Half, rank: usize) -> [usize; 2] {
+        match half {
+            Half::A => [rank, self.input.len()],
+            Half::B => [self.output.len(), rank],
+        }
+    }
+}
+
 /// One low-rank update through all sites: a language's, or the one that all share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UpdatePlan {
@@ -107,14 +117,15 @@ pub(crate) fn lay_out<E>(
             if rank == 0 {
                 continue;
             }
-            let mut push = |half, shape: [usize; 2]| -> Result<ParamId, E> {
+            let mut push = |half| -> Result<ParamId, E> {
+                let shape = plan.shape(half, rank);
                 let values = values(update, plan, half, shape)?;
                 let name = format!("{}.{}.{}", plan.site, half.name(), update.name);
                 Ok(store.push(name, &shape, &values))
             };
             let low_rank = LowRank {
-                a: push(Half::A, [rank, plan.input.len()])?,
-                b: push(Half::B, [plan.output.len(), rank])?,
+                a: push(Half::A)?,
+                b: push(Half::B)?,
                 rank,
                 scale: update.scale(),
                 input: plan.input.clone(),

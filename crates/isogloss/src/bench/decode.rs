@@ -1,8 +1,10 @@
 use isogloss_kernels::Cpu;
 
-use crate::adapter::AdapterError;
+use crate::adapter::{self, AdapterError, AdapterSet};
 use crate::batch::LanguageId;
-use crate::bench::{Amount, MemoryLimit, Repeat, Report, decoding_operations, report, updates};
+use crate::bench::{
+    Amount, CompactedBench, MemoryLimit, Repeat, Report, decoding_operations, report, updates,
+};
 use crate::decode::{DecodeError, DecodeOptions, Loaded, MaxLength, Request, Translator};
 use crate::language::Direction;
 use crate::model::Context;
@@ -38,6 +40,9 @@ pub struct BenchUpdates {
     pub bank: usize,
     /// Rank of every update.
     pub rank: usize,
+    /// Of each update so many values in a hundred of `lora_B` are pruned, by magnitude in one pool over all sites; then translation with
+    /// the updates as they are and compacted is timed in turn. Components of the rank differ in size, so that some die.
+    pub pruned: Option<u8>,
 }
 
 /// Why decoding can't be measured.
@@ -64,66 +69,101 @@ pub fn decode(
     done: &mut dyn FnMut(usize, usize),
 ) -> Result<Report, DecodeBenchError> {
     let requests = requests(loaded, lines, bench)?;
-    let (model, mut store) = (&loaded.model, ParamStore::new());
-    let set = match bench.updates {
-        None => None,
-        Some(BenchUpdates {
-            languages,
-            bank,
-            rank,
-        }) => {
-            let count = languages.max(bank);
-            let set = updates::random(model.config(), rank, count, &mut store)?;
-            set.adapters.keep(backend, &mut store);
-            Some(set)
+    let model = &loaded.model;
+    let (updates, compacted) = match bench.updates {
+        None => (None, None),
+        Some(updates) => {
+            let (first, second) = bench_updates(backend, loaded, updates)?;
+            (Some(first), second)
         }
     };
-    let cx = match &set {
+    let contexts = [&updates, &compacted].map(|updates| match updates {
         None => loaded.context(backend),
-        Some(set) => Context {
-            backend,
-            store: &store,
-            adapters: &set.adapters,
-            dropout: None,
-        },
-    };
-    let trainable = cx.store.values().len();
+        Some(updates) => updates.context(backend),
+    });
+    let trainable = contexts.each_ref().map(|cx| cx.store.values().len());
     let options = DecodeOptions {
         beam: bench.beam,
         max_length: MaxLength::Pieces(bench.exact_length),
         min_length: bench.exact_length,
         ..DecodeOptions::default()
     };
-    let translator = Translator::new(model, cx).with_batch_tokens(batch_tokens(&requests, bench));
+    let tokens = batch_tokens(&requests, bench);
+    let translators = contexts.map(|cx| Translator::new(model, cx).with_batch_tokens(tokens));
     // Who is alone is translated by a call of its own, whatever a translator does with several sentences.
     let together = match bench.batch {
         0 | 1 => 1,
         _ => requests.len().max(1),
     };
-    let work = || {
+    let work = |which: usize| {
         for requests in requests.chunks(together) {
-            translator.translate_ids(requests, &options, &mut |_| ())?;
+            translators[which].translate_ids(requests, &options, &mut |_| ())?;
         }
         Ok::<(), DecodeError>(())
     };
-    let seconds = bench.repeat.time(work, done)?;
+    let seconds: Vec<Vec<f64>> = match &compacted {
+        None => vec![bench.repeat.time(|| work(0), done)?],
+        Some(_) => bench.repeat.time_in_turn::<_, 2>(work, done)?.into(),
+    };
     let source_tokens = requests.iter().map(|r| r.source_ids.len()).sum();
     let target_tokens = requests.len() * bench.exact_length;
     let amount = Amount {
         sentences: requests.len(),
         source_tokens,
         target_tokens,
-        trainable,
+        trainable: trainable[0],
         operations: decoding_operations(model.config(), source_tokens, target_tokens, bench.beam),
     };
     // First: what the measurement of the memory reads is no part of the work's.
-    let report = report(backend, amount, seconds);
+    let report = report(backend, amount, seconds[0].clone());
     let memory = MemoryLimit::measure(backend, model.decoder_step_bytes());
+    let compacted = seconds.into_iter().nth(1);
+    let compacted = compacted.map(|s| CompactedBench::new(s, trainable[1], &report));
     Ok(Report {
         batch: Some(bench.batch),
         memory: Some(memory),
+        compacted,
         ..report
     })
+}
+
+/// Updates that act in place of those that were loaded.
+struct Updates {
+    set: AdapterSet,
+    store: ParamStore<f32>,
+}
+
+impl Updates {
+    fn context<'a>(&'a self, backend: &'a Cpu) -> Context<'a, Cpu> {
+        Context {
+            backend,
+            store: &self.store,
+            adapters: &self.set.adapters,
+            dropout: None,
+        }
+    }
+}
+
+/// Random updates, and if they are pruned the same compacted; ready to translate.
+fn bench_updates(
+    backend: &Cpu,
+    loaded: &Loaded,
+    updates: BenchUpdates,
+) -> Result<(Updates, Option<Updates>), AdapterError> {
+    let mut store = ParamStore::new();
+    let count = updates.languages.max(updates.bank);
+    let set = updates::random(loaded.model.config(), updates.rank, count, &mut store)?;
+    let keep = |set: AdapterSet, mut store| {
+        set.adapters.keep(backend, &mut store);
+        Updates { set, store }
+    };
+    let Some(percent) = updates.pruned else {
+        return Ok((keep(set, store), None));
+    };
+    updates::prune(&set, percent, &mut store);
+    let compacted = adapter::compact(&set, &store, 0.0);
+    let compacted = keep(compacted.set, compacted.store);
+    Ok((keep(set, store), Some(compacted)))
 }
 
 /// The budget of a batch: so many sentences of the mean cost.

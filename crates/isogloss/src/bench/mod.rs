@@ -64,6 +64,26 @@ pub struct Report {
     /// Of decoding: what the memory allows.
     #[serde(flatten)]
     pub memory: Option<MemoryLimit>,
+    /// Of decoding with pruned updates: the same with them compacted, in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<CompactedBench>,
+}
+
+/// The same work with updates that were compacted, a repetition after each of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CompactedBench {
+    /// Target tokens a second, at the median.
+    pub target_tokens_per_s: f64,
+    /// Median of the repetitions, in seconds.
+    pub median_s: f64,
+    /// The fastest repetition.
+    pub min_s: f64,
+    /// The slowest.
+    pub max_s: f64,
+    /// Parameters of the updates in memory.
+    pub trainable: usize,
+    /// How much faster it is: tokens a second over those with the updates before.
+    pub ratio: f64,
 }
 
 /// Repetitions of a benchmark.
@@ -91,13 +111,25 @@ impl Repeat {
         mut work: impl FnMut() -> Result<(), E>,
         done: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<f64>, E> {
+        let [seconds] = self.time_in_turn(|_| work(), done)?;
+        Ok(seconds)
+    }
+
+    /// The same for `K` works, given by their numbers, in turn.
+    fn time_in_turn<E, const K: usize>(
+        self,
+        mut work: impl FnMut(usize) -> Result<(), E>,
+        done: &mut dyn FnMut(usize, usize),
+    ) -> Result<[Vec<f64>; K], E> {
         let all = self.warm_up + self.count.max(1);
-        let mut seconds = Vec::with_capacity(all);
+        let mut seconds = [const { Vec::new() }; K];
         for i in 0..all {
-            let started = Instant::now();
-            work()?;
-            if i >= self.warm_up {
-                seconds.push(started.elapsed().as_secs_f64());
+            for (which, seconds) in seconds.iter_mut().enumerate() {
+                let started = Instant::now();
+                work(which)?;
+                if i >= self.warm_up {
+                    seconds.push(started.elapsed().as_secs_f64());
+                }
             }
             done(i + 1, all);
         }
@@ -115,10 +147,16 @@ struct Amount {
     operations: f64,
 }
 
+/// The median, of sorted values.
+fn median(sorted: &[f64]) -> f64 {
+    let n = sorted.len();
+    f64::midpoint(sorted[(n - 1) / 2], sorted[n / 2])
+}
+
 fn report(backend: &Cpu, amount: Amount, mut seconds: Vec<f64>) -> Report {
     seconds.sort_by(f64::total_cmp);
     let n = seconds.len();
-    let median = f64::midpoint(seconds[(n - 1) / 2], seconds[n / 2]);
+    let median = median(&seconds);
     // Before the ceiling is measured: its operands are no part of the work.
     let peak = memory::peak_bytes().unwrap_or(0);
     Report {
@@ -140,6 +178,23 @@ fn report(backend: &Cpu, amount: Amount, mut seconds: Vec<f64>) -> Report {
         batch: None,
         steps: None,
         memory: None,
+        compacted: None,
+    }
+}
+
+impl CompactedBench {
+    /// What `seconds` are beside the report of what was timed in turn.
+    fn new(mut seconds: Vec<f64>, trainable: usize, beside: &Report) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        let median = median(&seconds);
+        CompactedBench {
+            target_tokens_per_s: beside.target_tokens as f64 / median,
+            median_s: median,
+            min_s: seconds[0],
+            max_s: seconds[seconds.len() - 1],
+            trainable,
+            ratio: beside.median_s / median,
+        }
     }
 }
 
@@ -193,6 +248,14 @@ mod tests {
         );
         assert_eq!((calls, seconds.unwrap().len()), (5, 3));
         assert_eq!(told.last(), Some(&(5, 5)));
+        let mut order = Vec::new();
+        let work = |which| {
+            order.push(which);
+            Ok::<(), ()>(())
+        };
+        let both: [Vec<f64>; 2] = repeat.time_in_turn(work, &mut |_, _| ()).unwrap();
+        assert_eq!(both.map(|seconds| seconds.len()), [3, 3]);
+        assert_eq!(order, [0, 1].repeat(5));
     }
 
     #[test]

@@ -50,6 +50,34 @@ pub(super) fn random(
     Ok(set)
 }
 
+/// Scales each component of each `lora_B` by the square of a number between 0 and 1, and clears the smallest values of each update in one pool
+/// over all its sites, so many in a hundred. Of `p` pruned, about `sqrt(1 - p)` of the components are left.
+pub(super) fn prune(set: &AdapterSet, percent: u8, store: &mut ParamStore<f32>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for update in &set.updates {
+        let id = update.languages.first().map(|&id| LanguageId(id));
+        let banks = set.adapters.banks.values();
+        let own: Vec<_> = banks.filter_map(|bank| bank.update(id?)).collect();
+        let mut pool: Vec<f32> = Vec::new();
+        for low_rank in &own {
+            let scales = uniform(low_rank.rank, 1.0, &mut rng);
+            for row in store.get_mut(low_rank.b).chunks_exact_mut(low_rank.rank) {
+                row.iter_mut().zip(&scales).for_each(|(x, s)| *x *= s * s);
+                pool.extend(row.iter().map(|x| x.abs()));
+            }
+        }
+        let at = pool.len() * usize::from(percent) / 100;
+        if at >= pool.len() {
+            continue;
+        }
+        let (_, &mut limit, _) = pool.select_nth_unstable_by(at, f32::total_cmp);
+        for low_rank in own {
+            let values = store.get_mut(low_rank.b).iter_mut();
+            values.for_each(|x| *x *= f32::from(u8::from(x.abs() >= limit)));
+        }
+    }
+}
+
 /// Source's and target's language of sentence `i`, where sentences take turns: the two differ where there is more than one.
 pub(super) fn turn(i: usize, languages: usize) -> (LanguageId, LanguageId) {
     let language = |i: usize| LanguageId((i % languages.max(1)) as u16);
@@ -84,6 +112,25 @@ mod tests {
         let set = random(&model, 2, 3, &mut store).unwrap();
         assert_eq!(set.languages.len(), 3);
         assert!(store.values().iter().all(|&x| x != 0.0 && x.abs() < 1.0));
+    }
+
+    #[test]
+    fn pruned_updates_lose_components() {
+        let model = ShapeConfig::default().model(50, 0.0, 0.0);
+        let mut store = ParamStore::new();
+        let set = random(&model, 8, 2, &mut store).unwrap();
+        prune(&set, 90, &mut store);
+        for update in set.site_sizes(&store) {
+            let sum = |of: fn(&crate::adapter::SiteSize) -> usize| -> usize {
+                update.iter().map(of).sum()
+            };
+            let outputs: usize = set.sites.iter().map(|plan| 8 * plan.output.len()).sum();
+            let zeros = sum(|s| s.parameters) - sum(|s| s.nonzero);
+            assert_eq!(zeros, outputs * 90 / 100);
+        }
+        let compacted = crate::adapter::compact(&set, &store, 0.0).set.counts();
+        let share = compacted.trainable as f64 / set.counts().trainable as f64;
+        assert!((share - 0.1f64.sqrt()).abs() < 0.1, "{share}");
     }
 
     #[test]

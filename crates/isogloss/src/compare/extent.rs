@@ -123,7 +123,7 @@ mod tests {
                 && extent.sentences <= last.sentences;
             assert!(less, "{extent:?} after {last:?}");
             last = extent;
-            hours *= 0.9;
+            hours *= 0.97;
         }
         assert_eq!(
             (

@@ -93,6 +93,10 @@ pub struct TrainConfig {
     pub filter: FilterConfig,
     /// Validation.
     pub validation: ValidationConfig,
+    /// Folder of adapters of an earlier run, to which languages are added: the updates there act and stay as they are, the run's languages
+    /// that have none there get one, and only their directions are trained. Sites and sides are those of the folder. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extends: Option<PathBuf>,
     /// What is trained beside the frozen base.
     #[serde(default)]
     pub adapter: AdapterConfig,
@@ -111,6 +115,20 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
+    /// Checks that adapters can be extended by the method, if they shall be.
+    ///
+    /// # Errors
+    /// Names the setting that contradicts.
+    pub(crate) fn check_extends(&self) -> Result<(), ConfigError> {
+        match (&self.extends, self.method) {
+            (Some(_), Method::Lora | Method::Full) => value(
+                "extends",
+                "goes with method = \"lslo\": only where every language has an update of its own can one be added".to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that pruning, if there shall be any, has something to prune and comes to its end within the run.
     ///
     /// # Errors

@@ -131,6 +131,11 @@ impl Corpus {
         (0..self.len(direction)).filter_map(|i| self.pair(direction, i))
     }
 
+    /// Leaves out all directions but those of which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Direction) -> bool) {
+        self.directions.retain(|(direction, _)| keep(direction));
+    }
+
     /// Every language that stands in a pair.
     #[must_use]
     pub fn languages(&self) -> BTreeSet<&Language> {

@@ -36,10 +36,15 @@ impl<R: Real> Linear<R> {
         let n = x.len() / inputs;
         let mut y = Buffer::unset(n * outputs);
         let acting = self.acting(cx);
+        let terms = acting
+            .iter()
+            .map(|&(bank, weight)| terms_of(bank, weight, cx.store, rows));
+        // Of languages whose updates don't act here none is left.
+        let terms: SmallVec<[Terms; 2]> = terms.filter(|terms| !terms.is_empty()).collect();
         let epilogue = Epilogue {
             bias: Some(self.bias.get(cx.store)),
             // With updates the rectifier comes after them.
-            relu: relu && acting.is_empty(),
+            relu: relu && terms.is_empty(),
             ..Epilogue::default()
         };
         cx.backend.matmul(
@@ -48,12 +53,11 @@ impl<R: Real> Linear<R> {
             epilogue,
             MatMut::new(&mut y, n, outputs),
         );
-        for (i, &(bank, weight)) in acting.iter().enumerate() {
-            let terms = terms_of(bank, weight, cx.store, rows);
+        for (i, of_bank) in terms.iter().enumerate() {
             let factors = cx.store.factors();
-            let relu = relu && i + 1 == acting.len();
+            let relu = relu && i + 1 == terms.len();
             cx.backend
-                .low_rank(&terms, factors, (x, inputs), (&mut y, outputs), relu);
+                .low_rank(of_bank, factors, (x, inputs), (&mut y, outputs), relu);
         }
         y
     }
@@ -110,13 +114,11 @@ impl<R: Real> Linear<R> {
     }
 }
 
+/// What a bank adds to a packed batch.
+type Terms = SmallVec<[LowRankTerm; 32]>;
+
 /// The updates of a bank that act on a packed batch, times `weight`, as the backend takes them.
-fn terms_of<R: Real>(
-    bank: &Bank,
-    weight: f32,
-    store: &ParamStore<R>,
-    packed: &Packed,
-) -> SmallVec<[LowRankTerm; 32]> {
+fn terms_of<R: Real>(bank: &Bank, weight: f32, store: &ParamStore<R>, packed: &Packed) -> Terms {
     let of = |(update, rows): (&LowRank, _)| update.term(store, rows, weight);
     bank.terms(packed).map(of).collect()
 }

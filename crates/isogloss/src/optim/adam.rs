@@ -69,8 +69,10 @@ impl<R: Real> Adam<R> {
         lr: f32,
         scale: f64,
     ) -> f64 {
-        let used = || (0..grads.used().len()).filter(|&g| grads.used()[g]);
-        let squares: f64 = used()
+        let moves =
+            |store: &ParamStore<R>, g: usize| grads.used()[g] && store.groups()[g].rate != 0.0;
+        let squares: f64 = (0..grads.used().len())
+            .filter(|&g| moves(store, g))
             .map(|g| backend.sum_squares(&grads.values()[store.groups()[g].range.clone()]))
             .sum();
         let norm = squares.sqrt() * scale;
@@ -83,7 +85,10 @@ impl<R: Real> Adam<R> {
         } else {
             1.0
         };
-        for g in used() {
+        for g in 0..grads.used().len() {
+            if !moves(store, g) {
+                continue;
+            }
             self.steps[g] += 1;
             let step = AdamStep {
                 lr: lr * store.groups()[g].rate,

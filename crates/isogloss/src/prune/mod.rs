@@ -60,11 +60,16 @@ impl Pruner {
             };
             let sites = set.sites.iter().filter_map(|plan| {
                 let language = LanguageId(*update.languages.first()?);
-                set.adapters.bank(plan.site)?.update(language)
+                let update = set.adapters.bank(plan.site)?.update(language);
+                // What isn't trained any more stays as it is.
+                update.filter(|update| store.group_of(update.b).rate != 0.0)
             });
             let ranges = sites.map(|low_rank: &LowRank| store.param(low_rank.b).range.clone());
             match config.pool {
-                PruningPool::Language => pools.push(pool(ranges.collect())),
+                PruningPool::Language => {
+                    let ranges: Vec<_> = ranges.collect();
+                    pools.extend((!ranges.is_empty()).then(|| pool(ranges)));
+                }
                 PruningPool::Site => pools.extend(ranges.map(|range| pool(vec![range]))),
             }
         }

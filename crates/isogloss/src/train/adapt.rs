@@ -1,19 +1,19 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use isogloss_kernels::Cpu;
 
 use crate::adapter::{self, AdapterSet};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint;
 use crate::config::{Method, TrainConfig};
 use crate::corpus::Corpus;
 use crate::decode::{LoadError, Loaded, Vocabularies, Vocabulary};
-use crate::language::{Language, Resource};
+use crate::language::Language;
 use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
 use crate::params::ParamStore;
-use crate::tokenize::{self, Tokenizer};
+use crate::tokenize;
 use crate::train::material::Material;
-use crate::train::opened::Opened;
+use crate::train::opened::{Extended, Opened};
 use crate::train::setup::{self, Estimate};
 use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, Validate};
 
@@ -45,16 +45,9 @@ pub(super) struct Subject {
     pub store: ParamStore<f32>,
 }
 
-pub(super) fn subject(
-    config: &TrainConfig,
-    checkpoint: &Checkpoint,
-    languages: &[(Language, Resource)],
-) -> Result<Subject, TrainError> {
+pub(super) fn subject(config: &TrainConfig, opened: &Opened) -> Result<Subject, TrainError> {
     let mut store = ParamStore::new();
-    let codes: Vec<Language> = languages
-        .iter()
-        .map(|(language, _)| language.clone())
-        .collect();
+    let checkpoint = &opened.checkpoint;
     let shape = ModelConfig {
         dropout: config.training.dropout,
         attention_dropout: config.training.attention_dropout,
@@ -65,11 +58,11 @@ pub(super) fn subject(
     if config.method == Method::Full {
         return Ok(Subject {
             model: Model::new(&shape, tensors, Some(&mut store))?,
-            set: AdapterSet::none(codes),
+            set: AdapterSet::none(opened.codes()),
             store,
         });
     }
-    let set = adapter_set(config, &shape, languages, &mut store)?;
+    let set = adapter_set(config, opened, &mut store)?;
     Ok(Subject {
         model: Model::new(&shape, tensors, None)?,
         set,
@@ -79,19 +72,20 @@ pub(super) fn subject(
 
 pub(super) fn adapter_set(
     config: &TrainConfig,
-    model: &ModelConfig,
-    languages: &[(Language, Resource)],
+    opened: &Opened,
     store: &mut ParamStore<f32>,
 ) -> Result<AdapterSet, TrainError> {
-    let codes: Vec<Language> = languages
-        .iter()
-        .map(|(language, _)| language.clone())
-        .collect();
+    if let Some(extended) = &opened.extended {
+        return extend(config, opened, extended, store);
+    }
+    let languages = &opened.languages;
     let updates = match config.method {
         Method::Lora => config.adapter.shared(languages.len())?,
         _ => config.adapter.per_language(languages)?,
     };
+    let model = &opened.checkpoint.config;
     let (sites, preset) = (config.adapter.sites(model)?, config.adapter.preset);
+    let codes = opened.codes();
     Ok(AdapterSet::new(
         codes,
         preset,
@@ -100,6 +94,30 @@ pub(super) fn adapter_set(
         config.seed,
         store,
     )?)
+}
+
+/// The adapters of an earlier run, frozen, with updates of the languages that are added.
+fn extend(
+    config: &TrainConfig,
+    opened: &Opened,
+    extended: &Extended,
+    store: &mut ParamStore<f32>,
+) -> Result<AdapterSet, TrainError> {
+    let (mut set, added) = (extended.set.clone(), &opened.added);
+    *store = extended.store.clone();
+    let own = |language: &Language| added.iter().any(|(l, _)| l == language);
+    let mut adapter = config.adapter.clone();
+    adapter.language_ranks.retain(|language, _| own(language));
+    let updates = adapter.per_language(added)?;
+    // The others of the run take part, too.
+    for language in opened.codes() {
+        if !set.languages.contains(&language) {
+            set.languages.push(language);
+        }
+    }
+    let codes: Vec<Language> = added.iter().map(|(language, _)| language.clone()).collect();
+    set.extend(&codes, updates, config.seed, store)?;
+    Ok(set)
 }
 
 /// Adapts a base, or goes on where the run stands; in the end loads what was saved and checks that it scores the same.
@@ -128,19 +146,21 @@ pub fn adapt(
         mut model,
         mut set,
         mut store,
-    } = subject(config, &opened.checkpoint, &opened.languages)?;
-    set.trained = corpus.directions().map(|(d, _)| d.clone()).collect();
-    let validation = setup::validation_text(
-        &config.validation,
-        config_dir,
-        &config.directions,
-        &set.languages,
-    )?;
-    run.bind(&[
+    } = subject(config, &opened)?;
+    let trained = corpus.directions().map(|(d, _)| d.clone());
+    match opened.extended {
+        Some(_) => set.trained.extend(trained),
+        None => set.trained = trained.collect(),
+    }
+    let validation = opened.validation_text(config, config_dir)?;
+    let mut inputs = vec![
         ("base", opened.checkpoint.fingerprint()),
         ("training text", corpus.fingerprint()),
         ("validation text", validation.fingerprint()),
-    ])?;
+    ];
+    let extended = opened.extended.as_ref();
+    inputs.extend(extended.map(|e| ("set of adapters to extend", e.fingerprint())));
+    run.bind(&inputs)?;
     let material = Material::new(
         config.into(),
         &corpus,
@@ -160,14 +180,14 @@ pub fn adapt(
     let mut adaptation = Adaptation {
         trained,
         result,
-        trainable: store.values().len(),
+        trainable: store.trainable(),
         estimate,
         vocabularies: Vocabularies::default(),
         pieces: opened.tokenizer.vocab_size(),
     };
     if adaptation.trained.outcome == Outcome::Finished {
         if !set.updates.is_empty() {
-            adaptation.vocabularies = vocabularies(&opened.tokenizer, &corpus, &validation);
+            adaptation.vocabularies = vocabularies(&opened, &corpus, &validation)?;
         }
         opened.save(&adaptation, &set, &store)?;
         let cx = Context {
@@ -187,8 +207,14 @@ pub fn adapt(
     Ok(adaptation)
 }
 
-/// For each target language the pieces of all its training text, measured on the validation references.
-fn vocabularies(tokenizer: &Tokenizer, training: &Corpus, validation: &Corpus) -> Vocabularies {
+/// For each target language the pieces of all its training text, measured on the validation references. Of a language that was there before
+/// it was added to, this text is a part: what it had stays.
+fn vocabularies(
+    opened: &Opened,
+    training: &Corpus,
+    validation: &Corpus,
+) -> Result<Vocabularies, TrainError> {
+    let tokenizer = &opened.tokenizer;
     let targets = |corpus: &Corpus| -> BTreeSet<Language> {
         corpus.directions().map(|(d, _)| d.target.clone()).collect()
     };
@@ -200,9 +226,15 @@ fn vocabularies(tokenizer: &Tokenizer, training: &Corpus, validation: &Corpus) -
         let learnt = Vocabulary::learn(tokenizer, &language, text, references);
         (language, learnt)
     };
-    Vocabularies {
-        by_language: targets(training).into_iter().map(learn).collect(),
+    let mut learnt: BTreeMap<_, _> = targets(training).into_iter().map(learn).collect();
+    if let Some(extended) = &opened.extended {
+        learnt.retain(|language, _| !extended.set.languages.contains(language));
+        let before = Vocabularies::load(&extended.dir, tokenizer).map_err(LoadError::from)?;
+        learnt.extend(before.by_language);
     }
+    Ok(Vocabularies {
+        by_language: learnt,
+    })
 }
 
 impl Opened {

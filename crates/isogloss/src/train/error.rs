@@ -142,6 +142,11 @@ pub enum TrainError {
         /// Languages.
         languages: usize,
     },
+    /// Every language has an update already.
+    #[error(
+        "the adapters that `extends` names have an update of every language of this run; name a language to add in `languages`"
+    )]
+    NothingToAdd,
     /// Nothing to validate on.
     #[error(
         "there is no validation sentence of at most {max_tokens} tokens; check `validation.data` and raise `validation.sentences` or `training.max_tokens`"

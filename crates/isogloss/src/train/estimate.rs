@@ -24,8 +24,7 @@ impl TrainConfig {
     pub fn estimate(&self, config_dir: &Path) -> Result<Estimate, TrainError> {
         let opened = Opened::new(self, config_dir)?;
         let (corpus, _) = opened.training_text(self, config_dir)?;
-        let codes = opened.codes();
-        setup::validation_text(&self.validation, config_dir, &self.directions, &codes)?;
+        opened.validation_text(self, config_dir)?;
         self.estimate_for(&opened, &corpus, &self.compute.backend()?)
     }
 
@@ -44,15 +43,19 @@ impl TrainConfig {
             (Vec::new(), base_parameters, base_parameters)
         } else {
             let mut store = ParamStore::new();
-            let set = adapter_set(self, shape, &opened.languages, &mut store)?;
+            let set = adapter_set(self, opened, &mut store)?;
             pruned = self
                 .pruner(&set, &store)?
                 .map_or(0, |pruner| pruner.target());
             reuse = self.prefix_reuse(opened, &set.adapters, corpus)?;
             let counts = set.counts();
             let names = set.updates.iter().map(|u| u.name.clone());
-            let by_update = names.zip(counts.by_update).collect();
-            (by_update, counts.trainable, counts.active)
+            let mut by_update: Vec<(String, usize)> = names.zip(counts.by_update).collect();
+            if opened.extended.is_some() {
+                let added = |name: &str| opened.added.iter().any(|(l, _)| l.code() == name);
+                by_update.retain(|(name, _)| added(name));
+            }
+            (by_update, store.trainable(), counts.active)
         };
         let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
         let sampler = Sampler::new(&counts, &self.training.sample, self.seed)?;

@@ -1,9 +1,13 @@
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+use crate::adapter::{self, AdapterSet};
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{self, Method, TrainConfig};
-use crate::corpus::{Corpus, FilterReport};
+use crate::corpus::{Corpus, CorpusError, FilterReport};
 use crate::language::{Language, Resource};
+use crate::params::ParamStore;
 use crate::tokenize::Tokenizer;
 use crate::train::{TrainError, setup};
 
@@ -13,12 +17,44 @@ pub(super) struct Opened {
     pub checkpoint: Checkpoint,
     pub tokenizer: Tokenizer,
     pub languages: Vec<(Language, Resource)>,
+    /// Adapters that languages are added to.
+    pub extended: Option<Extended>,
+    /// The languages that get an update: all, or those that the extended adapters have none of.
+    pub added: Vec<(Language, Resource)>,
+}
+
+/// Adapters of an earlier run, to which languages are added.
+pub(super) struct Extended {
+    pub dir: PathBuf,
+    pub set: AdapterSet,
+    /// Their values.
+    pub store: ParamStore<f32>,
+}
+
+impl Extended {
+    fn new(dir: PathBuf, checkpoint: &Checkpoint) -> Result<Self, TrainError> {
+        let mut store = ParamStore::new();
+        let base = checkpoint.hash().to_string();
+        let set = adapter::load(&dir, &checkpoint.config, &base, &mut store)?;
+        Ok(Extended { dir, set, store })
+    }
+
+    /// Changes with every value.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for param in self.store.params() {
+            hash.update(format!("{} {:?}\n", param.name, param.shape));
+        }
+        hash.update(bytemuck::cast_slice(self.store.values()));
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 impl Opened {
     pub fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
         config.training.validate()?;
         config.check_pruning()?;
+        config.check_extends()?;
         let frozen = config.method != Method::Full;
         config.compute.check_reuse(frozen, &config.training)?;
         let languages = config::languages(&config.languages)?;
@@ -26,11 +62,26 @@ impl Opened {
         let checkpoint = checkpoint::open(&dir)?;
         let tokenizer = Tokenizer::open(&dir)?;
         tokenizer.check_rows(checkpoint.config.vocab_size)?;
+        let extended = config.extends.as_ref().map(|dir| {
+            let dir = setup::resolve(config_dir, dir);
+            Extended::new(dir, &checkpoint)
+        });
+        let extended = extended.transpose()?;
+        let mut added = languages.clone();
+        if let Some(extended) = &extended {
+            let ranks = &config.adapter;
+            added.retain(|(l, class)| !extended.set.adapts(l) && ranks.rank_of(l, *class) > 0);
+            if added.is_empty() {
+                return Err(TrainError::NothingToAdd);
+            }
+        }
         Ok(Opened {
             dir,
             checkpoint,
             tokenizer,
             languages,
+            extended,
+            added,
         })
     }
 
@@ -39,12 +90,39 @@ impl Opened {
         self.languages.iter().map(|(l, _)| l.clone()).collect()
     }
 
+    /// Leaves out the directions in which nothing would be trained.
+    fn retain(&self, corpus: &mut Corpus) -> Result<(), TrainError> {
+        if self.extended.is_none() {
+            return Ok(());
+        }
+        let is_added = |language: &Language| self.added.iter().any(|(l, _)| l == language);
+        corpus.retain(|direction| is_added(&direction.source) || is_added(&direction.target));
+        match corpus.directions().len() {
+            0 => Err(CorpusError::Nothing.into()),
+            _ => Ok(()),
+        }
+    }
+
     pub fn training_text(
         &self,
         config: &TrainConfig,
         config_dir: &Path,
     ) -> Result<(Corpus, FilterReport), TrainError> {
         let wanted = config.directions.filter(&self.codes());
-        setup::training_text(&config.data, config_dir, &wanted, &config.filter)
+        let (mut corpus, report) =
+            setup::training_text(&config.data, config_dir, &wanted, &config.filter)?;
+        self.retain(&mut corpus)?;
+        Ok((corpus, report))
+    }
+
+    pub fn validation_text(
+        &self,
+        config: &TrainConfig,
+        config_dir: &Path,
+    ) -> Result<Corpus, TrainError> {
+        let (validation, directions) = (&config.validation, &config.directions);
+        let mut corpus = setup::validation_text(validation, config_dir, directions, &self.codes())?;
+        self.retain(&mut corpus)?;
+        Ok(corpus)
     }
 }

@@ -69,7 +69,7 @@ impl TrainConfig {
             mut model,
             set,
             mut store,
-        } = subject(&config, &opened.checkpoint, &opened.languages)?;
+        } = subject(&config, &opened)?;
         let material = Material::new(
             (&config).into(),
             &corpus,

@@ -85,6 +85,16 @@ fn seeds() -> Vec<Seed> {
             parsers::adapter_weights,
             parsers::saved().weights.clone(),
         ),
+        (
+            "adapters.json with ranks by site",
+            parsers::compact_adapters_json,
+            parsers::compacted().index.clone(),
+        ),
+        (
+            "sparse weights of adapters",
+            parsers::compact_adapter_weights,
+            parsers::compacted().weights.clone(),
+        ),
     ]
 }
 

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod checkpoint;
+mod compaction;
 mod comparison;
 mod corpus;
 mod damage;
 mod decoding;
 mod determinism;
+mod extending;
 mod factory;
 mod golden;
 mod gradients;

@@ -145,40 +145,81 @@ pub struct Saved {
     pub weights: Vec<u8>,
 }
 
+impl Saved {
+    fn read(dir: &Path) -> Self {
+        let read = |name: &str| std::fs::read(dir.join(name)).expect(name);
+        Saved {
+            index: read(INDEX),
+            weights: read(OF_GERMAN),
+        }
+    }
+}
+
 const BASE: &str = "0";
 const INDEX: &str = "adapters.json";
 const OF_GERMAN: &str = "deu_Latn.safetensors";
+
+/// Adapters of one language; with `pruned` two thirds of the values of `lora_B` are zero.
+fn save(dir: &Path, pruned: bool) {
+    let model: ModelConfig = serde_json::from_slice(CONFIG).expect("the fixture");
+    let config = AdapterConfig {
+        rank: pruned.then_some(8),
+        ..AdapterConfig::default()
+    };
+    let german: Language = "deu_Latn".parse().expect("a language");
+    let updates = config.per_language(&[(german.clone(), Resource::High)]);
+    let sites = config.sites(&model).expect("sites");
+    let mut store = ParamStore::new();
+    let set = AdapterSet::new(
+        vec![german],
+        config.preset,
+        sites,
+        updates.expect("an update"),
+        1,
+        &mut store,
+    );
+    if pruned {
+        let values = store.values_mut().iter_mut().enumerate();
+        values.for_each(|(i, x)| {
+            *x = if i % 3 == 0 {
+                0.01 * (i % 11) as f32
+            } else {
+                0.0
+            }
+        });
+    }
+    adapter::save(dir, &set.expect("a set"), &store, BASE).expect("files");
+}
 
 /// The adapters of one language, as they were saved.
 pub fn saved() -> &'static Saved {
     static SAVED: OnceLock<Saved> = OnceLock::new();
     SAVED.get_or_init(|| {
-        let model: ModelConfig = serde_json::from_slice(CONFIG).expect("the fixture");
-        let config = AdapterConfig::default();
-        let german: Language = "deu_Latn".parse().expect("a language");
-        let updates = config.per_language(&[(german.clone(), Resource::High)]);
-        let sites = config.sites(&model).expect("sites");
-        let mut store = ParamStore::new();
-        let set = AdapterSet::new(
-            vec![german],
-            config.preset,
-            sites,
-            updates.expect("an update"),
-            1,
-            &mut store,
-        );
         let dir = folder(&[]);
-        adapter::save(dir.path(), &set.expect("a set"), &store, BASE).expect("files");
-        let read = |name: &str| std::fs::read(dir.path().join(name)).expect(name);
-        Saved {
-            index: read(INDEX),
-            weights: read(OF_GERMAN),
-        }
+        save(dir.path(), false);
+        Saved::read(dir.path())
     })
 }
 
-/// Adapters that load can be computed with.
+/// The adapters of one language, with ranks by site and sparse tensors.
+pub fn compacted() -> &'static Saved {
+    static COMPACTED: OnceLock<Saved> = OnceLock::new();
+    COMPACTED.get_or_init(|| {
+        let dir = folder(&[]);
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        save(&from, true);
+        let done = adapter::compact_folder(&from, &to, 0.0).expect("a folder");
+        assert!(done.after.bytes < done.before.bytes);
+        Saved::read(&to)
+    })
+}
+
+/// Adapters that can be read can be compacted, and those that load can be computed with.
 fn adapters(dir: &Path) -> bool {
+    let mut store = ParamStore::new();
+    if let Ok((set, _)) = adapter::read(dir, &mut store) {
+        let _ = (set.counts(), adapter::compact(&set, &store, 0.1));
+    }
     static MODEL: OnceLock<Model<f32>> = OnceLock::new();
     let model = MODEL.get_or_init(|| {
         let files = [("config.json", CONFIG), ("model.safetensors", WEIGHTS)];
@@ -214,6 +255,16 @@ pub fn adapters_json(bytes: &[u8]) -> bool {
 
 pub fn adapter_weights(bytes: &[u8]) -> bool {
     let dir = folder(&[(INDEX, &saved().index), (OF_GERMAN, bytes)]);
+    adapters(dir.path())
+}
+
+pub fn compact_adapters_json(bytes: &[u8]) -> bool {
+    let dir = folder(&[(INDEX, bytes), (OF_GERMAN, &compacted().weights)]);
+    adapters(dir.path())
+}
+
+pub fn compact_adapter_weights(bytes: &[u8]) -> bool {
+    let dir = folder(&[(INDEX, &compacted().index), (OF_GERMAN, bytes)]);
     adapters(dir.path())
 }
 

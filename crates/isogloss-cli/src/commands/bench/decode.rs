@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// Rank of the random updates
     #[arg(long, value_name = "R", default_value_t = 8, requires = "languages")]
     rank: usize,
+    /// Prune so many values in a hundred of the random updates' B by magnitude, and time them as they are and compacted in turn
+    #[arg(long, value_name = "PERCENT", requires = "languages", value_parser = clap::value_parser!(u8).range(0..100))]
+    pruned: Option<u8>,
     /// As if one language's updates were folded into the weights: the base alone (`--help` says why)
     #[arg(long, conflicts_with_all = ["languages", "adapters"])]
     merged: bool,
@@ -92,6 +95,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Outcome {
         languages: usize::from(languages),
         bank: usize::from(args.bank),
         rank: args.rank,
+        pruned: args.pruned,
     });
     let bench = DecodeBench {
         direction: Direction::new(args.from.clone(), args.to.clone()),

@@ -1,5 +1,6 @@
 //! What an evaluation shows: how far it is, and its scores.
 
+use crate::output;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isogloss::evaluate::{
     ChangeOfMean, Comparison, Correction, DirectionChange, Mean, Progress, ScoresFile, Verdict,
@@ -48,21 +49,7 @@ pub(super) fn table(file: &ScoresFile) -> String {
         });
         rows.push(mean(name, &of.mean, change.map(|c| &c.mean)));
     }
-    let columns = 0..rows[0].len();
-    let width = |row: &Vec<String>, c: usize| row.get(c).map_or(0, |cell| cell.chars().count());
-    let widths: Vec<usize> = columns
-        .map(|c| rows.iter().map(|row| width(row, c)).max())
-        .map(|width| width.unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = format!("{:<1$}", row[0], widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            line += &format!("  {cell:>width$}");
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
+    let mut text = output::table(&rows);
     let signatures = file.directions.first().map_or(&[][..], |d| &d.scores);
     for score in signatures {
         text += &format!("{}: {}\n", score.metric, score.signature);

@@ -99,18 +99,14 @@ pub fn explore(
     let config = &TrainConfig {
         method: Method::Lslo,
         pruning: None,
+        extends: None,
         ..config.clone()
     };
     let opened = Opened::new(config, config_dir)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
     let languages = opened.codes();
-    let validation = setup::validation_text(
-        &config.validation,
-        config_dir,
-        &config.directions,
-        &languages,
-    )?;
+    let validation = opened.validation_text(config, config_dir)?;
     let shape = ModelConfig {
         dropout: config.training.dropout,
         attention_dropout: config.training.attention_dropout,

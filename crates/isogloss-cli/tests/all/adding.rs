@@ -1,0 +1,49 @@
+//! `isogloss train --add`: a language more, beside adapters that are in use.
+
+use crate::workshop::{Workshop, isogloss, refusal, stdout};
+
+#[test]
+fn a_language_is_added_beside_what_is_in_use() {
+    let mut workshop = Workshop::new();
+    workshop.languages = "[languages]\nhigh = [\"eng_Latn\"]\nlow = [\"deu_Latn\"]\n".to_owned();
+    workshop.more += "[adapter]\nlanguage_ranks = { deu_Latn = 0 }\n";
+    let _ = stdout(&mut workshop.train());
+    let run = workshop.path().join("run");
+    let before = std::fs::read(run.join("adapters/eng_Latn.safetensors")).unwrap();
+
+    workshop.more = workshop
+        .more
+        .replace("[adapter]\nlanguage_ranks = { deu_Latn = 0 }\n", "");
+    let dry = stdout(workshop.train().args(["--add", "deu_Latn", "--dry-run"]));
+    assert!(
+        dry.contains("trainable for deu_Latn") && !dry.contains("trainable for eng_Latn"),
+        "{dry}"
+    );
+    let out = stdout(workshop.train().args(["--add", "deu_Latn"]));
+    let added = workshop.path().join("run+deu_Latn/adapters");
+    assert!(out.trim_end().ends_with("run+deu_Latn/adapters"), "{out}");
+    assert!(std::fs::read(added.join("eng_Latn.safetensors")).unwrap() == before);
+    assert!(
+        added.join("deu_Latn.safetensors").exists()
+            && !run.join("adapters/deu_Latn.safetensors").exists()
+    );
+    let adapters = added.display().to_string();
+    let mut translate = isogloss(workshop.path());
+    translate
+        .args([
+            "translate",
+            "--model",
+            &crate::workshop::base().display().to_string(),
+            "--adapters",
+            &adapters,
+        ])
+        .args(["--from", "deu_Latn", "--to", "eng_Latn", "--threads", "1"])
+        .write_stdin("Prüfen Sie die Pumpe.\n");
+    assert_eq!(stdout(&mut translate).lines().count(), 1);
+
+    let text = refusal(workshop.train().args(["--add", "nld_Latn"]));
+    assert!(
+        text.contains("`languages` don't name nld_Latn") && text.contains("hint"),
+        "{text}"
+    );
+}

@@ -1,0 +1,3 @@
+#![no_main]
+
+isogloss_fuzz::target!(compact_adapters_json);
