@@ -2,6 +2,7 @@
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isogloss::corpus::FilterReport;
+use isogloss::evaluate;
 use isogloss::train::{Estimate, Event, Observer, TensorBoard};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -110,6 +111,10 @@ impl Progress {
     pub(crate) fn restart(&mut self, name: &str) {
         self.recent = Recent::default();
         self.name = format!("{name}: ");
+        // Its first line is said at once, unless none shall be.
+        if self.last_line.is_some_and(|at| at <= Instant::now()) {
+            self.last_line = None;
+        }
         self.bar.reset();
         self.bar
             .set_message(format!("{}reading text and model", self.name));
@@ -121,6 +126,31 @@ impl Progress {
         self.bar.reset();
         if self.terminal {
             self.bar.finish_and_clear();
+        }
+    }
+
+    /// How far a translation is.
+    pub(crate) fn translated(&mut self, progress: evaluate::Progress) {
+        let line = format!(
+            "{}translated {} of {} sentences, {} left",
+            self.name,
+            progress.sentences,
+            progress.of_sentences,
+            HumanDuration(progress.left)
+        );
+        self.bar.set_position((1000.0 * progress.done) as u64);
+        self.bar.set_message(line.clone());
+        self.now_and_then(&line);
+    }
+
+    /// Where there is no terminal, says a line if the last one was long ago.
+    fn now_and_then(&mut self, line: &str) {
+        let due = self
+            .last_line
+            .is_none_or(|at| at.elapsed().as_secs() >= LINE_SECONDS);
+        if !self.terminal && due {
+            self.say(line);
+            self.last_line = self.last_line.max(Some(Instant::now()));
         }
     }
 
@@ -192,13 +222,7 @@ impl Observer for Progress {
                 );
                 self.bar.set_position((1000.0 * done) as u64);
                 self.bar.set_message(line.clone());
-                let due = self
-                    .last_line
-                    .is_none_or(|at| at.elapsed().as_secs() >= LINE_SECONDS);
-                if !self.terminal && due {
-                    self.say(&line);
-                    self.last_line = self.last_line.max(Some(Instant::now()));
-                }
+                self.now_and_then(&line);
             }
             Event::Validation {
                 epoch,

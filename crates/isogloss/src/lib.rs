@@ -52,4 +52,6 @@ pub mod plan;
 
 pub mod train;
 
+pub mod compare;
+
 pub mod bench;

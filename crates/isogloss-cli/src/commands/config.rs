@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use clap::Subcommand;
+use isogloss::compare::CompareConfig;
 use isogloss::config::{PretrainConfig, TrainConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +26,7 @@ pub(crate) struct Args {
 enum Action {
     /// Print a configuration with every default that is in force
     Show {
-        /// A file for `isogloss train` or `isogloss pretrain`
+        /// A file for `isogloss train`, `isogloss pretrain` or `isogloss compare`
         #[arg(value_name = "CONFIG.toml")]
         config: PathBuf,
         /// Print JSON
@@ -37,13 +38,14 @@ enum Action {
 pub(crate) fn run(args: &Args) -> Outcome {
     let Action::Show { config, json } = &args.action;
     let any: toml::Table = isogloss::config::read(config).map_err(Failure::input)?;
-    // Only a base from scratch has a shape; everything else is for `train`, and told so where something is missing.
+    // Only a base from scratch has a shape, and only a comparison a training within; everything else is for `train`, and told so where something is missing.
     let scratch = ["shape", "vocabulary", "initial"]
         .iter()
         .any(|key| any.contains_key(*key));
-    match scratch {
-        true => show::<PretrainConfig>(config, *json),
-        false => show::<TrainConfig>(config, *json),
+    match (scratch, any.contains_key("train")) {
+        (true, _) => show::<PretrainConfig>(config, *json),
+        (false, true) => show::<CompareConfig>(config, *json),
+        (false, false) => show::<TrainConfig>(config, *json),
     }
 }
 

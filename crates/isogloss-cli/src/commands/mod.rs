@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod compare;
 mod compute;
 mod config;
 mod cost;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Train(train::Args),
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
+    Compare(compare::Args),
     Score(score::Args),
     Report(report::Args),
     Rollout(rollout::Args),
@@ -47,6 +49,7 @@ impl Command {
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),
+            Self::Compare(args) => compare::run(args, quiet),
             Self::Score(args) => score::run(args),
             Self::Report(args) => report::run(args),
             Self::Rollout(args) => rollout::run(args),

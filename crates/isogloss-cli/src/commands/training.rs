@@ -4,6 +4,7 @@ use super::compute::PrecisionArg;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::Progress;
+pub(crate) use isogloss::compare::duration;
 use isogloss::config::{Compute, ConfigError};
 use isogloss::train::{self, Estimate, TensorBoard, TrainError, Trained};
 use isogloss_kernels::{Backend, CpuError, Epilogue, Mat, MatMut};
@@ -165,16 +166,6 @@ fn describe(estimate: &Estimate, seconds: f64) -> String {
     }
     line("time, about", duration(seconds));
     text
-}
-
-/// `2 h 05 min`, `3 min 10 s`, `8 s`.
-pub(crate) fn duration(seconds: f64) -> String {
-    let s = seconds.round() as u64;
-    match s {
-        0..60 => format!("{s} s"),
-        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
-        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
-    }
 }
 
 /// A line with what the run took, where the system tells.

@@ -57,7 +57,8 @@ fn project() -> TempDir {
     folder
 }
 
-fn base(dir: &Path) {
+/// A random base that knows the handbook's languages, and says something in all of them.
+pub(crate) fn base(dir: &Path) {
     std::fs::create_dir_all(dir).unwrap();
     let languages = LANGUAGES.map(|code| code.parse::<Language>().unwrap());
     let text = std::fs::read_to_string(root().join("examples/factory/eng_Latn.tsv")).unwrap();

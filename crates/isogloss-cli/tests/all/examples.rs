@@ -3,8 +3,9 @@
 use assert_cmd::Command;
 use flate2::{Compression, write::GzEncoder};
 use isogloss::checkpoint;
-use isogloss::config::{self, Directions, Method, PretrainConfig, TrainConfig};
-use isogloss::language::{Direction, Language, Resource};
+use isogloss::compare::CompareConfig;
+use isogloss::config::{self, Directions, PretrainConfig, TrainConfig};
+use isogloss::language::{Direction, Language};
 use isogloss::model::{ModelConfig, initial_tensors};
 use isogloss::tokenize::{VocabularyOptions, train_vocabulary, write_folder};
 use serde_json::Value;
@@ -12,15 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-
-/// Configurations of the comparison in `examples/flores12`.
-pub(crate) const METHODS: [&str; 5] = [
-    "full",
-    "lora-active",
-    "lora-total",
-    "lslo-isogloss",
-    "lslo-paper",
-];
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -49,40 +41,6 @@ fn train_config(name: &str) -> TrainConfig {
     config::read(&flores12().join(format!("{name}.toml"))).unwrap()
 }
 
-/// Mini's shape with its vocabulary of 12,000 pieces, 24 tags and two marks.
-fn mini() -> ModelConfig {
-    let config: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
-    let languages: usize = config.languages.values().map(Vec::len).sum();
-    let rows = config.vocabulary.size + languages + 2;
-    config.shape.model(rows, 0.0, 0.0)
-}
-
-/// What updates of a method take on mini: in all, and at most in one direction.
-fn sizes(config: &TrainConfig) -> (usize, usize) {
-    use isogloss::adapter::AdapterSet;
-    let by_class = config.languages.iter();
-    let languages: Vec<(Language, Resource)> = by_class
-        .flat_map(|(&class, all)| all.iter().map(move |l| (l.clone(), class)))
-        .collect();
-    let updates = match config.method {
-        Method::Lora => config.adapter.shared(languages.len()).unwrap(),
-        _ => config.adapter.per_language(&languages).unwrap(),
-    };
-    let set = AdapterSet::new(
-        languages
-            .into_iter()
-            .map(|(language, _)| language)
-            .collect(),
-        config.adapter.preset,
-        config.adapter.sites(&mini()).unwrap(),
-        updates,
-        config.seed,
-        &mut isogloss::params::ParamStore::new(),
-    );
-    let counts = set.unwrap().counts();
-    (counts.trainable, counts.active)
-}
-
 #[test]
 fn every_configuration_is_read() {
     let found = [
@@ -90,9 +48,12 @@ fn every_configuration_is_read() {
         tomls(&root().join("models")),
     ]
     .concat();
-    assert!(found.len() > METHODS.len(), "{found:?}");
+    assert!(found.len() > 5, "{found:?}");
     for path in found {
-        if path.parent().is_some_and(|folder| folder.ends_with("mini")) {
+        if path.ends_with("compare.toml") {
+            let config: CompareConfig = config::read(&path).unwrap();
+            config.validate().unwrap();
+        } else if path.parent().is_some_and(|folder| folder.ends_with("mini")) {
             let config: PretrainConfig = config::read(&path).unwrap();
             config.training.validate().unwrap();
         } else {
@@ -102,31 +63,90 @@ fn every_configuration_is_read() {
     }
 }
 
+/// Sizes and cells that the README of the comparison names, on the base that ships, with texts of the shape of its own.
 #[test]
-fn methods_of_the_comparison_differ_in_what_is_trained_alone() {
-    let reference = train_config(METHODS[0]);
-    for name in METHODS {
-        let config = train_config(name);
-        let same = TrainConfig {
-            run: reference.run.clone(),
-            method: reference.method,
-            adapter: reference.adapter.clone(),
-            ..config
-        };
-        assert_eq!(same, reference, "{name}");
+fn the_comparison_is_planned_as_its_readme_says() {
+    let folder = TempDir::new().unwrap();
+    let example = folder.path().join("examples/flores12");
+    std::fs::create_dir_all(&example).unwrap();
+    for entry in std::fs::read_dir(flores12()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, example.join(path.file_name().unwrap())).unwrap();
+        }
     }
-    // The table of the README.
-    let [active, total, ours, paper] = [1, 2, 3, 4].map(|i| sizes(&train_config(METHODS[i])));
-    assert_eq!(mini().parameters(), 10_978_560);
-    assert_eq!(ours, (1_990_656, 331_776));
-    assert_eq!(total.0, ours.0);
-    assert_eq!(active.1, ours.1);
-    assert_eq!(paper, (1_327_104, 221_184));
+    // The base is read where it lies.
+    let models = root().canonicalize().unwrap().join("models");
+    let text = std::fs::read_to_string(example.join("train.toml")).unwrap();
+    let text = text.replace("../../models", models.to_str().unwrap());
+    std::fs::write(example.join("train.toml"), text).unwrap();
+    let languages = [
+        "eng_Latn", "deu_Latn", "fra_Latn", "ita_Latn", "nld_Latn", "ces_Latn", "hun_Latn",
+        "tur_Latn", "fur_Latn", "lij_Latn", "lmo_Latn", "ltg_Latn",
+    ];
+    let lines = sentences();
+    for (split, rows) in [("dev", 997), ("devtest", 1012)] {
+        let flores = example.join("data/flores200").join(split);
+        let mut wanted: BTreeSet<String> = languages.map(str::to_owned).into();
+        let harm = std::fs::read_to_string(flores12().join("harm-directions.txt")).unwrap();
+        wanted.extend(harm.lines().flat_map(|d| d.split('-')).map(str::to_owned));
+        write_aligned(&flores, wanted.iter(), &lines, rows);
+    }
+    std::fs::create_dir_all(example.join("data/lohelp")).unwrap();
+    let help = std::fs::File::create(example.join("data/lohelp/multiparallel.tsv.gz")).unwrap();
+    let mut help = GzEncoder::new(help, Compression::fast());
+    writeln!(help, "{}", languages[..9].join("\t")).unwrap();
+    for row in 1..=28_295 {
+        // Every other row has no German; Friulian doesn't matter.
+        let german = if row % 2 == 0 { "" } else { "Pumpe" };
+        writeln!(help, "pump {row}\t{german}\tb\tc\td\te\tf\tg\t").unwrap();
+    }
+    help.finish().unwrap();
+
+    let mut command = Command::cargo_bin("isogloss").unwrap();
+    command.current_dir(folder.path()).args([
+        "compare",
+        "examples/flores12/compare.toml",
+        "--dry-run",
+        "--json",
+    ]);
+    let output = command.assert().success().get_output().stdout.clone();
+    let plan: Value = serde_json::from_slice(&output).unwrap();
+    let methods = plan["methods"].as_array().unwrap();
+    let of = |name: &str| methods.iter().find(|m| m["method"] == name).unwrap();
+    let sizes = |name: &str| ["trained", "active"].map(|key| of(name)[key].as_u64().unwrap());
+    assert_eq!(sizes("full"), [10_978_560; 2]);
+    assert_eq!(sizes("lslo"), [1_990_656, 331_776]);
+    assert_eq!(sizes("lslo-paper"), [1_327_104, 221_184]);
+    assert_eq!(
+        (&of("lora-total")["rank"], &of("lora-active")["rank"]),
+        (&48.into(), &8.into())
+    );
+    assert_eq!(
+        (sizes("lora-total")[0], sizes("lora-active")[0]),
+        (1_990_656, 331_776)
+    );
+    let cells = plan["cells"].as_array().unwrap();
+    let of_seed = |seed: u64| cells.iter().filter(|c| c["seed"] == seed).count();
+    // With seed 1 all nine and the plan; with the others the five that the README names.
+    assert_eq!([1, 2, 3].map(of_seed), [10, 5, 5]);
+    let cell = |name: &str| cells.iter().find(|c| c["name"] == name).unwrap();
+    assert_eq!(cell("lslo-plan-pruned-seed1")["scored"], "all");
+    assert_eq!(cell("lslo-plan-pruned-seed2")["scored"], "fewer");
+    assert_eq!(
+        (
+            &cell("lslo-paper-seed1")["scored"],
+            &cell("full-seed1")["rates"]
+        ),
+        (&"fewer".into(), &3.into())
+    );
+    assert_eq!(plan["whole"]["sentences"], 1012);
+    assert!(!folder.path().join("runs").exists());
 }
 
 #[test]
 fn directions_of_the_comparison_are_what_the_readme_says() {
-    for name in METHODS.into_iter().chain(["paper"]) {
+    for name in ["train", "paper"] {
         let config = train_config(name);
         let Some(Directions::Only(directions)) = &config.validation.directions else {
             panic!("{name}: {:?}", config.validation.directions)
@@ -151,7 +171,7 @@ fn directions_of_the_comparison_are_what_the_readme_says() {
 
     let base: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
     let known: BTreeSet<Language> = base.languages.values().flatten().cloned().collect();
-    let trained: BTreeSet<Language> = train_config("full")
+    let trained: BTreeSet<Language> = train_config("train")
         .languages
         .into_values()
         .flatten()
@@ -172,7 +192,7 @@ fn directions_of_the_comparison_are_what_the_readme_says() {
         }
     }
     // Four for each pair of classes.
-    let classes = train_config("full").languages;
+    let classes = train_config("train").languages;
     let class = |language: &Language| {
         *classes
             .iter()
@@ -204,6 +224,24 @@ fn sentences() -> Vec<String> {
     cells.map(str::to_owned).collect()
 }
 
+/// A file of so many lines for each language.
+fn write_aligned(
+    folder: &Path,
+    languages: impl IntoIterator<Item: std::fmt::Display>,
+    lines: &[String],
+    rows: usize,
+) {
+    std::fs::create_dir_all(folder).unwrap();
+    for language in languages {
+        let file = std::fs::File::create(folder.join(format!("{language}.txt.gz"))).unwrap();
+        let mut file = GzEncoder::new(file, Compression::fast());
+        for line in lines.iter().cycle().take(rows) {
+            writeln!(file, "{line}").unwrap();
+        }
+        file.finish().unwrap();
+    }
+}
+
 /// `paper.toml` in a folder with a tiny base that knows its languages, and texts of the shape of FLORES-200.
 fn paper_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -230,16 +268,7 @@ fn paper_folder() -> TempDir {
     };
     checkpoint::write(&at("model"), &config, &initial_tensors(&config, 1)).unwrap();
 
-    let dev = at("data/flores200/dev");
-    std::fs::create_dir_all(&dev).unwrap();
-    for language in &languages {
-        let file = std::fs::File::create(dev.join(format!("{language}.txt.gz"))).unwrap();
-        let mut file = GzEncoder::new(file, Compression::fast());
-        for line in lines.iter().cycle().take(997) {
-            writeln!(file, "{line}").unwrap();
-        }
-        file.finish().unwrap();
-    }
+    write_aligned(&at("data/flores200/dev"), &languages, &lines, 997);
     folder
 }
 
@@ -301,16 +330,39 @@ fn the_reference_of_configurations_names_every_key_and_its_example_is_read() {
     let base: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
     keys(&serde_json::to_value(base).unwrap(), &mut found);
     keys(
-        &serde_json::to_value(train_config("lslo-paper")).unwrap(),
+        &serde_json::to_value(train_config("paper")).unwrap(),
         &mut found,
     );
     keys(
         &serde_json::to_value(isogloss::adapter::Slice { start: 0, dim: 1 }).unwrap(),
         &mut found,
     );
-    assert!(found.len() > 50, "{found:?}");
+    // The file of a comparison, methods and foreign sets by their names aside.
+    let example = text.split("## `isogloss compare`").nth(1).unwrap();
+    let example = example.split("```toml\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    std::fs::write(&path, example).unwrap();
+    let comparison: CompareConfig = config::read(&path).unwrap();
+    comparison.validate().unwrap();
+    let mut comparison = serde_json::to_value(comparison).unwrap();
+    for named in ["methods", "foreign"] {
+        let section = comparison[named].take();
+        let all = section.as_object().unwrap();
+        all.values().for_each(|value| keys(value, &mut found));
+    }
+    keys(&comparison, &mut found);
+    assert!(
+        found.contains("learning_rates") && found.len() > 60,
+        "{found:?}"
+    );
     for key in found {
-        let forms = [format!("`{key}`"), format!("[{key}]"), format!("{key} =")];
+        let forms = [
+            format!("[{key}."),
+            format!(".{key}`"),
+            format!("`{key}`"),
+            format!("[{key}]"),
+            format!("{key} ="),
+        ];
         assert!(
             forms.iter().any(|form| text.contains(form)),
             "`{key}` is missing"

@@ -9,6 +9,7 @@ mod adapters;
 mod adding;
 #[cfg(unix)]
 mod bench;
+mod compare;
 mod comparison;
 mod config;
 mod demo;
@@ -16,8 +17,6 @@ mod disk;
 mod evaluate;
 mod examples;
 mod explore;
-#[cfg(unix)]
-mod flores12_script;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;

@@ -52,7 +52,7 @@ pub enum ConfigError {
 }
 
 /// A value that makes no sense.
-fn value<T>(key: &'static str, reason: String) -> Result<T, ConfigError> {
+pub(crate) fn value<T>(key: &'static str, reason: String) -> Result<T, ConfigError> {
     Err(ConfigError::Value { key, reason })
 }
 

@@ -73,6 +73,9 @@ pub struct TsvMulti {
     /// Languages to take; default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub languages: Option<Vec<Language>>,
+    /// Take only rows that all languages have, of those that are taken; default `false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complete: bool,
 }
 
 /// `format = "tsv-rows"`.

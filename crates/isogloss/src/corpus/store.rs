@@ -106,6 +106,13 @@ impl Corpus {
         self.lists.iter().all(|list| list.pairs.is_empty())
     }
 
+    /// Keeps the first `pairs` of every direction, or as many as it has.
+    pub fn truncate(&mut self, pairs: usize) {
+        for list in &mut self.lists {
+            list.pairs.truncate(pairs);
+        }
+    }
+
     /// Source and target text of a pair of a direction.
     #[must_use]
     pub fn pair(&self, direction: &Direction, index: usize) -> Option<(&str, &str)> {

@@ -32,6 +32,7 @@ mod ngram;
 mod sacrebleu;
 mod score;
 mod scores_file;
+mod seeds;
 mod signature;
 mod significance;
 mod spm;
@@ -53,6 +54,7 @@ pub use score::{Details, Score};
 pub use scores_file::{
     ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile, ScoresFileError,
 };
+pub use seeds::{SeededChanges, Share, SystemStatistics};
 pub use signature::{SACREBLEU_VERSION, Signature};
 pub use ter::Ter;
 pub use tokenizer::{Pieces, Tokenizer, sentencepiece_name};

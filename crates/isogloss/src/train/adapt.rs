@@ -39,13 +39,13 @@ pub struct Adaptation {
 const RELOAD_TOLERANCE: f64 = 1e-6;
 
 /// What is trained, and what it is added to.
-struct Subject {
-    model: Model<f32>,
-    set: AdapterSet,
-    store: ParamStore<f32>,
+pub(super) struct Subject {
+    pub model: Model<f32>,
+    pub set: AdapterSet,
+    pub store: ParamStore<f32>,
 }
 
-fn subject(config: &TrainConfig, opened: &Opened) -> Result<Subject, TrainError> {
+pub(super) fn subject(config: &TrainConfig, opened: &Opened) -> Result<Subject, TrainError> {
     let mut store = ParamStore::new();
     let checkpoint = &opened.checkpoint;
     let shape = ModelConfig {

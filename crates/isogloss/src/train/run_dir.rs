@@ -36,34 +36,13 @@ impl RunDir {
     /// If the folder can't be made or written, if another process trains in it, or if it was started with another configuration.
     pub fn open(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
         files::create_dir(&path.join("checkpoints"))?;
+        let lock = lock(path)?;
+        // A run that failed before it made anything, for instance over a path with a typo, doesn't bind the next try.
+        keep_config(path, config, started(path))?;
         let read_error = |path: &Path, e: &dyn std::fmt::Display| TrainError::Read {
             path: path.to_owned(),
             reason: e.to_string(),
         };
-        let lock_path = path.join("lock");
-        let lock = File::create(&lock_path).map_err(|e| read_error(&lock_path, &e))?;
-        lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => TrainError::Busy {
-                path: path.to_owned(),
-            },
-            TryLockError::Error(e) => read_error(&lock_path, &e),
-        })?;
-        let config_path = path.join(CONFIG);
-        let table = toml::Table::try_from(config).map_err(|e| read_error(&config_path, &e))?;
-        // A run that failed before it made anything, for instance over a path with a typo, doesn't bind the next try.
-        if config_path.exists() && started(path) {
-            let text =
-                std::fs::read_to_string(&config_path).map_err(|e| read_error(&config_path, &e))?;
-            let before: toml::Table = text.parse().map_err(|e| read_error(&config_path, &e))?;
-            if let Some(difference) = difference(&before, &table, "") {
-                return Err(TrainError::ConfigChanged {
-                    path: path.to_owned(),
-                    difference,
-                });
-            }
-        }
-        let text = toml::to_string(&table).map_err(|e| read_error(&config_path, &e))?;
-        files::write_atomic(&config_path, |w| w.write_all(text.as_bytes()))?;
         let events_path = path.join(EVENTS);
         let events = OpenOptions::new()
             .create(true)
@@ -83,30 +62,7 @@ impl RunDir {
     /// # Errors
     /// If an input changed, or the list can't be read or written.
     pub fn bind(&self, inputs: &[(&'static str, String)]) -> Result<(), TrainError> {
-        let path = self.path.join(INPUTS);
-        let read_error = |e: &dyn std::fmt::Display| TrainError::Read {
-            path: path.clone(),
-            reason: e.to_string(),
-        };
-        if started(&self.path) && path.exists() {
-            let text = std::fs::read_to_string(&path).map_err(|e| read_error(&e))?;
-            let before: BTreeMap<String, String> =
-                serde_json::from_str(&text).map_err(|e| read_error(&e))?;
-            let changed = inputs
-                .iter()
-                .find(|(name, now)| before.get(*name) != Some(now));
-            return match changed {
-                None => Ok(()),
-                Some((name, _)) => Err(TrainError::InputChanged {
-                    path: self.path.clone(),
-                    what: name,
-                }),
-            };
-        }
-        let now: BTreeMap<_, _> = inputs.iter().cloned().collect();
-        let text = serde_json::to_string_pretty(&now).map_err(|e| read_error(&e))?;
-        files::write_atomic(&path, |w| writeln!(w, "{text}"))?;
-        Ok(())
+        bind(&self.path, started(&self.path), inputs)
     }
 
     /// The folder.
@@ -186,6 +142,91 @@ impl RunDir {
             .map_err(read_error)?;
         Ok(())
     }
+}
+
+/// Holds a folder for this process, as long as the file lives.
+///
+/// # Errors
+/// If another process holds it, or the file can't be made.
+pub(crate) fn lock(path: &Path) -> Result<File, TrainError> {
+    let lock_path = path.join("lock");
+    let read_error = |e: std::io::Error| TrainError::Read {
+        path: lock_path.clone(),
+        reason: e.to_string(),
+    };
+    let lock = File::create(&lock_path).map_err(read_error)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(e)) => Err(read_error(e)),
+    }
+}
+
+/// Writes the configuration in force to a folder's `config.toml`; where something is `started`, it must be the one that lies there.
+///
+/// # Errors
+/// If it is another one, or can't be read or written.
+pub(crate) fn keep_config(
+    path: &Path,
+    config: &impl Serialize,
+    started: bool,
+) -> Result<(), TrainError> {
+    let config_path = path.join(CONFIG);
+    let read_error = |e: &dyn std::fmt::Display| TrainError::Read {
+        path: config_path.clone(),
+        reason: e.to_string(),
+    };
+    let table = toml::Table::try_from(config).map_err(|e| read_error(&e))?;
+    if config_path.exists() && started {
+        let text = std::fs::read_to_string(&config_path).map_err(|e| read_error(&e))?;
+        let before: toml::Table = text.parse().map_err(|e| read_error(&e))?;
+        if let Some(difference) = difference(&before, &table, "") {
+            return Err(TrainError::ConfigChanged {
+                path: path.to_owned(),
+                difference,
+            });
+        }
+    }
+    let text = toml::to_string(&table).map_err(|e| read_error(&e))?;
+    Ok(files::write_atomic(&config_path, |w| {
+        w.write_all(text.as_bytes())
+    })?)
+}
+
+/// Holds a folder to its inputs, names with fingerprints: written down at first, compared where something is `started`.
+///
+/// # Errors
+/// If an input changed, or the list can't be read or written.
+pub(crate) fn bind(
+    folder: &Path,
+    started: bool,
+    inputs: &[(&'static str, String)],
+) -> Result<(), TrainError> {
+    let path = folder.join(INPUTS);
+    let read_error = |e: &dyn std::fmt::Display| TrainError::Read {
+        path: path.clone(),
+        reason: e.to_string(),
+    };
+    if started && path.exists() {
+        let text = std::fs::read_to_string(&path).map_err(|e| read_error(&e))?;
+        let before: BTreeMap<String, String> =
+            serde_json::from_str(&text).map_err(|e| read_error(&e))?;
+        let changed = inputs
+            .iter()
+            .find(|(name, now)| before.get(*name) != Some(now));
+        return match changed {
+            None => Ok(()),
+            Some((name, _)) => Err(TrainError::InputChanged {
+                path: folder.to_owned(),
+                what: name,
+            }),
+        };
+    }
+    let now: BTreeMap<_, _> = inputs.iter().cloned().collect();
+    let text = serde_json::to_string_pretty(&now).map_err(|e| read_error(&e))?;
+    Ok(files::write_atomic(&path, |w| writeln!(w, "{text}"))?)
 }
 
 /// Whether a run's folder holds anything that depends on its configuration.

@@ -79,13 +79,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         store: &mut ParamStore<f32>,
         observer: &mut dyn Observer,
     ) -> Result<Trained, TrainError> {
-        let mut parts = Parts {
-            adam: Adam::new(self.config.adam, store),
-            grads: Gradients::new(store),
-            pruner: self.pruner.cloned(),
-            prefix: self.prefix_cache(),
-            store,
-        };
+        let mut parts = self.parts(store);
         let mut state = TrainState::default();
         if run.last().exists() {
             state = parts.load(&run.last())?;
@@ -112,6 +106,17 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             outcome: Outcome::Finished,
             state,
         })
+    }
+
+    /// What training changes, before the first update.
+    pub(super) fn parts<'s>(&self, store: &'s mut ParamStore<f32>) -> Parts<'s> {
+        Parts {
+            adam: Adam::new(self.config.adam, store),
+            grads: Gradients::new(store),
+            pruner: self.pruner.cloned(),
+            prefix: self.prefix_cache(),
+            store,
+        }
     }
 
     /// What is left of an epoch; whether it came to its end.
@@ -175,7 +180,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
     }
 
     /// One update: the gradient of `accumulate` batches, over their target tokens.
-    fn update(
+    pub(super) fn update(
         &self,
         epoch: &mut Epoch<'_>,
         state: &TrainState,
@@ -310,7 +315,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
 }
 
 /// What changes while a model is trained.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     store: &'a mut ParamStore<f32>,
     grads: Gradients<f32>,
     adam: Adam<f32>,

@@ -179,6 +179,15 @@ fn tsv_of_many_languages() {
             ("fra_Latn-eng_Latn".into(), 1)
         ]
     );
+    // Rows that all languages have, of those that are taken.
+    let complete = format!("{section}complete = true\n");
+    let corpus = load(&[("m.tsv", text)], &complete).unwrap();
+    assert_eq!(pairs(&corpus, "en-fr"), [("Help", "Aide")]);
+    let corpus = load(
+        &[("m.tsv", text)],
+        &format!("{complete}languages = ['en', 'fr']"),
+    );
+    assert_eq!(pairs(&corpus.unwrap(), "en-fr").len(), 2);
     assert!(error(&[("m.tsv", "en\tde\na\n")], section).contains("m.tsv:2: expected 2"));
     assert!(
         error(&[("m.tsv", "en\tgerman\na\tb\n")], section)

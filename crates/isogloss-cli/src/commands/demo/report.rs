@@ -5,6 +5,7 @@ use super::examples;
 use super::measure::Scores;
 use crate::commands::training::duration;
 use crate::failure::{Failure, Outcome};
+use isogloss::compare::{grouped, signed};
 use isogloss::corpus::Corpus;
 use isogloss::files;
 use isogloss::language::{Direction, Language, Resource};
@@ -32,27 +33,6 @@ pub(super) struct Report {
     /// The base, then the methods.
     pub rows: Vec<Row>,
     pub seconds: f64,
-}
-
-/// `10,978,560`.
-pub(super) fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// With its sign, unless nothing changed.
-pub(super) fn change(x: f64) -> String {
-    match x.abs() < 0.005 {
-        true => "0.00".to_owned(),
-        false => format!("{x:+.2}"),
-    }
 }
 
 /// The direction that lost most, if one did.
@@ -164,8 +144,8 @@ impl Report {
             let [gain, moved, time] = match row.method == base.method {
                 true => Default::default(),
                 false => [
-                    change(all - base.adapted.mean_of_all()),
-                    change(others - base.others.mean_of_all()),
+                    signed(all - base.adapted.mean_of_all()),
+                    signed(others - base.others.mean_of_all()),
                     duration(row.seconds),
                 ],
             };
@@ -202,7 +182,7 @@ impl Report {
             let _ = write!(text, "| {} | {:.2} |", before.direction, before.chrf);
             for row in methods {
                 let moved = pick(row).directions[i].chrf - before.chrf;
-                let _ = write!(text, " {} |", change(moved));
+                let _ = write!(text, " {} |", signed(moved));
             }
             text.push('\n');
         }
@@ -229,7 +209,7 @@ impl Report {
                     text,
                     "\nIf {} acted there all the same (`--missing combine`), the mean would change by {}.\n",
                     row.method,
-                    change(combined.mean_of_all() - base)
+                    signed(combined.mean_of_all() - base)
                 );
             }
         }
@@ -256,22 +236,5 @@ impl Report {
              isogloss train my.toml    # a copy of examples/factory/lslo.toml with your paths\n```\n",
             super::adapters(runs).display()
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_and_no_change_has_no_sign() {
-        assert_eq!(
-            [0, 999, 1000, 10_978_560].map(grouped),
-            ["0", "999", "1,000", "10,978,560"]
-        );
-        assert_eq!(
-            [0.5, -0.126, -0.001].map(change),
-            ["+0.50", "-0.13", "0.00"]
-        );
     }
 }

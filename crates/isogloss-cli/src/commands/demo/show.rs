@@ -7,6 +7,7 @@ use super::report::{self, Report};
 use super::{METHODS, Row};
 use crate::commands::training::duration;
 use indicatif::{ProgressBar, ProgressStyle};
+use isogloss::compare::{grouped, signed};
 use isogloss::corpus::Corpus;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -119,12 +120,12 @@ pub(super) fn row(row: &Row, base: &Row) -> String {
     format!(
         "{:<6}{:>19}{all:>11.2}{:>8}{others:>9.2}{:>8}  {:<24}{:>12}\n",
         row.method,
-        report::grouped(row.trainable),
-        report::change(all - base.adapted.mean_of_all()),
-        report::change(others - base.others.mean_of_all()),
+        grouped(row.trainable),
+        signed(all - base.adapted.mean_of_all()),
+        signed(others - base.others.mean_of_all()),
         worst.map_or("none changed".to_owned(), |(direction, change)| format!(
             "{} {direction}",
-            report::change(change)
+            signed(change)
         )),
         duration(row.seconds),
     )

@@ -41,7 +41,8 @@ pub(super) fn multi(
         .iter()
         .map(|l| builder.wants(l, only).then(|| builder.language(l)))
         .collect();
-    let (mut rows, mut row) = (0, Vec::with_capacity(columns.len()));
+    let wanted = columns.iter().flatten().count();
+    let (mut rows, mut row) = (0, Vec::with_capacity(wanted));
     while let Some(line) = lines.next_line()? {
         rows += 1;
         row.clear();
@@ -63,7 +64,9 @@ pub(super) fn multi(
                 got,
             });
         }
-        builder.row(&row);
+        if !config.complete || row.len() == wanted {
+            builder.row(&row);
+        }
     }
     if rows == 0 {
         return Err(CorpusError::Empty { path });

@@ -1,0 +1,498 @@
+//! `isogloss compare`, whole, with a tiny base: dry runs, budgets, interruption, and what it refuses.
+
+use crate::demo;
+use crate::workshop::{Workshop, handbook, isogloss, refusal, stdout};
+use assert_cmd::Command;
+use isogloss::compare::{Budget, CompareConfig, Ending, Experiment, Label, Speeds, Watcher};
+use isogloss::config::{self, TrainConfig};
+use isogloss::evaluate::Progress;
+use isogloss::plan::Plan;
+use isogloss::train::{Event, Observer};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+/// A base whose translations training changes. Nobody writes to it.
+fn base() -> &'static Path {
+    static BASE: OnceLock<PathBuf> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compared-base");
+        let _ = std::fs::remove_dir_all(&folder);
+        demo::base(&folder);
+        folder
+    })
+}
+
+/// A folder with a training configuration in one direction, and a comparison; the way back is nobody's.
+fn workshop(comparison: &str, methods: &str) -> Workshop {
+    let mut workshop = Workshop::new();
+    workshop.top = format!(
+        "run = \"run\"\nmodel = {:?}\ndirections = [\"eng_Latn-deu_Latn\"]\n",
+        base()
+    );
+    workshop.data = handbook("data", "train", "1-24");
+    let _ = workshop.train();
+    workshop.write("compare.toml", toml(comparison, methods));
+    workshop
+}
+
+fn toml(comparison: &str, methods: &str) -> String {
+    let test = handbook("test.data", "test", "1-108");
+    format!(
+        "run = \"compared\"\ntrain = \"train.toml\"\n{comparison}\n[decoding]\nbeam = 2\n[significance]\nresamples = 200\n{test}\
+         [foreign.back]\ndirections = [\"deu_Latn-eng_Latn\"]\n{methods}"
+    )
+}
+
+const METHODS: &str =
+    "[methods.full]\n[methods.lora-total]\n[methods.lora-active]\n[methods.lslo]\n";
+
+fn compare(workshop: &Workshop, more: &[&str]) -> Command {
+    let mut command = isogloss(workshop.path());
+    command.args(["compare", "compare.toml", "--threads", "1"]);
+    command.args(more);
+    command
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn read(workshop: &Workshop, name: &str) -> Value {
+    json(&std::fs::read_to_string(workshop.path().join("compared").join(name)).unwrap())
+}
+
+/// Results without the times, which are never the same.
+fn timeless(mut results: Value) -> Value {
+    for method in results["methods"].as_array_mut().unwrap() {
+        assert!(method["training_seconds"].as_f64().unwrap() > 0.0);
+        method["training_seconds"] = Value::Null;
+    }
+    results
+}
+
+fn row<'a>(results: &'a Value, test: usize, method: &str) -> &'a Value {
+    let rows = results["tests"][test]["rows"].as_array().unwrap();
+    rows.iter().find(|row| row["method"] == method).unwrap()
+}
+
+#[test]
+fn a_dry_run_names_cells_sizes_and_hours_and_starts_nothing() {
+    let workshop = workshop("seeds = [1, 2]\nlearning_rates = [0.01, 0.03]", METHODS);
+    let text = stdout(&mut compare(&workshop, &["--dry-run"]));
+    let plan = json(&stdout(&mut compare(&workshop, &["--dry-run", "--json"])));
+    assert!(!workshop.path().join("compared").exists());
+    let cells = plan["cells"].as_array().unwrap();
+    let names: BTreeSet<&str> = cells.iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(cells.len(), 2 + 2 * 4);
+    for name in [
+        "base",
+        "copy",
+        "full-seed1",
+        "lora-total-seed2",
+        "lslo-seed2",
+    ] {
+        assert!(
+            names.contains(name) && text.contains(name),
+            "{name}: {text}"
+        );
+    }
+    assert!(
+        text.contains("published") && text.contains("--budget-hours"),
+        "{text}"
+    );
+    // Both rates are tried with the first seed alone.
+    let rates = |name: &str| cells.iter().find(|c| c["name"] == name).unwrap()["rates"].clone();
+    assert_eq!(
+        (rates("full-seed1"), rates("full-seed2")),
+        (2.into(), 1.into())
+    );
+    let methods = plan["methods"].as_array().unwrap();
+    let of = |name: &str, key: &str| {
+        let found = methods.iter().find(|m| m["method"] == name).unwrap();
+        found[key].as_u64().unwrap_or_else(|| panic!("{found}"))
+    };
+    // Ranks 2 and 8, and the update of a source and of a target act at once.
+    let unit = of("lora-total", "trained") / of("lora-total", "rank");
+    for (name, count) in [
+        ("lora-total", of("lslo", "trained")),
+        ("lora-active", of("lslo", "active")),
+    ] {
+        let off = of(name, "trained").abs_diff(count);
+        assert!(2 * off <= unit, "{name}: {off} of {unit}");
+        assert_eq!(of(name, "trained"), unit * of(name, "rank"));
+    }
+    assert!(plan["hours"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn it_trains_scores_and_compares_and_does_nothing_twice() {
+    // No method is named: all that don't have to be asked for.
+    let workshop = workshop("seeds = [1, 2]", "");
+    let text = stdout(&mut compare(&workshop, &["--published"]));
+    assert!(
+        text.contains("results.md") && text.contains("(published)"),
+        "{text}"
+    );
+    let results = read(&workshop, "results.json");
+    assert_eq!(results["label"], "published");
+    // The test, and the way back.
+    assert_eq!(results["tests"][0]["test"], "test");
+    assert_eq!(results["tests"][1]["test"], "back");
+    let planned = ["lslo-placement", "lslo-plan", "lslo-plan-pruned"];
+    let methods = ["full", "lora-total", "lora-active", "lslo", "lslo-pruned"];
+    for method in methods.into_iter().chain(planned) {
+        let found = row(&results, 0, method);
+        assert_eq!(found["seeds"], serde_json::json!([1, 2]));
+        let change = found["change"]["change"].as_f64().unwrap();
+        let base = row(&results, 0, "base")["mean"].as_f64().unwrap();
+        assert!((found["mean"].as_f64().unwrap() - base - change).abs() < 1e-9);
+        let worst = &found["worst"];
+        assert!(worst["lower_bound"].as_f64() <= worst["change"].as_f64());
+        assert_eq!(found["classes"][0]["source"], "high");
+        // Adapters leave to the base what they weren't trained in; full fine-tuning doesn't.
+        let harm = row(&results, 1, method);
+        assert_eq!(harm["change"]["change"] == 0.0, method != "full", "{harm}");
+    }
+    assert!(row(&results, 0, "base")["change"].is_null());
+    assert!(workshop.path().join("compared/explore/plan.toml").is_file());
+    let config = |method: &str| -> TrainConfig {
+        let path = format!("compared/{method}-seed2/config.toml");
+        config::read(&workshop.path().join(path)).unwrap()
+    };
+    let plan = Plan::read(&workshop.path().join("compared/explore/plan.toml")).unwrap();
+    for method in planned {
+        assert_eq!(config(method).adapter.sides, plan.sides, "{method}");
+    }
+    assert_eq!(config("lslo-plan").adapter.language_ranks, plan.ranks);
+    assert!(config("lslo-placement").adapter.language_ranks.is_empty());
+    let pruned = |method: &str| config(method).pruning.is_some();
+    assert!(pruned("lslo-plan-pruned") && !pruned("lslo-plan") && !pruned("lslo-placement"));
+    // A cell is an ordinary run, with its scores and translations.
+    let cell = workshop.path().join("compared/lslo-seed2");
+    for name in [
+        "config.toml",
+        "events.jsonl",
+        "scores.json",
+        "back/scores.json",
+    ] {
+        assert!(cell.join(name).is_file(), "{name}");
+    }
+    let translations = std::fs::read_to_string(cell.join("hypotheses/eng_Latn-deu_Latn.txt"));
+    assert_eq!(translations.unwrap().lines().count(), 24);
+    let adapters = cell.join("adapters");
+    let served = ["--adapters", adapters.to_str().unwrap()];
+    let model = base().to_str().unwrap();
+    let _ = stdout(&mut crate::train::translate(
+        workshop.path(),
+        model,
+        &served,
+    ));
+
+    let log = |name: &str| {
+        std::fs::metadata(cell.join(name))
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
+    let before = [log("events.jsonl"), log("scores.json")];
+    // Without a budget: that of the first time.
+    let again = stdout(&mut compare(&workshop, &["--json"]));
+    assert_eq!(json(&again), results);
+    assert_eq!([log("events.jsonl"), log("scores.json")], before);
+}
+
+#[test]
+fn validation_chooses_the_learning_rate_and_directions_can_be_trained_apart() {
+    let methods = "[methods.lslo]\n[methods.lora-direction]\nlearning_rates = [0.01]\n\
+        [methods.lslo-pruned]\nseeds = [1]\nlearning_rates = []\n\
+        train = { training = { learning_rate = 0.02 }, pruning = { target_ratio = 0.5, duration = 0 } }\n";
+    let workshop = workshop("seeds = [1, 2]\nlearning_rates = [0.01, 0.00001]", methods);
+    let _ = stdout(&mut compare(&workshop, &["--published"]));
+    let tuning = read(&workshop, "tuning/lslo.json");
+    let tried = tuning["tried"].as_array().unwrap();
+    let score = |i: usize| tried[i]["validation_score"].as_f64().unwrap();
+    let best = tried[usize::from(score(1) > score(0))]["learning_rate"].clone();
+    assert_eq!(tuning["learning_rate"], best);
+    let summary = |results: &Value, name: &str| {
+        let all = results["methods"].as_array().unwrap();
+        all.iter().find(|m| m["method"] == name).unwrap().clone()
+    };
+    let results = read(&workshop, "results.json");
+    let lslo = summary(&results, "lslo");
+    assert_eq!(
+        (&lslo["learning_rate"], &lslo["rate_at_the_end"]),
+        (&best, &true.into())
+    );
+    for cell in ["lslo-seed1", "lslo-seed2"] {
+        assert_eq!(
+            read(&workshop, &format!("{cell}/trained.json"))["learning_rate"],
+            best
+        );
+    }
+    let pruned = summary(&results, "lslo-pruned");
+    assert_eq!(pruned["learning_rate"], 0.02);
+    assert!(pruned["after_compaction"].as_u64() < pruned["trained"].as_u64());
+    // One direction is trained, so one run is all of it.
+    let apart = "lora-direction-seed1/eng_Latn-deu_Latn/adapters/adapters.json";
+    assert!(workshop.path().join("compared").join(apart).is_file());
+}
+
+#[test]
+fn what_a_comparison_was_started_with_stays() {
+    let workshop = workshop("", "[methods.lslo]\n");
+    let text = refusal(&mut compare(&workshop, &[]));
+    assert!(
+        text.contains("--budget-hours") && text.contains("--published"),
+        "{text}"
+    );
+    let text = refusal(&mut compare(&workshop, &["--budget-hours", "1e-9"]));
+    assert!(
+        text.contains("smallest form") && text.contains("[least]"),
+        "{text}"
+    );
+    assert!(!workshop.path().join("compared").exists());
+
+    // Room for everything: nothing is reduced.
+    let _ = stdout(&mut compare(&workshop, &["--budget-hours", "1000"]));
+    let protocol = read(&workshop, "protocol.json");
+    assert_eq!(
+        (&protocol["label"], &protocol["budget_hours"]),
+        (&"published".into(), &1000.0.into())
+    );
+    let text = refusal(&mut compare(&workshop, &["--published"]));
+    assert!(
+        text.contains("1000 hours") && text.contains("--published"),
+        "{text}"
+    );
+    let text = refusal(&mut compare(&workshop, &["--budget-hours", "2"]));
+    assert!(
+        text.contains("1000 hours") && text.contains("2 hours"),
+        "{text}"
+    );
+    workshop.write("compare.toml", toml("seeds = [1, 2]", "[methods.lslo]\n"));
+    let text = refusal(&mut compare(&workshop, &[]));
+    assert!(
+        text.contains("another configuration") && text.contains("`seeds`"),
+        "{text}"
+    );
+    workshop.write("compare.toml", toml("", "[methods.lslo]\n"));
+    let train = std::fs::read_to_string(workshop.path().join("train.toml")).unwrap();
+    workshop.write(
+        "train.toml",
+        train.replace("learning_rate = 0.01", "learning_rate = 0.02"),
+    );
+    let text = refusal(&mut compare(&workshop, &[]));
+    assert!(
+        text.contains("`train.training.learning_rate` was 0.01"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_name() {
+    for (comparison, methods, parts) in [
+        (
+            "",
+            "[methods.mine]\n",
+            &["methods.mine", "\"lora-total\""][..],
+        ),
+        ("", "[methods.base]\n", &["`base`", "name of a method"]),
+        ("", "[methods.lslo]\nscored = \"fewer\"\n", &["test.fewer"]),
+        ("seeds = [1, 1]", "", &["seeds", "different numbers"]),
+        (
+            "learning_rates = [-1.0]",
+            "",
+            &["learning_rates", "positive"],
+        ),
+        (
+            "",
+            "[methods.lslo.train.training]\nepoch = 3\n",
+            &["`lslo`", "epoch"],
+        ),
+        ("colour = 3", "", &["colour"]),
+        ("", "[least]\npairs = 0.0\n", &["least.pairs"]),
+    ] {
+        let workshop = workshop(comparison, methods);
+        let text = refusal(&mut compare(&workshop, &["--dry-run"]));
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is not in: {text}");
+        }
+    }
+}
+
+/// Asks to stop at every so manieth event of training, and once between translations.
+#[derive(Default)]
+struct Stopper {
+    updates: usize,
+    at: usize,
+    scoring: bool,
+    stage: String,
+}
+
+impl Observer for Stopper {
+    fn event(&mut self, event: &Event) {
+        self.updates += usize::from(matches!(event, Event::Update { .. }));
+    }
+
+    fn stop(&self) -> bool {
+        self.updates >= self.at || (self.scoring && self.stage.contains(" on "))
+    }
+}
+
+impl Watcher for Stopper {
+    fn stage(&mut self, name: &str) {
+        name.clone_into(&mut self.stage);
+    }
+
+    fn translating(&mut self, _: Progress) {}
+}
+
+fn experiment(folder: &Path) -> Experiment {
+    let config: CompareConfig = config::read(&folder.join("compare.toml")).unwrap();
+    let one_thread = |mut compute: config::Compute| {
+        compute.threads = 1;
+        compute
+    };
+    Experiment::open(&config, folder, one_thread).unwrap()
+}
+
+#[test]
+fn stopped_again_and_again_it_finds_the_same() {
+    let methods = "[methods.full]\nseeds = [1]\n[methods.lslo]\n";
+    let comparison = "seeds = [1, 2]\nlearning_rates = [0.01, 0.03]";
+    let straight = workshop(comparison, methods);
+    let _ = stdout(&mut compare(&straight, &["--published"]));
+
+    let stopped = workshop(comparison, methods);
+    let mut stops = 0;
+    let mut watcher = Stopper {
+        at: 1,
+        scoring: true,
+        ..Stopper::default()
+    };
+    loop {
+        let mut experiment = experiment(stopped.path());
+        let protocol = match stops {
+            0 => experiment.plan(Some(Budget::Published)).unwrap(),
+            _ => experiment.plan(None).unwrap(),
+        };
+        match experiment.run(&protocol, &mut watcher).unwrap() {
+            Ending::Finished(_) => break,
+            Ending::Interrupted(cell) => assert!(protocol.cells.iter().any(|c| c.name == cell)),
+        }
+        stops += 1;
+        // A little further each time; translations are stopped once.
+        watcher = Stopper {
+            at: 2 + stops,
+            ..Stopper::default()
+        };
+    }
+    assert!(stops > 3, "{stops}");
+    let [a, b] = [&straight, &stopped].map(|w| timeless(read(w, "results.json")));
+    assert_eq!(a, b);
+    // There is something to be the same.
+    assert!(row(&a, 0, "base")["mean"].as_f64().unwrap() > 0.0);
+    assert!(row(&a, 0, "lslo")["change"]["change"] != 0.0);
+    let markdown = |w: &Workshop| std::fs::read_to_string(w.path().join("compared/results.md"));
+    assert!(markdown(&stopped).unwrap().contains("| lslo | 2 |"));
+}
+
+/// Ctrl-C ends with 130 and says how to go on, and another process is kept out meanwhile.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_comparison_says_how_to_go_on() {
+    let endless = "[methods.lslo]\ntrain = { training = { epochs = 100000 } }\n";
+    let workshop = workshop("", endless);
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("isogloss"))
+        .current_dir(workshop.path())
+        .args(["compare", "compare.toml", "--published", "--threads", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("lslo-seed1: epoch 1, update 1 ") {
+        line.clear();
+        assert!(messages.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    let text = refusal(&mut compare(&workshop, &[]));
+    assert!(text.contains("in use by another process"), "{text}");
+    let id = child.id().to_string();
+    let mut kill = std::process::Command::new("kill");
+    assert!(kill.args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut rest = String::new();
+    messages.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("stopped in lslo-seed1") && rest.contains("same command again"));
+    let saved = workshop
+        .path()
+        .join("compared/lslo-seed1/checkpoints/last.safetensors");
+    assert!(saved.is_file());
+}
+
+#[test]
+fn a_budget_reduces_what_it_says_and_marks_it() {
+    let workshop = workshop(
+        "seeds = [1, 2]",
+        "[methods.lslo]\n[least]\npairs = 0.5\nsentences = 12\n",
+    );
+    let speeds = Speeds {
+        full: 2e8,
+        frozen: 2e8,
+        beam: 100.0,
+        greedy: 100.0,
+    };
+    let mut experiment = experiment(workshop.path());
+    let whole = experiment.protocol(Budget::Published, speeds).unwrap();
+    assert_eq!(whole.label, Label::Published);
+    let mut last = whole.clone();
+    let mut seen = BTreeSet::new();
+    for percent in (1..100).rev() {
+        let budget = Budget::Hours(whole.hours * f64::from(percent) / 100.0);
+        let Ok(now) = experiment.protocol(budget, speeds) else {
+            break;
+        };
+        assert!(now.hours <= last.hours && now.label == Label::Reduced);
+        assert!(now.extent.pairs <= last.extent.pairs && now.extent.seeds <= last.extent.seeds);
+        assert!(now.extent.sentences <= last.extent.sentences);
+        seen.insert(format!("{:?}", now.extent));
+        last = now;
+    }
+    // Half the pairs by way of three quarters, then one seed, then fewer sentences.
+    assert_eq!(
+        (last.extent.pairs, last.extent.seeds, last.extent.sentences),
+        (0.5, 1, 12)
+    );
+    assert_eq!(seen.len(), 4, "{seen:?}");
+
+    let mut watcher = Stopper {
+        at: usize::MAX,
+        ..Stopper::default()
+    };
+    let Ending::Finished(results) = experiment.run(&last, &mut watcher).unwrap() else {
+        panic!("nobody stopped it");
+    };
+    let at = |name: &str| workshop.path().join("compared").join(name);
+    let cell: TrainConfig = config::read(&at("lslo-seed1/config.toml")).unwrap();
+    assert_eq!(cell.training.sample.pairs_per_epoch, Some(12));
+    assert!(!at("lslo-seed2").exists());
+    let protocol = read(&workshop, "protocol.json");
+    assert_eq!(protocol["extent"]["sentences"], 12);
+    assert_eq!(
+        (results.label, results.tests[0].sentences),
+        (Label::Reduced, 12)
+    );
+    let markdown = std::fs::read_to_string(at("results.md")).unwrap();
+    assert!(markdown.contains("50% of the pairs of an epoch, 1 of 2 seeds, the first 12 of 24"));
+    for line in markdown.lines().filter(|line| line.contains("chrF++ (")) {
+        assert!(
+            line.contains("(reduced)") || line.contains("chrF2++|"),
+            "{line}"
+        );
+    }
+}

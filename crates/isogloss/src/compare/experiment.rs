@@ -1,0 +1,286 @@
+//! A comparison from its configuration to its results.
+
+use std::path::{Path, PathBuf};
+
+use isogloss_kernels::Cpu;
+
+use crate::compare::cell::Bench;
+use crate::compare::explore::{EXPLORE, Source};
+use crate::compare::method::Workbench;
+use crate::compare::{
+    Budget, CellPlan, CompareConfig, CompareError, Kind, Prepared, Protocol, Results, Shared,
+    TestSet,
+};
+use crate::config::{Compute, TrainConfig};
+use crate::decode::DecodeOptions;
+use crate::evaluate::{Bleu, Classes, Metric, NamedMetric, Progress, Tokenizer};
+use crate::files;
+use crate::tokenize;
+use crate::train::{self, Observer, TrainError};
+
+/// Watches a comparison, and may stop it.
+pub trait Watcher: Observer + Send {
+    /// A cell, or a part of one, begins to be trained or scored.
+    fn stage(&mut self, name: &str);
+
+    /// How far the translation of a test set has come.
+    fn translating(&mut self, progress: Progress);
+}
+
+/// How a comparison ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// All cells are done.
+    Finished(Box<Results>),
+    /// It was asked to stop in this cell; the same command goes on.
+    Interrupted(String),
+}
+
+/// Everything that is compared, read and checked; nothing is written yet.
+#[derive(Debug)]
+pub struct Experiment {
+    pub(super) config: CompareConfig,
+    /// Its folder.
+    pub(super) run: PathBuf,
+    /// Where the shared training configuration's paths start.
+    pub(super) train_dir: PathBuf,
+    /// The shared configuration, as LSLo would be trained by it.
+    pub(super) plain: TrainConfig,
+    /// The base's folder.
+    pub(super) base: PathBuf,
+    pub(super) tokenizer: tokenize::Tokenizer,
+    /// What is trained, in the order of reports.
+    pub(super) methods: Vec<Prepared>,
+    /// The test, then the foreign sets.
+    pub(super) sets: Vec<TestSet>,
+    pub(super) classes: Classes,
+    pub(super) metrics: Vec<NamedMetric>,
+    /// The plan of methods that go by one, if any does.
+    pub(super) plan: Option<Source>,
+}
+
+impl Experiment {
+    /// Reads texts and configurations. `dir` is where the comparison's paths start; `compute` takes the place of every method's.
+    ///
+    /// # Errors
+    /// [`CompareError`]: configuration, base, text.
+    pub fn open(
+        config: &CompareConfig,
+        dir: &Path,
+        compute: impl Fn(Compute) -> Compute,
+    ) -> Result<Self, CompareError> {
+        config.validate()?;
+        let workbench = Workbench::new(config, dir)?;
+        let mut plain = workbench.plain()?;
+        plain.compute = compute(plain.compute);
+        let mut methods = workbench.methods()?;
+        for method in &mut methods {
+            method.config.compute = compute(method.config.compute);
+        }
+        let plan = Experiment::plan_source(config, dir, &mut methods, &plain)?;
+        let sets = TestSet::load_all(config, dir, &plain)?;
+        let base = workbench.dir.join(&plain.model);
+        let classes = plain.languages.iter();
+        let classes = classes.map(|(class, all)| (class.as_str().to_owned(), all.clone()));
+        let mut resolved = config.clone();
+        let (table, train_dir) = config.shared(dir)?;
+        resolved.train = Shared::Table(table);
+        Ok(Experiment {
+            run: std::path::absolute(dir.join(&config.run))
+                .map_err(|e| CompareError::read(&config.run, &e))?,
+            tokenizer: tokenize::Tokenizer::open(&base).map_err(TrainError::from)?,
+            classes: classes.collect(),
+            metrics: metrics(config, dir)?,
+            config: resolved,
+            train_dir,
+            plain,
+            base,
+            methods,
+            sets,
+            plan,
+        })
+    }
+
+    /// The folder of the comparison.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.run
+    }
+
+    /// What is trained, in the order of reports.
+    #[must_use]
+    pub fn methods(&self) -> &[Prepared] {
+        &self.methods
+    }
+
+    /// The test, then the foreign sets.
+    #[must_use]
+    pub fn sets(&self) -> &[TestSet] {
+        &self.sets
+    }
+
+    pub(super) fn decode_options(&self) -> DecodeOptions {
+        DecodeOptions {
+            beam: self.config.decoding.beam,
+            ..DecodeOptions::default()
+        }
+    }
+
+    pub(super) fn decoding_backend(&self) -> Result<Cpu, CompareError> {
+        let backend = self.plain.compute.backend()?;
+        Ok(backend.with_precision(self.config.decoding.precision.into()))
+    }
+
+    fn protocol_file(&self) -> PathBuf {
+        self.run.join("protocol.json")
+    }
+
+    /// The protocol that the comparison was started with, if it was.
+    ///
+    /// # Errors
+    /// If its file can't be read.
+    pub fn started(&self) -> Result<Option<Protocol>, CompareError> {
+        let found = Protocol::read(&self.protocol_file())?;
+        // Before the first cell nothing depends on it.
+        Ok(found.filter(|p| {
+            p.cells
+                .iter()
+                .any(|cell| self.run.join(&cell.name).exists())
+        }))
+    }
+
+    /// The protocol for a budget: that of the comparison where it was started, otherwise a new one, after measuring.
+    ///
+    /// # Errors
+    /// If nothing fits, if no budget is given, or if it was started under another.
+    pub fn plan(&self, budget: Option<Budget>) -> Result<Protocol, CompareError> {
+        match (self.started()?, budget) {
+            (Some(started), None) => Ok(started),
+            (Some(started), Some(budget)) if started.is_for(budget) => Ok(started),
+            (Some(started), Some(now)) => {
+                let said = |budget: Option<f64>| match budget {
+                    Some(hours) => format!("with a budget of {hours} hours"),
+                    None => "whole (--published)".to_owned(),
+                };
+                let now = match now {
+                    Budget::Hours(hours) => Some(hours),
+                    Budget::Published => None,
+                };
+                Err(CompareError::OtherBudget {
+                    path: self.run.clone(),
+                    before: said(started.budget_hours),
+                    now: said(now),
+                })
+            }
+            (None, None) => Err(CompareError::NoBudget),
+            (None, Some(budget)) => self.protocol(budget, self.measure()?),
+        }
+    }
+
+    /// Writes the protocol down, then trains and scores every cell that isn't done, and puts the results together.
+    ///
+    /// # Errors
+    /// [`CompareError`].
+    pub fn run(
+        &mut self,
+        protocol: &Protocol,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Ending, CompareError> {
+        files::create_dir(&self.run)?;
+        let _lock = train::lock(&self.run)?;
+        let started = self.started()?.is_some();
+        train::keep_config(&self.run, &self.kept(), started)?;
+        train::bind(&self.run, started, &self.inputs()?)?;
+        protocol.write(&self.protocol_file())?;
+        for set in &mut self.sets {
+            set.text.truncate(protocol.extent.sentences);
+        }
+        for cell in &protocol.cells {
+            let untrained = [Kind::Copy, Kind::Base];
+            let untrained = untrained.iter().find(|kind| kind.as_str() == cell.method);
+            let done = match untrained {
+                Some(kind) => self.score(*kind, cell, None, protocol, watcher)?,
+                None if cell.method == EXPLORE => self.explore(&protocol.extent, watcher)?,
+                None => self.cell(cell, protocol, watcher)?,
+            };
+            if !done {
+                return Ok(Ending::Interrupted(cell.name.clone()));
+            }
+        }
+        let results = Results::read(self, protocol)?;
+        results.write(&self.run)?;
+        Ok(Ending::Finished(Box::new(results)))
+    }
+
+    /// The configuration by which a comparison is known again: the shared one in place, the machine's share left out.
+    fn kept(&self) -> CompareConfig {
+        let mut config = self.config.clone();
+        if let Shared::Table(table) = &mut config.train {
+            for key in ["compute", "run", "method"] {
+                table.remove(key);
+            }
+        }
+        for method in config.methods.values_mut() {
+            method.train.remove("compute");
+        }
+        config
+    }
+
+    fn inputs(&self) -> Result<[(&'static str, String); 3], CompareError> {
+        let text: Vec<String> = self.sets.iter().map(|set| set.text.fingerprint()).collect();
+        let base = crate::checkpoint::open(&self.base).map_err(TrainError::from)?;
+        let plan = match &self.plan {
+            Some(Source::Plan(plan)) => plan.to_toml(&crate::plan::Reasons::default()),
+            _ => String::new(),
+        };
+        Ok([
+            ("base", base.fingerprint()),
+            ("test text", text.join(" ")),
+            ("plan", plan),
+        ])
+    }
+
+    /// Trains and scores a cell; false if it was stopped.
+    fn cell(
+        &self,
+        cell: &CellPlan,
+        protocol: &Protocol,
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool, CompareError> {
+        let Some((method, at)) = self.method_of(cell) else {
+            return Ok(true);
+        };
+        let method = &self.planned(method)?;
+        let bench = Bench {
+            run: &self.run,
+            method,
+            extent: &protocol.extent,
+        };
+        match bench.cell(at, watcher)? {
+            None => Ok(false),
+            Some(trained) => self.score(method.kind, cell, Some(&trained), protocol, watcher),
+        }
+    }
+
+    /// A cell's method, and the place of its seed.
+    pub(super) fn method_of(&self, cell: &CellPlan) -> Option<(&Prepared, usize)> {
+        let method = self.methods.iter().find(|m| m.name == cell.method)?;
+        let at = method.seeds.iter().position(|&s| Some(s) == cell.seed)?;
+        Some((method, at))
+    }
+}
+
+fn metrics(config: &CompareConfig, dir: &Path) -> Result<Vec<NamedMetric>, CompareError> {
+    let of = |name: &String| {
+        let metric = match (name.as_str(), &config.spm) {
+            ("spbleu", Some(path)) => Metric::Bleu(Bleu {
+                tokenizer: Tokenizer::open_sentencepiece(&dir.join(path))?,
+                ..Bleu::default()
+            }),
+            _ => Metric::parse(name)?,
+        };
+        let name = name.clone();
+        Ok(NamedMetric { name, metric })
+    };
+    config.metrics.iter().map(of).collect()
+}

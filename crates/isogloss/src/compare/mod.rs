@@ -1,0 +1,38 @@
+//! Methods of adaptation beside each other: the same base, text, budget and test, over seeds, in one resumable run.
+//!
+//! ```text
+//! CompareConfig --open--> Experiment --measure--> Speeds --choose--> Protocol --run--> cells --read--> Results
+//! ```
+//!
+//! A *cell* is a method with a seed: an ordinary run of `isogloss train` in a folder of its own, with translations of the test and
+//! their scores beside it. A *protocol* says how much of the experiment is done and how long each cell will take; it is written
+//! down before anything starts.
+
+mod cell;
+mod config;
+mod error;
+mod experiment;
+mod explore;
+mod extent;
+mod method;
+mod predict;
+mod protocol;
+mod results;
+mod scoring;
+mod table;
+mod text;
+mod words;
+
+pub use cell::{CellResult, Part};
+pub use config::{
+    CompareConfig, DecodingConfig, DecodingPrecision, DirectionsFile, ForeignConfig, LeastConfig,
+    ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,
+};
+pub use error::CompareError;
+pub use experiment::{Ending, Experiment, Watcher};
+pub use extent::Extent;
+pub use method::{Kind, Prepared};
+pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
+pub use results::{ClassRow, DirectionRow, Results, Row, Summary, TestResults};
+pub use text::TestSet;
+pub use words::{duration, grouped, signed};

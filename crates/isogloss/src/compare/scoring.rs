@@ -1,0 +1,157 @@
+//! Translating and scoring what a cell was trained to.
+
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint;
+use crate::compare::cell::CellResult;
+use crate::compare::{CellPlan, CompareError, Experiment, Kind, Protocol, TestSet, Watcher};
+use crate::decode::Loaded;
+use crate::evaluate::{Hypotheses, MadeWith, ScoresFile, hash_of_folder};
+use crate::language::Direction;
+use crate::train::TrainError;
+
+/// What translates, and with what.
+struct System<'a> {
+    kind: Kind,
+    folder: PathBuf,
+    trained: Option<&'a CellResult>,
+    made_with: MadeWith,
+}
+
+impl Experiment {
+    /// Translates and scores all sets that a cell hasn't done; false if it was stopped.
+    pub(super) fn score(
+        &self,
+        kind: Kind,
+        cell: &CellPlan,
+        trained: Option<&CellResult>,
+        protocol: &Protocol,
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool, CompareError> {
+        let folder = self.run.join(&cell.name);
+        let done = |set: &TestSet| set.files(&folder).scores.exists();
+        if self.sets.iter().all(done) {
+            return Ok(true);
+        }
+        let system = System {
+            kind,
+            trained,
+            made_with: self.made_with(kind, cell, &folder, trained)?,
+            folder: folder.clone(),
+        };
+        for set in self.sets.iter().filter(|set| !done(set)) {
+            watcher.stage(&format!("{} on {}", cell.name, set.label()));
+            let directions = set.scored(cell.scored, &protocol.extent);
+            if !self.translate(&system, set, directions, watcher)? {
+                return Ok(false);
+            }
+            let describe = |file: &mut ScoresFile| {
+                let text = |key: &str| system.made_with.get(key)?.as_str().map(str::to_owned);
+                file.model_hash = text("model_hash");
+                file.adapters_hash = text("adapters_hash");
+                if file.adapters_hash.is_some() {
+                    file.adapters = system.parts().next().map(|(path, _)| path);
+                }
+                file.options.clone_from(&system.made_with);
+                let label = protocol.label.as_str();
+                file.options.insert("protocol".to_owned(), label.into());
+            };
+            let backend = self.plain.compute.backend()?;
+            let (metrics, classes) = (&self.metrics, &self.classes);
+            set.score(&folder, directions, metrics, classes, describe, &backend)?;
+        }
+        Ok(true)
+    }
+
+    /// By what translations are known again.
+    fn made_with(
+        &self,
+        kind: Kind,
+        cell: &CellPlan,
+        folder: &Path,
+        trained: Option<&CellResult>,
+    ) -> Result<MadeWith, CompareError> {
+        let decoding = &self.config.decoding;
+        let base = match kind {
+            // Neither the base nor known by its hash.
+            Kind::Copy | Kind::Full => None,
+            _ => Some(
+                checkpoint::open(&self.base)
+                    .map_err(TrainError::from)?
+                    .hash(),
+            ),
+        };
+        let parts = trained.map_or(&[][..], |trained| &trained.parts);
+        let adapters = match (kind, parts) {
+            (Kind::Full, _) => None,
+            (_, [part]) => Some(hash_of_folder(&folder.join(&part.result))?),
+            _ => None,
+        };
+        let precision = serde_json::to_value(decoding.precision).unwrap_or_default();
+        let made_with = [
+            ("system", cell.method.as_str().into()),
+            ("seed", cell.seed.into()),
+            ("beam", decoding.beam.into()),
+            ("precision", precision),
+            ("missing", "base".into()),
+            ("model_hash", base.map(|hash| hash.to_string()).into()),
+            ("adapters_hash", adapters.into()),
+        ];
+        Ok(made_with.map(|(k, v)| (k.to_owned(), v)).into())
+    }
+
+    /// Translates what isn't translated yet; false if it was stopped.
+    fn translate(
+        &self,
+        system: &System<'_>,
+        set: &TestSet,
+        directions: &[Direction],
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool, CompareError> {
+        let files = set.files(&system.folder);
+        let mut kept = Hypotheses::keep(&files.hypotheses, system.made_with.clone())?;
+        let missing = set.missing(&kept, directions);
+        if system.kind == Kind::Copy {
+            set.copy(&mut kept, &missing)?;
+            return Ok(true);
+        }
+        let backend = self.decoding_backend()?;
+        let options = self.decode_options();
+        for (adapted, directions) in system.served(missing) {
+            if directions.is_empty() {
+                continue;
+            }
+            let loaded = match (system.kind, &adapted) {
+                (Kind::Full, Some(model)) => Loaded::open(model, None),
+                (_, adapters) => Loaded::open(&self.base, adapters.as_deref()),
+            };
+            let loaded = loaded?.packed(&backend);
+            let translator = loaded.translator(&backend, self.config.decoding.batch_tokens)?;
+            if !set.translate(&translator, &options, &mut kept, &directions, watcher)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl System<'_> {
+    /// What training left: folders of adapters or of a model, each with the direction that it serves, if it serves one alone.
+    fn parts(&self) -> impl Iterator<Item = (PathBuf, Option<&Direction>)> {
+        let parts = self.trained.iter().flat_map(|trained| &trained.parts);
+        parts.map(|part| (self.folder.join(&part.result), part.direction.as_ref()))
+    }
+
+    /// Which model or adapters translate which directions; none is the base alone.
+    fn served(&self, mut directions: Vec<Direction>) -> Vec<(Option<PathBuf>, Vec<Direction>)> {
+        let mut served = Vec::new();
+        for (result, only) in self.parts() {
+            let its = |d: &Direction| only.is_none_or(|own| own == d);
+            let (own, others) = directions.into_iter().partition(its);
+            served.push((Some(result), own));
+            directions = others;
+        }
+        served.push((None, directions));
+        served
+    }
+}
