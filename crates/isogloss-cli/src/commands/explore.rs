@@ -14,7 +14,7 @@ Examples:
   isogloss explore examples/factory/lslo.toml --dry-run
   isogloss explore examples/factory/lslo.toml --budget 5%
   isogloss explore examples/factory/lslo.toml --budget 5% --explain
-  isogloss train examples/factory/lslo.toml --plan runs/factory/lslo/plan.toml
+  isogloss train examples/factory/lslo.toml --plan runs/factory/lslo/plan.toml --run runs/factory/planned
 
 Two short runs with the text and the settings of training: in the first every layer has updates of both sides, mixed with learnt
 weights; in the second all languages have one rank, and their entries compete. With another budget the same command plans anew
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// One rank for all languages of a class (high, medium, low), as in the method's paper
     #[arg(long)]
     classes: bool,
-    /// Let training with the plan prune this share of lora_B, 0 to 1; without, the configuration says
+    /// Let training with the plan prune this share of the entries of B, 0 to 1; without, the configuration says
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pruning: Option<f64>,
     /// Say in words why everything in the plan is as it is

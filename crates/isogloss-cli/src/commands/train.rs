@@ -16,7 +16,7 @@ const AFTER_HELP: &str = "\
 Examples:
   isogloss train examples/factory/lslo.toml --dry-run
   isogloss train examples/factory/lslo.toml
-  isogloss train examples/factory/lslo.toml --plan runs/factory/lslo/plan.toml
+  isogloss train examples/factory/lslo.toml --plan runs/factory/lslo/plan.toml --run runs/factory/planned
   isogloss train my.toml --add lij_Latn
   isogloss translate --model models/mini --adapters runs/factory/lslo/adapters --from deu_Latn --to eng_Latn < in.txt
 
@@ -27,10 +27,13 @@ Stop with Ctrl-C, go on with the same command.";
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
-    run: RunArgs,
+    common: RunArgs,
     /// A plan of `isogloss explore`, or one of your own: sites, sides, ranks and pruning in place of the configuration's
     #[arg(long, value_name = "PLAN.toml")]
     plan: Option<PathBuf>,
+    /// Folder of the run, in place of the configuration's
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
     /// Add these languages, joined by commas, to the adapters that the configuration's run left: only their updates are trained, the others
     /// stay as they are. The configuration names them in `languages`; the result lies in a folder of its own, `RUN+LANGUAGE`
     #[arg(long, value_name = "LANGUAGE", value_delimiter = ',')]
@@ -38,25 +41,28 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
-    let (mut config, dir) = args.run.read::<TrainConfig>()?;
-    config.compute = args.run.compute(config.compute);
+    let (mut config, dir) = args.common.read::<TrainConfig>()?;
+    config.compute = args.common.compute(config.compute);
     if let Some(path) = &args.plan {
         apply(path, &mut config, &dir)?;
     }
     if !args.add.is_empty() {
         add(&args.add, &mut config)?;
     }
-    if args.run.dry_run {
-        let estimate = config.estimate(&dir).map_err(training::train_failure)?;
-        return args.run.print_estimate(&estimate, config.compute);
+    if let Some(run) = &args.run {
+        config.run = std::path::absolute(run).map_err(Failure::input)?;
     }
-    let mut progress = args.run.progress(quiet)?;
+    if args.common.dry_run {
+        let estimate = config.estimate(&dir).map_err(training::train_failure)?;
+        return args.common.print_estimate(&estimate, config.compute);
+    }
+    let mut progress = args.common.progress(quiet)?;
     let done = isogloss::train::adapt(&config, &dir, &mut progress);
     drop(progress);
     let done = done.map_err(training::train_failure)?;
     let (trained, estimate) = (&done.trained, &done.estimate);
     let more = vocabularies(&done.vocabularies, done.pieces);
-    training::finish(&args.run, trained, &done.result, estimate, more)
+    training::finish(&args.common, trained, &done.result, estimate, more)
 }
 
 /// Makes of the configuration one that adds languages to what its run left.

@@ -69,8 +69,13 @@ fn a_plan_is_made_edited_and_trained_with() {
     });
     let edited: Vec<String> = edited.collect();
     workshop.write("mine.toml", edited.join("\n"));
-    let out = stdout(workshop.train().args(["--plan", "mine.toml"]));
+    let out = stdout(
+        workshop
+            .train()
+            .args(["--plan", "mine.toml", "--run", "planned"]),
+    );
     assert!(out.contains("finished after"), "{out}");
+    let run = workshop.path().join("planned");
     let adapters: Value = serde_json::from_str(&read(&run.join("adapters/adapters.json"))).unwrap();
     let ranks: Vec<(&str, u64)> = adapters["updates"]
         .as_array()
