@@ -29,12 +29,14 @@ pub struct Param {
 
 /// Parameters that are used together or not at all: a language's update, or the whole base. An idle group is left alone by
 /// the optimiser, its moments and its own count of steps included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Its name, such as a language code.
     pub name: String,
     /// Where its values lie in the flat array.
     pub range: Range<usize>,
+    /// Factor of the learning rate, 1 unless it was set.
+    pub rate: f32,
 }
 
 /// The trainable parameters of a run, group after group.
@@ -64,8 +66,14 @@ impl<R: Real> ParamStore<R> {
         self.groups.push(Group {
             name: name.into(),
             range: at..at,
+            rate: 1.0,
         });
         GroupId(self.groups.len() as u32 - 1)
+    }
+
+    /// Lets the parameters of a group move so many times as fast as others.
+    pub fn set_rate(&mut self, group: GroupId, rate: f32) {
+        self.groups[group.0 as usize].rate = rate;
     }
 
     /// Adds a parameter to the group begun last.

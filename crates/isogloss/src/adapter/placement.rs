@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::bank::Adapters;
+use crate::adapter::bank::{Adapters, Bank};
 use crate::adapter::config::{AdapterConfig, Side};
 use crate::adapter::error::AdapterError;
 use crate::adapter::mixture::Mixture;
@@ -11,7 +11,7 @@ use crate::language::{Language, LanguageSide};
 use crate::params::{ParamId, ParamStore};
 
 /// What is looked for when placement is learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlacementConfig {
     /// A mixture for each `"layer"` (default) or for each `"site"`.
@@ -20,6 +20,20 @@ pub struct PlacementConfig {
     pub none: bool,
     /// Whether the decoder's places are looked at, too; else the target selects there. Default false.
     pub decoder: bool,
+    /// How many times as fast as the updates the weights are learnt. Above 0; default 10: a short run would leave them near the middle.
+    #[serde(serialize_with = "crate::decimal::serialize")]
+    pub rate: f32,
+}
+
+impl Default for PlacementConfig {
+    fn default() -> Self {
+        PlacementConfig {
+            by: PlacementBy::Layer,
+            none: false,
+            decoder: false,
+            rate: 10.0,
+        }
+    }
 }
 
 /// What has a mixture of its own.
@@ -77,7 +91,7 @@ impl PlaceWeights {
 
 impl PlacementSearch {
     /// Fresh updates for every language on both sides, in a store, all mixed evenly. The updates of a language form a group a side, so
-    /// that one side rests where only the other is in use. Sides that `config` gives count for nothing.
+    /// that one side rests where only the other is in use. Sides that `config` gives count where there is nothing to look for.
     ///
     /// # Errors
     /// [`AdapterError`]: sites, ranks.
@@ -89,16 +103,14 @@ impl PlacementSearch {
         seed: u64,
         store: &mut ParamStore<f32>,
     ) -> Result<Self, AdapterError> {
-        let config = AdapterConfig {
-            encoder_target_from: None,
-            sides: Default::default(),
-            ..config.clone()
-        };
+        let searched = |stack: Stack| search.decoder || stack == Stack::Encoder;
+        let mut config = config.clone();
+        config.encoder_target_from = None;
+        config.sides.retain(|place, _| !searched(place.stack()));
         let sites = config.sites(model)?;
-        let searched = |site: Site| search.decoder || site.stack == Stack::Encoder;
         let mut side = |side: LanguageSide, suffix: &str, seed: u64| {
             let of_side = |plan: &SitePlan| {
-                let own = searched(plan.site) || side == LanguageSide::Target;
+                let own = searched(plan.site.stack) || side == plan.side;
                 own.then(|| SitePlan {
                     side,
                     ..plan.clone()
@@ -113,20 +125,25 @@ impl PlacementSearch {
             let (languages, preset) = (languages.to_vec(), config.preset);
             AdapterSet::new(languages, preset, sites, updates, seed, store)
         };
-        let by_source = side(LanguageSide::Source, "source", seed)?.adapters;
-        let by_target = side(LanguageSide::Target, "target", seed ^ 1)?.adapters;
+        let mut by_source = side(LanguageSide::Source, "source", seed)?.adapters;
+        let mut by_target = side(LanguageSide::Target, "target", seed ^ 1)?.adapters;
         let mut found = PlacementSearch {
             adapters: Adapters::default(),
             places: Vec::new(),
         };
-        store.begin_group("placement");
-        for (site, target) in by_target.banks {
-            let Some(source) = by_source.bank(site) else {
-                found.adapters.banks.insert(site, target);
+        let group = store.begin_group("placement");
+        store.set_rate(group, search.rate);
+        for site in sites.iter().map(|plan| plan.site) {
+            let both = [by_source.banks.remove(&site), by_target.banks.remove(&site)];
+            let mut arms: Vec<Bank> = both.into_iter().flatten().collect();
+            if arms.len() == 1 {
+                found
+                    .adapters
+                    .banks
+                    .extend(arms.pop().map(|bank| (site, bank)));
                 continue;
-            };
+            }
             let logits = found.logits(search, site, store);
-            let arms = vec![source.clone(), target];
             let mixture = Mixture { logits, arms };
             found.adapters.mixtures.insert(site, mixture);
         }

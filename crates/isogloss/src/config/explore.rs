@@ -66,6 +66,13 @@ impl ExploreConfig {
             let reason = format!("is {}; it must be from 0 to 1", self.tie);
             return value("explore.tie", reason);
         }
+        let rate = self.placement.rate;
+        if !(rate.is_finite() && rate > 0.0) {
+            return value(
+                "explore.placement.rate",
+                format!("is {rate}; it must be positive"),
+            );
+        }
         let ratio = self.demand.target_ratio;
         if !(ratio > 0.0 && ratio < 1.0) {
             let reason = format!("is {ratio}; it must be above 0 and below 1");

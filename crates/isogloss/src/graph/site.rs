@@ -222,6 +222,17 @@ pub enum Place {
     Site(Site),
 }
 
+impl Place {
+    /// Encoder or decoder.
+    #[must_use]
+    pub fn stack(self) -> Stack {
+        match self {
+            Place::Layer(layer) => layer.stack,
+            Place::Site(site) => site.stack,
+        }
+    }
+}
+
 impl From<Site> for Layer {
     fn from(site: Site) -> Self {
         Layer {

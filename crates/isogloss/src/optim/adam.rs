@@ -86,7 +86,7 @@ impl<R: Real> Adam<R> {
         for g in used() {
             self.steps[g] += 1;
             let step = AdamStep {
-                lr,
+                lr: lr * store.groups()[g].rate,
                 beta1: self.options.beta1,
                 beta2: self.options.beta2,
                 eps: self.options.eps,

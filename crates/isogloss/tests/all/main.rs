@@ -13,6 +13,7 @@ mod gradients;
 mod modules;
 mod parity;
 mod parsers;
+mod planted;
 mod prefix;
 mod pruning;
 mod resampling;
