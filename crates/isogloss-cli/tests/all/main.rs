@@ -15,8 +15,6 @@ mod disk;
 mod evaluate;
 mod examples;
 mod explore;
-#[cfg(unix)]
-mod flores12_script;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
