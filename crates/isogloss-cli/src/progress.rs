@@ -102,6 +102,10 @@ impl Progress {
     pub(crate) fn restart(&mut self, name: &str) {
         self.recent = Recent::default();
         self.name = format!("{name}: ");
+        // Its first line is said at once, unless none shall be.
+        if self.last_line.is_some_and(|at| at <= Instant::now()) {
+            self.last_line = None;
+        }
         self.bar.reset();
         self.bar
             .set_message(format!("{}reading text and model", self.name));

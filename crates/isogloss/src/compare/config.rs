@@ -361,6 +361,7 @@ fn check_name(name: &str) -> Result<(), CompareError> {
         "base",
         "copy",
         "tuning",
+        "explore",
         "hypotheses",
         "test",
         "checkpoints",
