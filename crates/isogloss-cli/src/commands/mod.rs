@@ -9,6 +9,7 @@ mod demo;
 mod evaluate;
 mod explore;
 mod model;
+mod pilot;
 mod pretrain;
 mod rollout;
 mod score;
@@ -24,6 +25,7 @@ use clap::Subcommand;
 pub(crate) enum Command {
     Demo(demo::Args),
     Explore(explore::Args),
+    Pilot(pilot::Args),
     Train(train::Args),
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
@@ -41,6 +43,7 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(args, quiet),
             Self::Explore(args) => explore::run(args, quiet),
+            Self::Pilot(args) => pilot::run(args, quiet),
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),

@@ -74,7 +74,7 @@ impl Adapters {
             let logits = grads.of(store, mixture.logits);
             for ((logit, part), weight) in logits.iter_mut().zip(parts).zip(weights) {
                 let gradient = part - weight.to_f64().unwrap_or(f64::NAN) * sum;
-                *logit = *logit + R::from_f64(gradient).unwrap_or_else(R::nan);
+                *logit += R::from_f64(gradient).unwrap_or_else(R::nan);
             }
         }
     }

@@ -291,7 +291,7 @@ fn of_class<'a>(
     classes.find(|c| c.source == source && c.target == target)
 }
 
-fn markdown(rows: &[Vec<String>]) -> String {
+pub(crate) fn markdown(rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     for (i, row) in rows.iter().enumerate() {
         let _ = writeln!(text, "| {} |", row.join(" | "));
@@ -303,7 +303,7 @@ fn markdown(rows: &[Vec<String>]) -> String {
 }
 
 /// Columns that nothing stands in are left out.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let cell = |row: &[String], c: usize| row.get(c).cloned().unwrap_or_default();
     let filled = |c: &usize| rows.iter().skip(1).any(|row| !cell(row, *c).is_empty());
