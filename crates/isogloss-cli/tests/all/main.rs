@@ -18,6 +18,7 @@ mod explore;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+mod pilot;
 mod pretrain;
 mod rollout;
 mod score;
