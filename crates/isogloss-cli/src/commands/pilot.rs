@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         ))),
         Ending::Finished(results) if args.run.json => json(&*results),
         Ending::Finished(results) => {
-            let path = pilot.folder().join("pilot.md");
+            let path = pilot.shown("pilot.md");
             output::print(&format!("{}\n{}\n", results.text(), path.display()))
         }
     }

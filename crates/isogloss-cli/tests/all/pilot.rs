@@ -283,10 +283,10 @@ fn training_ends_with_its_share_of_the_time_and_says_so() {
 #[test]
 fn what_does_not_fit_is_left_out_and_named() {
     let workshop = workshop(60);
-    let plan = plan(&open(&workshop), 200.0, 1.0);
+    let plan = plan(&open(&workshop), 240.0, 1.0);
     let seconds = AtomicU64::new(0);
     let mut watcher = Counter::new(&seconds);
-    // The base is done after 80 seconds, the first size after 160 and its updates.
+    // The base is done after 80 seconds; as long again is kept for scoring and reporting, so one size is all there is time for.
     watcher.stage = 40;
     let found = run(&workshop, &plan, &mut watcher).unwrap();
     assert_eq!(found.stopped, Stop::Time);
@@ -295,8 +295,7 @@ fn what_does_not_fit_is_left_out_and_named() {
         (1, "rank-2")
     );
     assert!(found.left_out[0].contains("rank-4"), "{:?}", found.left_out);
-    assert!(found.gain.is_none() && !found.confirmed());
-    assert!(found.next[0].contains("--fresh"), "{:?}", found.next);
+    assert!(found.seconds <= 240.0 && found.gain.is_some());
     let markdown = read(&workshop, "pilot.md");
     assert!(
         markdown.contains("Left out for want of time: rank-4"),

@@ -35,7 +35,7 @@ pub use extent::Extent;
 pub use method::{Kind, Prepared};
 pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
 pub use results::{ClassRow, DirectionRow, Results, Row, Summary, TestResults};
-pub(crate) use table::{aligned, markdown};
+pub(crate) use table::markdown;
 pub use text::TestSet;
 pub(crate) use words::count;
 pub use words::{duration, grouped, signed};

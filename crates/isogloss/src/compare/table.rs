@@ -303,7 +303,7 @@ pub(crate) fn markdown(rows: &[Vec<String>]) -> String {
 }
 
 /// Columns that nothing stands in are left out.
-pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
+fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let cell = |row: &[String], c: usize| row.get(c).cloned().unwrap_or_default();
     let filled = |c: &usize| rows.iter().skip(1).any(|row| !cell(row, *c).is_empty());

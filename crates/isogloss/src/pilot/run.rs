@@ -36,6 +36,8 @@ pub enum Ending {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Spent {
     seconds: f64,
+    /// Seconds of translating one text, as measured on the base.
+    scoring: f64,
     /// Sizes whose training the limit ended.
     cut: BTreeSet<String>,
 }
@@ -177,6 +179,17 @@ impl Pilot {
         })
     }
 
+    /// Path of a file in the run's folder, as short as it can be said here.
+    #[must_use]
+    pub fn shown(&self, name: &str) -> PathBuf {
+        let run = self.run.canonicalize().unwrap_or_else(|_| self.run.clone());
+        let here = std::env::current_dir().and_then(|here| here.canonicalize());
+        let short = here
+            .ok()
+            .and_then(|here| run.strip_prefix(here).ok().map(Path::to_owned));
+        short.unwrap_or(run).join(name)
+    }
+
     fn size(&self, power: i32) -> Option<&Size> {
         self.sizes.iter().find(|size| size.power == power)
     }
@@ -271,15 +284,25 @@ impl Work<'_> {
         )?)
     }
 
-    /// The last second at which training may end, so that there is time to score, and to report.
+    /// The last second at which training may end, so that there is time to validate, to score, and to report: by what scoring the base
+    /// took, since a machine may slow down after it was measured.
     fn training_ends(&self) -> f64 {
-        self.plan.limit_seconds - 2.5 * self.plan.share.scoring_seconds
+        let share = &self.plan.share;
+        let scoring = share.scoring_seconds.max(self.spent.scoring);
+        let slow = scoring / share.scoring_seconds.max(1e-9);
+        let finishing = share.finishing_seconds * slow.clamp(1.0, 4.0);
+        let limit = self.plan.limit_seconds;
+        limit - 2.5 * scoring - finishing - 0.05 * limit
     }
 
     fn all(&mut self, command: &Path, watcher: &mut dyn Watcher) -> Result<Ending, PilotError> {
         let base = cell(Kind::Base.as_str(), Kind::Base.as_str(), None);
         let sets = &self.pilot.experiment.sets;
-        if !self.score(sets, (Kind::Base, &base, None), watcher)? {
+        let started = self.now();
+        let done = self.score(sets, (Kind::Base, &base, None), watcher)?;
+        let scoring = (self.now() - started) / sets.len().max(1) as f64;
+        self.spent.scoring = self.spent.scoring.max(scoring);
+        if !done {
             return match watcher.stop() {
                 true => Ok(Ending::Interrupted("the base".to_owned())),
                 false => Err(PilotError::TimeUp),
@@ -544,6 +567,7 @@ impl Work<'_> {
             return Ok(vec![format!("isogloss train {config}")]);
         }
         let path = self.pilot.run.join("pilot-plan.toml");
+        let shown = self.pilot.shown("pilot-plan.toml");
         let adapter = &self.pilot.config.adapter;
         let projections = crate::graph::Projection::ALL.into_iter();
         let plan = Plan {
@@ -561,8 +585,6 @@ impl Work<'_> {
             ..Reasons::default()
         };
         plan.write(&path, &reasons)?;
-        let here = std::env::current_dir().unwrap_or_default();
-        let shown = path.strip_prefix(&here).unwrap_or(&path);
         Ok(vec![format!(
             "isogloss train {config} --plan {}",
             shown.display()

@@ -15,7 +15,7 @@ const RESERVE: f64 = 0.1;
 const PLANNED: f64 = 0.8;
 
 /// Fewer updates than this are spread over fewer sizes.
-const UPDATES: f64 = 50.0;
+const UPDATES: f64 = 30.0;
 
 /// Fewer updates than this show nothing.
 const LEAST_UPDATES: f64 = 10.0;
@@ -57,6 +57,8 @@ pub struct Share {
     pub training_seconds: f64,
     /// Seconds of translating either text once, by prediction.
     pub scoring_seconds: f64,
+    /// Seconds of what follows on a training's last update, by prediction: validations, and the check of what was saved.
+    pub finishing_seconds: f64,
 }
 
 /// What a pilot does: the file `plan.json` in its folder.
@@ -131,6 +133,7 @@ impl Share {
             validate_once,
             training_seconds,
             scoring_seconds,
+            finishing_seconds: 3.0 * costs.validation / costs.validations.max(1.0),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::compare::{aligned, count, duration, grouped, markdown, signed};
+use crate::compare::{count, duration, grouped, markdown, signed};
 use crate::evaluate::{ChangeOfMean, Comparison, Verdict};
 use crate::pilot::{Chosen, PilotPlan, PilotResults, SizeRow, Stop, Whole};
 
@@ -23,6 +23,35 @@ fn chosen_table(chosen: &[Chosen]) -> Vec<Vec<String>> {
             .map(|c| vec![c.direction.to_string(), grouped(c.pairs), c.why.join(", ")]),
     );
     rows
+}
+
+/// Columns of numbers end alike, those of words begin alike.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let body = |c: usize| rows.iter().skip(1).filter_map(move |row| row.get(c));
+    let number = |cell: &String| cell.starts_with(|x: char| "+-".contains(x) || x.is_ascii_digit());
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| {
+            rows.iter()
+                .filter_map(|row| row.get(c))
+                .map(|cell| cell.chars().count())
+                .max()
+        })
+        .map(Option::unwrap_or_default)
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (c, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match body(c).any(number) {
+                true => write!(line, "{cell:>width$}  "),
+                false => write!(line, "{cell:<width$}  "),
+            };
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
 }
 
 /// Bytes in the unit that suits them.
@@ -239,7 +268,7 @@ impl PilotResults {
             .collect();
         if !cut.is_empty() {
             all.push(format!(
-                "The limit ended the training of {}, which compares a little unfairly.",
+                "The limit ended the training of {} before its last epoch; sizes that trained longer have an advantage.",
                 cut.join(", ")
             ));
         }
