@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use isogloss::adapter::{
-    AdapterConfig, AdapterSet, Adapters, Demand, DemandConfig, DemandScore, PlacementConfig,
-    PlacementSearch, Preset, Side, SitePlan, UpdatePlan,
+    AdapterConfig, AdapterSet, Adapters, Demand, DemandConfig, DemandScore, PlaceWeights,
+    PlacementConfig, PlacementSearch, Preset, Side, SitePlan, UpdatePlan,
 };
 use isogloss::batch::{Batch, LanguageId, Sentence};
 use isogloss::language::{Language, Resource};
@@ -200,7 +200,7 @@ fn placement_finds_the_sides_of_true_updates() {
         let [before, after] = teacher.teach(&found.adapters, &mut store, 300);
         assert!(after < 0.9 * before, "{before} {after}");
         let weights = found.weights(&store);
-        let sides: Vec<Side> = weights.iter().map(|place| place.heaviest()).collect();
+        let sides: Vec<Side> = weights.iter().map(PlaceWeights::heaviest).collect();
         assert_eq!(sides, [first, second], "{weights:?}");
         assert!(
             weights.iter().all(|place| place.margin() > 0.1),
