@@ -10,6 +10,7 @@
 mod directions;
 mod error;
 mod open;
+mod planning;
 mod results;
 mod run;
 mod share;
