@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// One rank for all languages of a class (high, medium, low), as in the method's paper
     #[arg(long)]
     classes: bool,
-    /// Let training with the plan prune this share of lora_B, 0 to 1; without, the configuration says
+    /// Let training with the plan prune this share of `lora_B`, 0 to 1; without, the configuration says
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pruning: Option<f64>,
     /// Say in words why everything in the plan is as it is
