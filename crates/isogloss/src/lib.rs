@@ -54,4 +54,6 @@ pub mod train;
 
 pub mod compare;
 
+pub mod pilot;
+
 pub mod bench;

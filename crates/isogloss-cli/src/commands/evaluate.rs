@@ -3,7 +3,7 @@
 mod against;
 mod show;
 mod systems;
-mod text;
+pub(super) mod text;
 
 use self::against::against;
 use self::show::table;

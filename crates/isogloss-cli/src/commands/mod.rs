@@ -11,6 +11,7 @@ mod demo;
 mod evaluate;
 mod explore;
 mod model;
+mod pilot;
 mod pretrain;
 mod report;
 mod rollout;
@@ -27,6 +28,7 @@ use clap::Subcommand;
 pub(crate) enum Command {
     Demo(demo::Args),
     Explore(explore::Args),
+    Pilot(pilot::Args),
     Train(train::Args),
     Translate(Box<translate::Args>),
     Evaluate(Box<evaluate::Args>),
@@ -46,6 +48,7 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(args, quiet),
             Self::Explore(args) => explore::run(args, quiet),
+            Self::Pilot(args) => pilot::run(args, quiet),
             Self::Train(args) => train::run(args, quiet),
             Self::Translate(args) => translate::run(args),
             Self::Evaluate(args) => evaluate::run(args, quiet),

@@ -20,6 +20,7 @@ mod explore;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+mod pilot;
 mod pretrain;
 mod report;
 mod rollout;

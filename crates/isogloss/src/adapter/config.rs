@@ -34,7 +34,7 @@ pub enum Sites {
 }
 
 impl Sites {
-    fn contains(&self, projection: Projection) -> bool {
+    pub(crate) fn contains(&self, projection: Projection) -> bool {
         match self {
             Sites::All => true,
             Sites::Fc => matches!(projection, Projection::Fc1 | Projection::Fc2),
@@ -216,16 +216,21 @@ impl AdapterConfig {
         Ok(())
     }
 
-    /// Rank of a language of a class.
-    #[must_use]
-    pub fn rank_of(&self, language: &Language, resource: Resource) -> usize {
-        let by_class = || match self.ranks.get(&resource) {
+    /// Rank of a class, where no rank is given for all or for a language alone.
+    pub(crate) fn rank_of_class(&self, resource: Resource) -> usize {
+        match self.ranks.get(&resource) {
             Some(&rank) => rank,
             None if resource == Resource::Low => 8,
             None => 2,
-        };
+        }
+    }
+
+    /// Rank of a language of a class.
+    #[must_use]
+    pub fn rank_of(&self, language: &Language, resource: Resource) -> usize {
         let explicit = self.language_ranks.get(language).copied();
-        explicit.or(self.rank).unwrap_or_else(by_class)
+        let explicit = explicit.or(self.rank);
+        explicit.unwrap_or_else(|| self.rank_of_class(resource))
     }
 
     /// An update for each language of the run (LSLo).

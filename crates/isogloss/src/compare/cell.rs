@@ -46,12 +46,12 @@ const TRAINED: &str = "trained.json";
 
 impl CellResult {
     /// Reads the file, if the cell is trained.
-    pub(super) fn read(cell: &Path) -> Result<Option<Self>, CompareError> {
+    pub(crate) fn read(cell: &Path) -> Result<Option<Self>, CompareError> {
         read_json(&cell.join(TRAINED))
     }
 }
 
-pub(super) fn read_json<T: serde::de::DeserializeOwned>(
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     path: &Path,
 ) -> Result<Option<T>, CompareError> {
     if !path.exists() {
@@ -62,7 +62,7 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(
     Ok(Some(value))
 }
 
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CompareError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CompareError> {
     Ok(files::write_atomic(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;
         file.write_all(b"\n")

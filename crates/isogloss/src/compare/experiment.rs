@@ -8,8 +8,8 @@ use crate::compare::cell::Bench;
 use crate::compare::explore::{EXPLORE, Source};
 use crate::compare::method::Workbench;
 use crate::compare::{
-    Budget, CellPlan, CompareConfig, CompareError, Kind, Prepared, Protocol, Results, Shared,
-    TestSet,
+    Budget, CellPlan, CellResult, CompareConfig, CompareError, Kind, Prepared, Protocol, Results,
+    Shared, TestSet,
 };
 use crate::config::{Compute, TrainConfig};
 use crate::decode::DecodeOptions;
@@ -45,16 +45,16 @@ pub struct Experiment {
     /// Where the shared training configuration's paths start.
     pub(super) train_dir: PathBuf,
     /// The shared configuration, as LSLo would be trained by it.
-    pub(super) plain: TrainConfig,
+    pub(crate) plain: TrainConfig,
     /// The base's folder.
-    pub(super) base: PathBuf,
-    pub(super) tokenizer: tokenize::Tokenizer,
+    pub(crate) base: PathBuf,
+    pub(crate) tokenizer: tokenize::Tokenizer,
     /// What is trained, in the order of reports.
-    pub(super) methods: Vec<Prepared>,
+    pub(crate) methods: Vec<Prepared>,
     /// The test, then the foreign sets.
-    pub(super) sets: Vec<TestSet>,
+    pub(crate) sets: Vec<TestSet>,
     pub(super) classes: Classes,
-    pub(super) metrics: Vec<NamedMetric>,
+    pub(crate) metrics: Vec<NamedMetric>,
     /// The plan of methods that go by one, if any does.
     pub(super) plan: Option<Source>,
 }
@@ -247,8 +247,25 @@ impl Experiment {
         protocol: &Protocol,
         watcher: &mut dyn Watcher,
     ) -> Result<bool, CompareError> {
-        let Some((method, at)) = self.method_of(cell) else {
+        let Some((method, _)) = self.method_of(cell) else {
             return Ok(true);
+        };
+        let kind = method.kind;
+        match self.train_cell(cell, protocol, watcher)? {
+            None => Ok(false),
+            Some(trained) => self.score(kind, cell, Some(&trained), protocol, watcher),
+        }
+    }
+
+    /// Trains a cell, unless it is trained; none if it was stopped, or is none of a method's.
+    pub(crate) fn train_cell(
+        &self,
+        cell: &CellPlan,
+        protocol: &Protocol,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Option<CellResult>, CompareError> {
+        let Some((method, at)) = self.method_of(cell) else {
+            return Ok(None);
         };
         let method = &self.planned(method)?;
         let bench = Bench {
@@ -256,10 +273,7 @@ impl Experiment {
             method,
             extent: &protocol.extent,
         };
-        match bench.cell(at, watcher)? {
-            None => Ok(false),
-            Some(trained) => self.score(method.kind, cell, Some(&trained), protocol, watcher),
-        }
+        bench.cell(at, watcher)
     }
 
     /// A cell's method, and the place of its seed.

@@ -24,6 +24,7 @@ mod text;
 mod words;
 
 pub use cell::{CellResult, Part};
+pub(crate) use cell::{read_json, write_json};
 pub use config::{
     CompareConfig, DecodingConfig, DecodingPrecision, DirectionsFile, ForeignConfig, LeastConfig,
     ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,
@@ -34,5 +35,7 @@ pub use extent::Extent;
 pub use method::{Kind, Prepared};
 pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
 pub use results::{ClassRow, DirectionRow, Results, Row, Summary, TestResults};
+pub(crate) use table::markdown;
 pub use text::TestSet;
+pub(crate) use words::count;
 pub use words::{duration, grouped, signed};

@@ -140,7 +140,8 @@ impl Experiment {
             .collect()
     }
 
-    fn work_of(
+    /// Seconds of training, and of validation, of a configuration at one rate and seed.
+    pub(crate) fn work_of(
         &self,
         config: &TrainConfig,
         estimate: &Estimate,

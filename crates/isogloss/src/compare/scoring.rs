@@ -28,9 +28,20 @@ impl Experiment {
         protocol: &Protocol,
         watcher: &mut dyn Watcher,
     ) -> Result<bool, CompareError> {
+        self.score_on(&self.sets, (kind, cell, trained), protocol, watcher)
+    }
+
+    /// Translates and scores those of the given sets that a cell hasn't done; false if it was stopped.
+    pub(crate) fn score_on(
+        &self,
+        sets: &[TestSet],
+        (kind, cell, trained): (Kind, &CellPlan, Option<&CellResult>),
+        protocol: &Protocol,
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool, CompareError> {
         let folder = self.run.join(&cell.name);
         let done = |set: &TestSet| set.files(&folder).scores.exists();
-        if self.sets.iter().all(done) {
+        if sets.iter().all(done) {
             return Ok(true);
         }
         let system = System {
@@ -39,7 +50,7 @@ impl Experiment {
             made_with: self.made_with(kind, cell, &folder, trained)?,
             folder: folder.clone(),
         };
-        for set in self.sets.iter().filter(|set| !done(set)) {
+        for set in sets.iter().filter(|set| !done(set)) {
             watcher.stage(&format!("{} on {}", cell.name, set.label()));
             let directions = set.scored(cell.scored, &protocol.extent);
             if !self.translate(&system, set, directions, watcher)? {

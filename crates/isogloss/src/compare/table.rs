@@ -291,7 +291,7 @@ fn of_class<'a>(
     classes.find(|c| c.source == source && c.target == target)
 }
 
-fn markdown(rows: &[Vec<String>]) -> String {
+pub(crate) fn markdown(rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     for (i, row) in rows.iter().enumerate() {
         let _ = writeln!(text, "| {} |", row.join(" | "));

@@ -104,7 +104,7 @@ impl TestSet {
     }
 
     /// The most sentences of a direction.
-    pub(super) fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         self.text.directions().map(|(_, n)| n).max().unwrap_or(0)
     }
 
@@ -117,7 +117,7 @@ impl TestSet {
     }
 
     /// Source tokens of some directions' first sentences, judged by a few of each.
-    pub(super) fn tokens(
+    pub(crate) fn tokens(
         &self,
         tokenizer: &Tokenizer,
         directions: &[Direction],
@@ -214,7 +214,7 @@ impl TestSet {
     }
 
     /// The translations of directions that lie in a cell's folder.
-    pub(super) fn hypotheses(
+    pub(crate) fn hypotheses(
         &self,
         cell: &Path,
         directions: &[Direction],

@@ -38,7 +38,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-pub(super) fn count(n: usize, what: &str) -> String {
+pub(crate) fn count(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         _ => format!("{} {what}s", grouped(n)),

@@ -113,6 +113,19 @@ impl Corpus {
         }
     }
 
+    /// Keeps the pairs that `keep` asks for: their place, from 0, among how many, and both texts. The two directions of a pair of
+    /// languages share their pairs.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize, usize, [&str; 2]) -> bool) {
+        let texts = &self.texts;
+        for list in &mut self.lists {
+            let (mut place, of) = (0, list.pairs.len());
+            list.pairs.retain(|&(a, b)| {
+                place += 1;
+                keep(place - 1, of, [texts.get(a), texts.get(b)])
+            });
+        }
+    }
+
     /// Source and target text of a pair of a direction.
     #[must_use]
     pub fn pair(&self, direction: &Direction, index: usize) -> Option<(&str, &str)> {
@@ -132,7 +145,7 @@ impl Corpus {
     }
 
     /// Leaves out all directions but those of which `keep` says so.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Direction) -> bool) {
+    pub fn retain_directions(&mut self, mut keep: impl FnMut(&Direction) -> bool) {
         self.directions.retain(|(direction, _)| keep(direction));
     }
 

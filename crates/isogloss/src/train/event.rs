@@ -81,6 +81,12 @@ pub trait Observer {
     fn stop(&self) -> bool {
         false
     }
+
+    /// Whether the run ends with this update, as if its last epoch were over: it is validated, and the best is kept. Once true, it
+    /// stays so.
+    fn enough(&self) -> bool {
+        false
+    }
 }
 
 /// Looks away.

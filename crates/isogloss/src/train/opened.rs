@@ -96,7 +96,7 @@ impl Opened {
             return Ok(());
         }
         let is_added = |language: &Language| self.added.iter().any(|(l, _)| l == language);
-        corpus.retain(|direction| is_added(&direction.source) || is_added(&direction.target));
+        corpus.retain_directions(|d| is_added(&d.source) || is_added(&d.target));
         match corpus.directions().len() {
             0 => Err(CorpusError::Nothing.into()),
             _ => Ok(()),

@@ -151,6 +151,9 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
                 parts.save(run, state, observer)?;
                 return Ok(false);
             }
+            if observer.enough() {
+                break;
+            }
             if saved_at.elapsed().as_secs_f64() > 60.0 * self.config.save_minutes {
                 parts.save(run, state, observer)?;
                 saved_at = Instant::now();
@@ -274,7 +277,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let store = &*parts.store;
-        state.finished = state.epoch >= self.config.epochs;
+        state.finished = state.epoch >= self.config.epochs || observer.enough();
         if !state.finished && !state.epoch.is_multiple_of(self.every_epochs.max(1)) {
             return Ok(());
         }

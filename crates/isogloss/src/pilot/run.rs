@@ -1,0 +1,459 @@
+//! A pilot at work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::compare::{
+    CellPlan, CellResult, Kind, Protocol, TestSet, Watcher, read_json, write_json,
+};
+use crate::config::TrainConfig;
+use crate::evaluate::{CompareOptions, Comparison, PairedStatistics, SystemStatistics};
+use crate::files;
+use crate::pilot::planning::{cell, protocol};
+use crate::pilot::timed::Timed;
+use crate::pilot::{
+    Judged, Pilot, PilotError, PilotOptions, PilotPlan, PilotResults, Size, SizeRow, Stop, next,
+};
+use crate::plan::{Plan, Reasons};
+use crate::train::{self, TrainError};
+
+/// Seconds since the command was given.
+pub type Clock<'a> = dyn Fn() -> f64 + Sync + 'a;
+
+/// How a pilot ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// It is done.
+    Finished(Box<PilotResults>),
+    /// It was asked to stop at this; the same command goes on.
+    Interrupted(String),
+}
+
+/// What earlier tries left: `time.json`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Spent {
+    seconds: f64,
+    /// Seconds of translating one text, as measured on the base.
+    scoring: f64,
+    /// Sizes whose training the limit ended.
+    cut: BTreeSet<String>,
+}
+
+/// By what a pilot is known again.
+#[derive(Serialize)]
+struct Kept<'a> {
+    options: &'a PilotOptions,
+    train: TrainConfig,
+}
+
+/// Statistics of a system's translations of a set.
+type Scores = SystemStatistics;
+
+/// A pilot under way.
+struct Work<'a> {
+    pilot: &'a Pilot,
+    plan: &'a PilotPlan,
+    protocol: Protocol,
+    /// Seconds of earlier tries.
+    before: f64,
+    clock: &'a Clock<'a>,
+    spent: Spent,
+    base: Scores,
+    /// By power.
+    scores: BTreeMap<i32, Scores>,
+    trained: Vec<(Size, CellResult)>,
+    left_out: Vec<String>,
+}
+
+impl Pilot {
+    /// Does what isn't done, and writes `pilot.json` and `pilot.md` into the run's folder. `command` is how the configuration was named,
+    /// for the commands to go on with.
+    ///
+    /// # Errors
+    /// [`PilotError`].
+    pub fn run(
+        &mut self,
+        plan: &PilotPlan,
+        command: &Path,
+        clock: &Clock<'_>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Ending, PilotError> {
+        let cells = self.cells();
+        files::create_dir(&cells)?;
+        let _lock = train::lock(&cells)?;
+        let started = self.started()?.is_some();
+        let kept = Kept {
+            options: &self.options,
+            train: TrainConfig {
+                compute: crate::config::Compute::default(),
+                run: PathBuf::new(),
+                explore: None,
+                ..self.config.clone()
+            },
+        };
+        train::keep_config(&cells, &kept, started)?;
+        for set in &mut self.experiment.sets {
+            set.text.truncate(plan.share.sentences);
+        }
+        let base = crate::checkpoint::open(&self.experiment.base).map_err(TrainError::from)?;
+        let texts = self
+            .experiment
+            .sets
+            .iter()
+            .map(|set| set.text.fingerprint());
+        let texts: Vec<String> = texts.collect();
+        let inputs = [("base", base.fingerprint()), ("texts", texts.join(" "))];
+        train::bind(&cells, started, &inputs)?;
+        write_json(&cells.join("plan.json"), plan)?;
+        for method in self
+            .experiment
+            .methods
+            .iter_mut()
+            .filter(|_| plan.share.validate_once)
+        {
+            let epochs = method.config.training.epochs;
+            method.config.validation.every_epochs = epochs.max(1);
+            method.config.validation.translate = 0;
+        }
+        let spent: Spent = read_json(&cells.join("time.json"))?.unwrap_or_default();
+        let mut work = Work {
+            pilot: self,
+            plan,
+            protocol: protocol(plan),
+            before: spent.seconds,
+            clock,
+            spent,
+            base: Scores::new(),
+            scores: BTreeMap::new(),
+            trained: Vec::new(),
+            left_out: Vec::new(),
+        };
+        let ending = work.all(command, watcher);
+        work.save()?;
+        ending
+    }
+}
+
+impl Work<'_> {
+    fn now(&self) -> f64 {
+        self.before + (self.clock)()
+    }
+
+    /// Writes down how long it took so far.
+    fn save(&mut self) -> Result<(), PilotError> {
+        self.spent.seconds = self.now();
+        Ok(write_json(
+            &self.pilot.cells().join("time.json"),
+            &self.spent,
+        )?)
+    }
+
+    /// The last second at which training may end, so that there is time to validate, to score, and to report: by what scoring the base
+    /// took, since a machine may slow down after it was measured.
+    fn training_ends(&self) -> f64 {
+        let share = &self.plan.share;
+        let scoring = share.scoring_seconds.max(self.spent.scoring);
+        let slow = scoring / share.scoring_seconds.max(1e-9);
+        let finishing = share.finishing_seconds * slow.clamp(1.0, 4.0);
+        let limit = self.plan.limit_seconds;
+        limit - 2.5 * scoring - finishing - 0.05 * limit
+    }
+
+    fn all(&mut self, command: &Path, watcher: &mut dyn Watcher) -> Result<Ending, PilotError> {
+        let base = cell(Kind::Base.as_str(), Kind::Base.as_str(), None);
+        let sets = &self.pilot.experiment.sets;
+        let started = self.now();
+        let done = self.score(sets, (Kind::Base, &base, None), watcher)?;
+        let scoring = (self.now() - started) / sets.len().max(1) as f64;
+        self.spent.scoring = self.spent.scoring.max(scoring);
+        if !done {
+            return match watcher.stop() {
+                true => Ok(Ending::Interrupted("the base".to_owned())),
+                false => Err(PilotError::TimeUp),
+            };
+        }
+        self.base = self.statistics(&sets[0], "base")?;
+        self.save()?;
+        let stopped = loop {
+            let judged = self.judged()?;
+            let powers: Vec<i32> = self.pilot.sizes.iter().map(|size| size.power).collect();
+            let power = match next(&judged, &powers) {
+                Err(stop) => break stop,
+                Ok(power) => power,
+            };
+            let Some(size) = self.pilot.size(power).cloned() else {
+                break Stop::Smallest;
+            };
+            let done = self.try_size(&size, watcher)?;
+            self.save()?;
+            if done {
+                continue;
+            }
+            if watcher.stop() {
+                return Ok(Ending::Interrupted(size.name));
+            }
+            self.left_out.push(format!(
+                "{} and whatever would have been tried after it",
+                size.name
+            ));
+            break Stop::Time;
+        };
+        if self.trained.is_empty() {
+            return Err(PilotError::TimeUp);
+        }
+        self.finish(stopped, command, watcher)
+    }
+
+    /// Trains and scores a size; false if it was stopped, or if there is no time.
+    fn try_size(&mut self, size: &Size, watcher: &mut dyn Watcher) -> Result<bool, PilotError> {
+        let cell = self.pilot.method_of(size);
+        let folder = self.pilot.cells().join(&cell.name);
+        let mut result = CellResult::read(&folder)?;
+        if result.is_none() {
+            let now = self.now();
+            let longest = self.trained.iter().map(|(_, trained)| trained.seconds);
+            let takes = longest.fold(0.0, f64::max);
+            if now + takes >= self.training_ends() {
+                return Ok(false);
+            }
+            let ends = (now + self.plan.share.training_seconds).min(self.training_ends());
+            let before = self.before;
+            let now = || before + (self.clock)();
+            let mut timed = Timed {
+                inner: &mut *watcher,
+                now: &now,
+                training_ends: ends,
+                scoring_ends: f64::INFINITY,
+                training: true,
+                cut: false.into(),
+            };
+            let experiment = &self.pilot.experiment;
+            result = experiment.train_cell(&cell, &self.protocol, &mut timed)?;
+            if timed.cut.get() {
+                self.spent.cut.insert(size.name.clone());
+            }
+        }
+        let Some(result) = result else {
+            return Ok(false);
+        };
+        let sets = &self.pilot.experiment.sets[..1];
+        if !self.score(sets, (Kind::Lslo, &cell, Some(&result)), watcher)? {
+            return Ok(false);
+        }
+        let scores = self.statistics(&sets[0], &cell.name)?;
+        self.scores.insert(size.power, scores);
+        self.trained.push((size.clone(), result));
+        Ok(true)
+    }
+
+    /// Translates and scores; false if it was stopped, or if the time was up.
+    fn score(
+        &self,
+        sets: &[TestSet],
+        system: (Kind, &CellPlan, Option<&CellResult>),
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool, PilotError> {
+        let before = self.before;
+        let now = || before + (self.clock)();
+        let mut timed = Timed {
+            inner: watcher,
+            now: &now,
+            training_ends: f64::INFINITY,
+            scoring_ends: self.plan.limit_seconds,
+            training: false,
+            cut: false.into(),
+        };
+        let experiment = &self.pilot.experiment;
+        Ok(experiment.score_on(sets, system, &self.protocol, &mut timed)?)
+    }
+
+    fn statistics(&self, set: &TestSet, cell: &str) -> Result<Scores, PilotError> {
+        let folder = self.pilot.cells().join(cell);
+        let translations = set.hypotheses(&folder, &set.directions)?;
+        let metric = &self.pilot.experiment.metrics[0].metric;
+        let of = |(direction, lines): (_, &Vec<String>)| {
+            let references: Vec<&str> = set.text.pairs(direction).map(|(_, r)| r).collect();
+            Ok(metric.corpus_statistics(lines, &[references])?)
+        };
+        set.directions.iter().zip(&translations).map(of).collect()
+    }
+
+    /// A system against another on a set.
+    fn compare(
+        &self,
+        set: &TestSet,
+        against: &str,
+        base: &Scores,
+        system: &Scores,
+    ) -> Result<Comparison, PilotError> {
+        let both = set.directions.iter().zip(base.iter().zip(system));
+        let pair = |(direction, (base, system)): (&crate::language::Direction, _)| {
+            let (base, system): (&Vec<Vec<f64>>, &Vec<Vec<f64>>) = (base, system);
+            PairedStatistics {
+                direction: direction.clone(),
+                base: base.clone(),
+                system: system.clone(),
+            }
+        };
+        let pairs: Vec<PairedStatistics> = both.map(pair).collect();
+        let metric = &self.pilot.experiment.metrics[0];
+        let options = CompareOptions::default();
+        Ok(Comparison::new(
+            against,
+            metric,
+            1,
+            &pairs,
+            &Vec::new(),
+            &options,
+        )?)
+    }
+
+    /// The sizes so far, as the text that decides shows them.
+    fn rows(&self) -> Result<Vec<SizeRow>, PilotError> {
+        let set = &self.pilot.experiment.sets[0];
+        let mut rows = Vec::new();
+        for (size, trained) in &self.trained {
+            let gain = self.compare(set, "base", &self.base, &self.scores[&size.power])?;
+            rows.push(SizeRow {
+                size: size.name.clone(),
+                power: size.power,
+                active: trained.active,
+                gains: gain.mean.interval[0] > 0.0,
+                change: gain.mean,
+                against_best: None,
+                loses: Vec::new(),
+                worse: false,
+                updates: trained.updates,
+                seconds: trained.seconds,
+                cut: self.spent.cut.contains(&size.name),
+            });
+        }
+        let mean = |row: &SizeRow| row.change.change;
+        let best = rows.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+        let Some((best, name)) = best.map(|row| (row.power, row.size.clone())) else {
+            return Ok(rows);
+        };
+        for row in rows.iter_mut().filter(|row| row.power != best) {
+            let found = self.compare(set, &name, &self.scores[&best], &self.scores[&row.power])?;
+            row.worse = found.mean.interval[1] < 0.0 || !found.harmed.is_empty();
+            row.loses = found.harmed;
+            row.against_best = Some(found.mean);
+        }
+        Ok(rows)
+    }
+
+    fn judged(&self) -> Result<Vec<Judged>, PilotError> {
+        let judged = |row: SizeRow| Judged {
+            power: row.power,
+            gains: row.gains,
+            worse: row.worse,
+        };
+        Ok(self.rows()?.into_iter().map(judged).collect())
+    }
+
+    /// Reports the chosen size on text that took no part, and writes everything down.
+    fn finish(
+        &mut self,
+        stopped: Stop,
+        command: &Path,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Ending, PilotError> {
+        let rows = self.rows()?;
+        let fits = rows.iter().filter(|row| row.gains && !row.worse);
+        let chosen = fits.min_by_key(|row| row.power).map(|row| row.power);
+        let best = rows.iter().find(|row| row.against_best.is_none());
+        let best = best.map_or(0, |row| row.power);
+        let reported = chosen.unwrap_or(best);
+        let found = self.trained.iter().find(|(size, _)| size.power == reported);
+        let Some((size, trained)) = found.cloned() else {
+            return Err(PilotError::TimeUp);
+        };
+        let cell = self.pilot.method_of(&size);
+        let set = &self.pilot.experiment.sets[1];
+        let sets = std::slice::from_ref(set);
+        let mut gain = None;
+        if self.score(sets, (Kind::Lslo, &cell, Some(&trained)), watcher)? {
+            let (base, system) = (
+                self.statistics(set, "base")?,
+                self.statistics(set, &cell.name)?,
+            );
+            gain = Some(self.compare(set, "base", &base, &system)?);
+        } else if watcher.stop() {
+            return Ok(Ending::Interrupted(size.name));
+        } else {
+            self.left_out
+                .push("scoring on the text that reports".to_owned());
+        }
+        let whole_run = (!self.spent.cut.contains(&size.name)).then_some(&trained);
+        let speeds = &self.plan.speeds;
+        let whole = self
+            .pilot
+            .whole(&size, (whole_run, self.plan.share.pairs), speeds)?;
+        let name = |power: i32| self.pilot.size(power).map(|s| s.name.clone());
+        let mut results = PilotResults {
+            limit_seconds: self.plan.limit_seconds,
+            seconds: self.now(),
+            directions: self.plan.directions.clone(),
+            languages: self.pilot.languages().into_iter().cloned().collect(),
+            halves: self.pilot.options.test.is_none(),
+            share: self.plan.share,
+            deciding_sentences: self.pilot.experiment.sets[0].longest(),
+            reporting_sentences: set.longest(),
+            sizes: rows,
+            best: name(best).unwrap_or_default(),
+            chosen: chosen.and_then(name),
+            stopped,
+            gain,
+            whole,
+            left_out: std::mem::take(&mut self.left_out),
+            next: Vec::new(),
+        };
+        results.next = self.next_commands(&results, &size, command)?;
+        results.write(&self.pilot.run)?;
+        Ok(Ending::Finished(Box::new(results)))
+    }
+
+    /// What to type next; a size other than the configured one is written as a plan.
+    fn next_commands(
+        &self,
+        results: &PilotResults,
+        size: &Size,
+        command: &Path,
+    ) -> Result<Vec<String>, PilotError> {
+        let config = command.display();
+        if !results.confirmed() {
+            let minutes = (self.plan.limit_seconds / 30.0).ceil();
+            return Ok(vec![format!(
+                "isogloss pilot {config} --time-limit {minutes}m --fresh"
+            )]);
+        }
+        if size.power == 0 {
+            return Ok(vec![format!("isogloss train {config}")]);
+        }
+        let path = self.pilot.run.join("pilot-plan.toml");
+        let shown = self.pilot.shown("pilot-plan.toml");
+        let adapter = &self.pilot.config.adapter;
+        let projections = crate::graph::Projection::ALL.into_iter();
+        let plan = Plan {
+            base: String::new(),
+            sites: projections.filter(|&p| adapter.sites.contains(p)).collect(),
+            ranks: size.ranks(&self.pilot.config),
+            sides: BTreeMap::new(),
+            pruning: None,
+        };
+        let reasons = Reasons {
+            summary: vec![format!(
+                "The smallest size that a pilot did not find significantly worse than {}, the best.",
+                results.best
+            )],
+            ..Reasons::default()
+        };
+        plan.write(&path, &reasons)?;
+        Ok(vec![format!(
+            "isogloss train {config} --plan {}",
+            shown.display()
+        )])
+    }
+}
