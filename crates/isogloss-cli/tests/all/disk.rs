@@ -159,7 +159,8 @@ fn a_log_that_cannot_be_written_stops_nobody() {
     let short = after.remove("events.jsonl").unwrap();
     assert!(short.ends_with(b"\n") && log.starts_with(&short) && short.len() < log.len());
     for (name, bytes) in after {
-        if name != "checkpoints/last.safetensors" {
+        // Both hold times.
+        if !["checkpoints/last.safetensors", "cost.json"].contains(&name.as_str()) {
             assert!(bytes == whole[&name], "{name}");
         }
     }

@@ -132,7 +132,7 @@ pub struct Estimate {
     pub trainable: usize,
     /// Trainable parameters that act in the direction that needs most.
     pub active: usize,
-    /// Trainable parameters left after compaction. Nothing is pruned yet, so all of them.
+    /// Trainable parameters left when the entries that pruning takes are gone.
     pub after_compaction: usize,
     /// Sentence pairs of an epoch.
     pub pairs_per_epoch: usize,
