@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::{Place, Projection, Side, Sites};
-use crate::config::{ConfigError, TrainConfig, read};
+use crate::config::{ConfigError, Method, TrainConfig, read};
 use crate::files::{self, FileError};
 use crate::language::Language;
 use crate::prune::PruningConfig;
@@ -71,6 +71,12 @@ pub enum PlanError {
         /// Hash of the model.
         model: String,
     },
+    /// The method has no use for a plan.
+    #[error(
+        "a plan gives every language an update of its own, but the configuration's `method` is another; set `method = \"lslo\"`, or leave \
+         out the plan"
+    )]
+    Method,
     /// Its languages are others.
     #[error(
         "the plan {has} {language}, which the configuration {lacks}; explore with this configuration, or edit `[ranks]` of the plan"
@@ -97,8 +103,11 @@ impl Plan {
     /// Puts the plan into a configuration. `base` is the hash of its model.
     ///
     /// # Errors
-    /// If the plan is for another base or other languages.
+    /// If the plan is for another base or other languages, or the method isn't LSLo.
     pub fn apply(&self, config: &mut TrainConfig, base: &str) -> Result<(), PlanError> {
+        if config.method != Method::Lslo {
+            return Err(PlanError::Method);
+        }
         if !self.base.is_empty() && self.base != base {
             return Err(PlanError::OtherBase {
                 plan: self.base.clone(),

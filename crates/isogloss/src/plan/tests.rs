@@ -156,6 +156,16 @@ fn a_plan_is_held_to_its_base_and_its_languages() {
         let error = plan.apply(&mut config(languages), base).unwrap_err();
         error.to_string()
     };
+    for method in [Method::Lora, Method::Full] {
+        let mut other = config("high = [\"deu_Latn\"], low = [\"lij_Latn\"]");
+        other.method = method;
+        let before = other.clone();
+        assert!(matches!(
+            plan.apply(&mut other, "abc"),
+            Err(PlanError::Method)
+        ));
+        assert_eq!(other, before);
+    }
     let text = wrong("high = [\"deu_Latn\"], low = [\"lij_Latn\"]", "other");
     assert!(text.contains("made for the base abc"), "{text}");
     let text = wrong("high = [\"deu_Latn\"]", "abc");

@@ -68,6 +68,10 @@ impl Plan {
         config.run = std::path::absolute(runs.join(method)).map_err(Failure::input)?;
         config.compute.threads = args.threads;
         config.training.epochs = config.training.epochs.min(size.epochs);
+        if config.training.epochs == 1 {
+            // There is nothing to choose.
+            config.validation.translate = 0;
+        }
         config.validation.sentences = config.validation.sentences.min(size.validation);
         for languages in config.languages.values_mut() {
             languages.retain(|language| size.languages.contains(&language.code()));
