@@ -21,7 +21,7 @@ Examples:
 Chooses a few directions that stand for all, scores the base in them, trains the configured size on their languages with as much text
 as fits, then other sizes: twice the ranks as long as that is significantly better, half the ranks until that is significantly worse.
 The first half of the validation text decides, the second half (or --test-data) reports. The results are in the run's folder: pilot.md
-for people, pilot.json for programs. Stop with Ctrl-C, go on with the same command.";
+and report.html for people, pilot.json for programs. Stop with Ctrl-C, go on with the same command.";
 
 /// Does adapting help, does it harm, how small may it be, what will all of it cost? In half an hour
 #[derive(Debug, clap::Args)]

@@ -101,6 +101,13 @@ fn it_says_gain_harm_cost_and_size_and_does_nothing_twice() {
     assert!(found.whole.training_hours > 0.0 && found.whole.sentences_per_second > 0.0);
     assert_eq!(found.next.len(), 1);
     let markdown = read(&workshop, "pilot.md");
+    let page = read(&workshop, "report.html");
+    assert!(
+        page.starts_with("<!doctype html>") || page.starts_with("<!DOCTYPE html>"),
+        "{}",
+        &page[..40]
+    );
+    assert!(page.contains("deu_Latn") || page.contains("German"));
     assert!(
         markdown.contains("rank-4") && markdown.contains(&found.next[0]),
         "{markdown}"

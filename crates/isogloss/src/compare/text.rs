@@ -38,7 +38,7 @@ pub struct TestSet {
 }
 
 /// The files of a set within a cell's folder.
-pub(super) struct Files {
+pub(crate) struct Files {
     pub scores: PathBuf,
     pub hypotheses: PathBuf,
 }
@@ -136,7 +136,7 @@ impl TestSet {
         Ok(all)
     }
 
-    pub(super) fn files(&self, cell: &Path) -> Files {
+    pub(crate) fn files(&self, cell: &Path) -> Files {
         let folder = match &self.name {
             Some(name) => cell.join(name),
             None => cell.to_owned(),
