@@ -3,7 +3,7 @@
 mod against;
 mod show;
 mod systems;
-pub(super) mod text;
+mod text;
 
 use self::against::against;
 use self::show::table;

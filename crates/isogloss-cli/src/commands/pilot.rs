@@ -1,12 +1,11 @@
 //! `isogloss pilot`: gain, harm and cost of adapting, within a limit of time.
 
-use super::evaluate::text::folder;
 use super::training::{RunArgs, train_failure};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::Progress;
 use isogloss::config::TrainConfig;
-use isogloss::corpus::DataConfig;
+use isogloss::corpus::{self, DataConfig};
 use isogloss::language::{Direction, Language};
 use isogloss::pilot::{Ending, Pilot, PilotError, PilotOptions};
 use std::path::{Path, PathBuf};
@@ -122,14 +121,13 @@ fn test(args: &Args, config: &TrainConfig) -> Outcome<Option<DataConfig>> {
     let Some(dir) = &args.test_data else {
         return Ok(None);
     };
-    let all: Vec<&Language> = config.languages.values().flatten().collect();
-    let mut directions = args.directions.clone();
-    if directions.is_empty() {
-        // Only the languages of these are looked at.
-        let pairs = all.iter().zip(all.iter().skip(1));
-        directions.extend(pairs.map(|(&a, &b)| Direction::new(a.clone(), b.clone())));
-    }
-    let mut data = folder(dir, args.split.as_deref(), None, &directions)?;
+    let of_directions = args.directions.iter().flat_map(|d| [&d.source, &d.target]);
+    let languages: Vec<&Language> = match args.directions.is_empty() {
+        true => config.languages.values().flatten().collect(),
+        false => of_directions.collect(),
+    };
+    let data = corpus::folder(dir, args.split.as_deref(), None, languages);
+    let mut data = data.map_err(Failure::input)?;
     let absolute = std::path::absolute(dir).map_err(Failure::internal)?;
     let within = |path: &str| absolute.join(Path::new(path)).display().to_string();
     match &mut data {

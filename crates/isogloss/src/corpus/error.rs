@@ -15,6 +15,14 @@ pub enum CorpusError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A folder has no file of any language that is wanted.
+    #[error("{} has no file of any of the languages: expected such as {example}", path.display())]
+    NoFile {
+        /// The folder.
+        path: PathBuf,
+        /// Names that would do.
+        example: String,
+    },
     /// Reading failed on the way, for instance in a truncated `.gz`.
     #[error("{}:{line}: cannot read on: {source}", path.display())]
     Read {

@@ -11,6 +11,7 @@ mod config;
 mod error;
 mod expand;
 mod filter;
+mod folder;
 mod load;
 mod near_copy;
 mod read;
@@ -22,6 +23,7 @@ pub use config::{
 };
 pub use error::CorpusError;
 pub use filter::{FilterConfig, FilterError, FilterReport, FilterRow, Reason};
+pub use folder::folder;
 pub use near_copy::{Nearest, NgramProfile, nearest_copies};
 pub use read::{Lines, MAX_LINE_BYTES, clean_text};
 pub use sample::{Sample, SampleConfig, SampleError, Sampler};

@@ -57,6 +57,18 @@ impl Case<'_> {
         grads
     }
 
+    /// The loss's derivative by one value, by differences.
+    fn difference(&self, store: &mut ParamStore<f64>, at: usize, step: f64) -> f64 {
+        let before = store.values()[at];
+        let mut loss_at = |x: f64| {
+            store.values_mut()[at] = x;
+            self.loss(store)
+        };
+        let (above, below) = (loss_at(before + step), loss_at(before - step));
+        store.values_mut()[at] = before;
+        (above - below) / (2.0 * step)
+    }
+
     /// Compares `each` entries of every tensor.
     fn check(&self, store: &mut ParamStore<f64>, each: usize) {
         const STEP: f64 = 1e-5;
@@ -67,14 +79,7 @@ impl Case<'_> {
             let entries = draws.map(|x| ((x + 1.0) / 2.0 * len as f32) as usize % len);
             let mut pairs = Vec::new();
             for at in entries.map(|i| param.range.start + i) {
-                let before = store.values()[at];
-                let mut loss_at = |x: f64| {
-                    store.values_mut()[at] = x;
-                    self.loss(store)
-                };
-                let (above, below) = (loss_at(before + STEP), loss_at(before - STEP));
-                store.values_mut()[at] = before;
-                pairs.push((grads.values()[at], (above - below) / (2.0 * STEP)));
+                pairs.push((grads.values()[at], self.difference(store, at, STEP)));
             }
             // A key's bias has no gradient at all: what differences find there is their rounding.
             let scale = pairs.iter().fold(2e-2f64, |m, p| m.max(p.1.abs()));
@@ -258,14 +263,7 @@ fn weights_of_mixtures() {
             .unwrap();
         for at in logits.range.clone() {
             const STEP: f64 = 1e-3;
-            let before = store.values()[at];
-            let mut loss_at = |x: f64| {
-                store.values_mut()[at] = x;
-                case.loss(&store)
-            };
-            let (above, below) = (loss_at(before + STEP), loss_at(before - STEP));
-            store.values_mut()[at] = before;
-            let (got, expected) = (grads.values()[at], (above - below) / (2.0 * STEP));
+            let (got, expected) = (grads.values()[at], case.difference(&mut store, at, STEP));
             assert!(expected.abs() > 1e-3, "nothing to see: {expected}");
             assert!(
                 (got - expected).abs() < 3e-3 * expected.abs().max(0.05),
@@ -283,14 +281,7 @@ fn weights_of_mixtures() {
         {
             const STEP: f64 = 1e-5;
             let at = param.range.start;
-            let before = store.values()[at];
-            let mut loss_at = |x: f64| {
-                store.values_mut()[at] = x;
-                case.loss(&store)
-            };
-            let (above, below) = (loss_at(before + STEP), loss_at(before - STEP));
-            store.values_mut()[at] = before;
-            let (got, expected) = (grads.values()[at], (above - below) / (2.0 * STEP));
+            let (got, expected) = (grads.values()[at], case.difference(&mut store, at, STEP));
             assert!(
                 (got - expected).abs() < 1e-6 * expected.abs().max(0.1),
                 "{}: {got}, {expected}",

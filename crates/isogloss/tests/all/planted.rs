@@ -14,7 +14,7 @@ use isogloss::optim::{Adam, AdamOptions};
 use isogloss::params::{Gradients, ParamStore};
 use isogloss_kernels::{Cpu, LabelSmoothing};
 
-use crate::tiny::noise;
+use crate::tiny::{self, noise};
 
 const LANGUAGES: [&str; 4] = ["deu_Latn", "fra_Latn", "ita_Latn", "lij_Latn"];
 
@@ -31,14 +31,18 @@ fn codes() -> Vec<Language> {
 }
 
 fn shape() -> ModelConfig {
-    let json = serde_json::json!({
-        "d_model": 16, "encoder_layers": 2, "decoder_layers": 1, "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "vocab_size": 40,
-        "max_position_embeddings": 32, "scale_embedding": true, "dropout": 0.0, "attention_dropout": 0.0,
-        "activation_dropout": 0.0, "init_std": 0.02, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
-        "decoder_start_token_id": 2,
-    });
-    serde_json::from_value(json).unwrap()
+    ModelConfig {
+        d_model: 16,
+        decoder_layers: 1,
+        decoder_attention_heads: 2,
+        encoder_ffn_dim: 32,
+        decoder_ffn_dim: 32,
+        vocab_size: 40,
+        dropout: 0.0,
+        attention_dropout: 0.0,
+        activation_dropout: 0.0,
+        ..tiny::config()
+    }
 }
 
 /// A base whose outputs depend on its inputs: matrices of these gains (encoder, cross-attention, rest of the decoder), not of training's

@@ -3,11 +3,9 @@
 use super::{Args, DirectionArg};
 use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
-use isogloss::corpus::{Aligned, DataConfig, OneOrMany, Rows, TsvRows};
+use isogloss::corpus::{self, DataConfig};
 use isogloss::evaluate::{Bleu, Metric, NamedMetric, Tokenizer};
 use isogloss::language::{Direction, Language};
-use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The directions asked for, in their order.
 pub(super) fn directions(args: &Args) -> Outcome<Vec<Direction>> {
@@ -74,69 +72,9 @@ pub(super) fn metrics(args: &Args) -> Outcome<Vec<NamedMetric>> {
     names.into_iter().map(of_name).collect()
 }
 
-/// How the folder's files are read, by the first kind of which there is one for a language.
+/// How the folder's files are read.
 pub(super) fn data(args: &Args, directions: &[Direction]) -> Outcome<DataConfig> {
-    folder(
-        &args.data,
-        args.split.as_deref(),
-        args.rows.clone(),
-        directions,
-    )
-}
-
-/// The same, of any folder; the section's path starts in it.
-pub(in super::super) fn folder(
-    dir: &Path,
-    split: Option<&str>,
-    rows: Option<Rows>,
-    directions: &[Direction],
-) -> Outcome<DataConfig> {
-    let mut languages: Vec<Language> = directions
-        .iter()
-        .flat_map(|d| [d.source.clone(), d.target.clone()])
-        .collect();
-    languages.sort();
-    languages.dedup();
-    let folder = std::fs::read_dir(dir)
-        .map_err(|e| Failure::input(anyhow!("cannot open {}: {e}", dir.display())))?;
-    let names: Vec<String> = folder
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    let has = |ending: &str| {
-        let mut stems = names.iter().filter_map(|name| name.strip_suffix(ending));
-        stems.any(|stem| stem.parse().is_ok_and(|l| languages.contains(&l)))
-    };
-    let kinds: &[&str] = match split {
-        None => &[".txt", ".txt.gz", ".txt.zst", ".tsv"],
-        Some(_) => &[".tsv"],
-    };
-    let Some(kind) = kinds.iter().find(|kind| has(kind)) else {
-        return Err(Failure::input(anyhow!(
-            "{} has no file of any of the languages: expected such as {}{}",
-            dir.display(),
-            languages[0],
-            kinds.join(" or ")
-        )));
-    };
-    let path = format!("{{lang}}{kind}");
-    let languages = Some(languages);
-    Ok(match *kind {
-        ".tsv" => DataConfig::TsvRows(TsvRows {
-            path,
-            key: "id".into(),
-            text: "text".into(),
-            filter: split
-                .iter()
-                .map(|&split| ("split".to_owned(), OneOrMany::One(split.to_owned())))
-                .collect(),
-            rows,
-            languages,
-        }),
-        _ => DataConfig::Aligned(Aligned {
-            path: Some(path),
-            files: BTreeMap::new(),
-            rows,
-            languages,
-        }),
-    })
+    let (split, rows) = (args.split.as_deref(), args.rows.clone());
+    let languages = directions.iter().flat_map(|d| [&d.source, &d.target]);
+    corpus::folder(&args.data, split, rows, languages).map_err(Failure::input)
 }

@@ -1,0 +1,64 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::{Aligned, CorpusError, DataConfig, OneOrMany, Rows, TsvRows};
+use crate::language::Language;
+
+/// How a folder with a file a language is read: `LANGUAGE.txt` (also `.txt.gz`, `.txt.zst`), or `LANGUAGE.tsv` with the columns `id`, `text`
+/// and, for a `split`, `split`; by the first kind of which there is a file for one of the languages. The section's path starts in the
+/// folder.
+///
+/// # Errors
+/// If the folder can't be opened, or if it has no file of any of the languages.
+pub fn folder<'a>(
+    dir: &Path,
+    split: Option<&str>,
+    rows: Option<Rows>,
+    languages: impl IntoIterator<Item = &'a Language>,
+) -> Result<DataConfig, CorpusError> {
+    let languages: BTreeSet<&Language> = languages.into_iter().collect();
+    let open = |source| CorpusError::Open {
+        path: dir.to_owned(),
+        source,
+    };
+    let names: Vec<String> = std::fs::read_dir(dir)
+        .map_err(open)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    let has = |ending: &str| {
+        let mut stems = names.iter().filter_map(|name| name.strip_suffix(ending));
+        stems.any(|stem| stem.parse().is_ok_and(|l: Language| languages.contains(&l)))
+    };
+    let kinds: &[&str] = match split {
+        None => &[".txt", ".txt.gz", ".txt.zst", ".tsv"],
+        Some(_) => &[".tsv"],
+    };
+    let Some(kind) = kinds.iter().find(|kind| has(kind)) else {
+        let language = languages.first();
+        return Err(CorpusError::NoFile {
+            path: dir.to_owned(),
+            example: language.map_or_else(String::new, ToString::to_string) + &kinds.join(" or "),
+        });
+    };
+    let path = format!("{{lang}}{kind}");
+    let languages = Some(languages.into_iter().cloned().collect());
+    Ok(match *kind {
+        ".tsv" => DataConfig::TsvRows(TsvRows {
+            path,
+            key: "id".into(),
+            text: "text".into(),
+            filter: split
+                .iter()
+                .map(|&split| ("split".to_owned(), OneOrMany::One(split.to_owned())))
+                .collect(),
+            rows,
+            languages,
+        }),
+        _ => DataConfig::Aligned(Aligned {
+            path: Some(path),
+            files: BTreeMap::new(),
+            rows,
+            languages,
+        }),
+    })
+}
