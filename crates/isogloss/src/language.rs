@@ -3,6 +3,7 @@
 //! A [`Language`] is its FLORES-200 code. [`FromStr`] also reads the codes of M2M-100, M2M-124 (the FLORES-101 models of
 //! fairseq), FLORES-101, NLLB-200 and common aliases, so that every part of the program sees one code for one language.
 
+mod pairs;
 mod script;
 mod table;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use table::{KNOWN, Known};
+
+pub use pairs::ordered_pairs;
 
 pub(crate) use script::{Scripts, script};
 

@@ -16,6 +16,7 @@
 
 mod decimal;
 pub mod files;
+mod hash;
 pub mod language;
 pub mod memory;
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use isogloss_kernels::{Factors, KeptFactors, Real};
 use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 /// Names a parameter of a [`ParamStore`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,6 +169,13 @@ impl<R: Real> ParamStore<R> {
             "kept values"
         );
         self.kept = kept;
+    }
+
+    /// Adds names and shapes of all parameters, in their order.
+    pub(crate) fn hash_layout(&self, hash: &mut Sha256) {
+        for param in &self.params {
+            hash.update(format!("{} {:?}\n", param.name, param.shape));
+        }
     }
 
     /// Keeps all groups as they are from now on; those begun later are trained.

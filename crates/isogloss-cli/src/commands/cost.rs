@@ -1,6 +1,7 @@
 //! `cost.json` in the folder of a run: what training took on this machine, for reports. Apart from everything else in the folder, which is
 //! the same on any machine.
 
+use isogloss::config::Compute;
 use isogloss::files;
 use isogloss::report::{Cost, shell_word};
 use isogloss::train::{Estimate, TrainState};
@@ -10,16 +11,16 @@ use std::path::Path;
 const FILE: &str = "cost.json";
 
 /// Writes what the run has taken so far. A run isn't lost for want of it, so what fails is only told.
-pub(crate) fn note(run: &Path, state: &TrainState, estimate: &Estimate) {
+pub(crate) fn note(run: &Path, compute: Compute, state: &TrainState, estimate: &Estimate) {
     let path = run.join(FILE);
-    let cost = cost(run, &path, state, estimate);
+    let cost = cost(&path, compute, state, estimate);
     let text = serde_json::to_string_pretty(&cost).unwrap_or_default();
     if let Err(error) = files::write_atomic(&path, |w| writeln!(w, "{text}")) {
         tracing::warn!("{error}; a report will not know what the run took");
     }
 }
 
-fn cost(run: &Path, path: &Path, state: &TrainState, estimate: &Estimate) -> Cost {
+fn cost(path: &Path, compute: Compute, state: &TrainState, estimate: &Estimate) -> Cost {
     // Of a run that went on, the greatest of its parts.
     let before = std::fs::read_to_string(path).ok();
     let before: Cost = before
@@ -34,7 +35,7 @@ fn cost(run: &Path, path: &Path, state: &TrainState, estimate: &Estimate) -> Cos
         trainable: Some(estimate.trainable as u64),
         active: Some(estimate.active as u64),
         processor: processor(),
-        threads: threads(run),
+        threads: threads(compute),
         command: Some(command(std::env::args())),
     }
 }
@@ -48,11 +49,8 @@ fn processor() -> Option<String> {
 }
 
 /// Threads, as the configuration in force says; as many as there are where it leaves that open.
-fn threads(run: &Path) -> Option<usize> {
-    let config = std::fs::read_to_string(run.join("config.toml")).ok()?;
-    let config: toml::Table = config.parse().ok()?;
-    let threads = config.get("compute")?.get("threads")?.as_integer()?;
-    match usize::try_from(threads).ok()? {
+fn threads(compute: Compute) -> Option<usize> {
+    match compute.threads {
         0 => Some(std::thread::available_parallelism().ok()?.get()),
         threads => Some(threads),
     }

@@ -4,6 +4,7 @@ use super::training::{self, RunArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::Progress;
+use anyhow::anyhow;
 use isogloss::config::TrainConfig;
 use isogloss::plan::{Budget, BudgetError};
 use isogloss::train::{Exploration, ExploreOptions};
@@ -51,11 +52,16 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (mut config, dir) = args.run.read::<TrainConfig>()?;
     config.compute = args.run.compute(config.compute);
     if args.run.dry_run {
-        let mut estimate = config.estimate(&dir).map_err(training::train_failure)?;
-        let explore = config.explore.clone().unwrap_or_default();
-        let epochs: u64 = explore.epochs(config.training.epochs).iter().sum();
-        estimate.operations *= epochs as f64 / config.training.epochs.max(1) as f64;
+        let estimate = isogloss::train::estimate_exploring(&config, &dir);
+        let estimate = estimate.map_err(training::train_failure)?;
         return args.run.print_estimate(&estimate, config.compute);
+    }
+    if args.run.tensorboard.is_some() {
+        let error =
+            anyhow!("exploring trains twice, and the curves of both would lie over each other");
+        return Err(Failure::input(error).hint(
+            "leave out --tensorboard; events.jsonl of both lie in the run's folder explore",
+        ));
     }
     let options = ExploreOptions {
         budget: args.budget,

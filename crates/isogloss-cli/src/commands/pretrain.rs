@@ -44,6 +44,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (trained, estimate) = (&done.trained, &done.estimate);
     training::finish(
         &args.run,
+        config.compute,
         trained,
         &done.model,
         estimate,

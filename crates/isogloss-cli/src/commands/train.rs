@@ -62,7 +62,14 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let done = done.map_err(training::train_failure)?;
     let (trained, estimate) = (&done.trained, &done.estimate);
     let more = vocabularies(&done.vocabularies, done.pieces);
-    training::finish(&args.common, trained, &done.result, estimate, more)
+    training::finish(
+        &args.common,
+        config.compute,
+        trained,
+        &done.result,
+        estimate,
+        more,
+    )
 }
 
 /// Makes of the configuration one that adds languages to what its run left.

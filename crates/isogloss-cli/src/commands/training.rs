@@ -183,6 +183,7 @@ fn memory(estimate: &Estimate) -> String {
 /// Says how a run ended and where its result lies; `more` is what else there is to say, as text and as JSON keys.
 pub(crate) fn finish(
     args: &RunArgs,
+    compute: Compute,
     trained: &Trained,
     result: &Path,
     estimate: &Estimate,
@@ -192,7 +193,7 @@ pub(crate) fn finish(
     let state = &trained.state;
     // The result lies in the run's folder.
     if let Some(run) = result.parent() {
-        super::cost::note(run, state, estimate);
+        super::cost::note(run, compute, state, estimate);
     }
     if args.json {
         let mut value = serde_json::json!({

@@ -98,7 +98,37 @@ fn a_dry_run_explores_nothing() {
     let workshop = Workshop::new();
     let text = stdout(&mut explore(&workshop, &["--dry-run"]));
     assert!(text.contains("time, about"), "{text}");
+    // Eight is the rank of exploring, whatever the configuration gives its classes.
+    let count = |line: &str| {
+        text.lines()
+            .find(|l| l.starts_with(line))
+            .map(|l| l[line.len()..].trim().to_owned())
+    };
+    assert_eq!(
+        count("trainable for eng_Latn"),
+        count("trainable for deu_Latn"),
+        "{text}"
+    );
     assert!(!workshop.path().join("run").exists());
+}
+
+/// Sides of places that weren't looked at are the configuration's, in the plan as in the runs before it.
+#[test]
+fn sides_that_are_given_stay() {
+    let mut workshop = Workshop::new();
+    workshop.more += "[adapter]\nsides = { \"decoder.layers.0.fc1\" = \"none\" }\n";
+    let text = stdout(&mut explore(&workshop, &["--budget", "40%"]));
+    assert!(text.contains("encoder.layers.0"), "{text}");
+    let plan = read(&workshop.path().join("run/plan.toml"));
+    assert!(
+        plan.contains("\"decoder.layers.0.fc1\" = \"none\""),
+        "{plan}"
+    );
+    let demand = read(&workshop.path().join("run/explore/demand/config.toml"));
+    assert!(
+        demand.contains("\"decoder.layers.0.fc1\" = \"none\""),
+        "{demand}"
+    );
 }
 
 #[test]
@@ -114,6 +144,8 @@ fn what_cannot_be_planned_is_said() {
     workshop.more += "[explore]\ntie = 2.0\n";
     let text = refusal(&mut explore(&workshop, &[]));
     assert!(text.contains("`explore.tie`: is 2"), "{text}");
+    let text = refusal(&mut explore(&workshop, &["--tensorboard", "board"]));
+    assert!(text.contains("leave out --tensorboard"), "{text}");
     assert!(!workshop.path().join("run").exists(), "nothing is started");
 }
 

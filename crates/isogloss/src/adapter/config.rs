@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::error::AdapterError;
 use crate::adapter::spec::{SHARED, SitePlan, UpdatePlan};
-use crate::graph::{ModelConfig, Place, Projection, Site, Stack, all_sites};
+use crate::graph::{Layer, ModelConfig, Place, Projection, Site, Stack, all_sites};
 use crate::language::{Language, LanguageSide, Resource};
 
 /// Where a set of defaults comes from. Every row of results names its preset.
@@ -193,14 +193,8 @@ impl AdapterConfig {
     /// Whether the places that `sides` names exist, and no other key speaks of them.
     fn check_sides(&self, model: &ModelConfig) -> Result<(), AdapterError> {
         for &place in self.sides.keys() {
-            let (stack, layer) = match place {
-                Place::Layer(layer) => (layer.stack, layer.layer),
-                Place::Site(site) => (site.stack, site.layer),
-            };
-            let layers = match stack {
-                Stack::Encoder => model.encoder_layers,
-                Stack::Decoder => model.decoder_layers,
-            };
+            let Layer { stack, layer } = place.layer();
+            let layers = model.layers(stack);
             if layer >= layers {
                 let stack = stack.name();
                 return Err(AdapterError::ForeignPlace {

@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::bank::LowRank;
 use crate::adapter::set::AdapterSet;
-use crate::adapter::spec::UpdatePlan;
-use crate::batch::LanguageId;
 use crate::graph::{Layer, Place, Projection, Site};
 use crate::params::ParamStore;
 
@@ -106,7 +104,7 @@ impl Demand {
                 DemandPool::Site => Place::Site(plan.site),
             };
             for (update, of) in set.updates.iter().enumerate() {
-                if let Some(low_rank) = low_rank(set, of, plan.site) {
+                if let Some(low_rank) = set.low_rank(of, plan.site) {
                     pools.entry(place).or_default().push(Block {
                         update,
                         site: plan.site,
@@ -115,8 +113,8 @@ impl Demand {
                 }
             }
         }
-        let mut layers: Vec<Place> = pools.keys().copied().collect();
-        layers.sort_by_key(|&place| graph_order(place));
+        // In the order of the graph, which is that of places of a kind.
+        let layers: Vec<Place> = pools.keys().copied().collect();
         let updates = set.updates.len();
         let mut counts = vec![vec![Kept::default(); layers.len()]; updates];
         let mut by_projection: BTreeMap<Projection, Kept> = BTreeMap::new();
@@ -148,19 +146,6 @@ impl Demand {
                 .map(|(projection, kept)| (projection, kept.share()))
                 .collect(),
         }
-    }
-}
-
-fn low_rank<'a>(set: &'a AdapterSet, update: &UpdatePlan, site: Site) -> Option<&'a LowRank> {
-    let language = LanguageId(*update.languages.first()?);
-    set.adapters.bank(site)?.update(language)
-}
-
-/// The encoder first, layer after layer.
-fn graph_order(place: Place) -> (crate::graph::Stack, usize, Option<Projection>) {
-    match place {
-        Place::Layer(layer) => (layer.stack, layer.layer, None),
-        Place::Site(site) => (site.stack, site.layer, Some(site.projection)),
     }
 }
 

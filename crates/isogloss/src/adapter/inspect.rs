@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::adapter::config::Preset;
 use crate::adapter::file::{self, AdapterFileError, weights_path};
@@ -61,7 +61,6 @@ pub struct Inspection {
 #[non_exhaustive]
 pub struct InspectedSite {
     /// Where.
-    #[serde(serialize_with = "by_name")]
     pub site: Site,
     /// The language that selects.
     pub side: LanguageSide,
@@ -80,12 +79,6 @@ pub struct InspectedUpdate {
     pub size: UpdateSize,
     /// `R` at each site, in their order; 0: it doesn't act there.
     pub ranks: Vec<usize>,
-}
-
-/// A site by its name, for serde.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-pub(super) fn by_name<S: Serializer>(site: &Site, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(site)
 }
 
 /// What a folder of adapters holds; its base isn't needed.

@@ -47,6 +47,14 @@ pub enum PlacementBy {
     Site,
 }
 
+impl PlacementConfig {
+    /// Whether the places of a stack are looked at.
+    #[must_use]
+    pub fn searches(&self, stack: Stack) -> bool {
+        self.decoder || stack == Stack::Encoder
+    }
+}
+
 /// Updates on both sides, mixed with learnt weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacementSearch {
@@ -103,14 +111,15 @@ impl PlacementSearch {
         seed: u64,
         store: &mut ParamStore<f32>,
     ) -> Result<Self, AdapterError> {
-        let searched = |stack: Stack| search.decoder || stack == Stack::Encoder;
         let mut config = config.clone();
         config.encoder_target_from = None;
-        config.sides.retain(|place, _| !searched(place.stack()));
+        config
+            .sides
+            .retain(|place, _| !search.searches(place.layer().stack));
         let sites = config.sites(model)?;
         let mut side = |side: LanguageSide, suffix: &str, seed: u64| {
             let of_side = |plan: &SitePlan| {
-                let own = searched(plan.site.stack) || side == plan.side;
+                let own = search.searches(plan.site.stack) || side == plan.side;
                 own.then(|| SitePlan {
                     side,
                     ..plan.clone()
@@ -186,10 +195,7 @@ impl PlacementSearch {
             let weight = |i: usize| weights.get(i).copied().map_or(0.0, f64::from);
             PlaceWeights {
                 place,
-                layer: match place {
-                    Place::Layer(layer) => layer.layer,
-                    Place::Site(site) => site.layer,
-                },
+                layer: place.layer().layer,
                 source: weight(0),
                 target: weight(1),
                 none: weight(2),

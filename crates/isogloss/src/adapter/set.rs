@@ -3,13 +3,13 @@ use std::collections::BTreeSet;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::adapter::bank::Adapters;
+use crate::adapter::bank::{Adapters, LowRank};
 use crate::adapter::config::Preset;
 use crate::adapter::error::AdapterError;
 use crate::adapter::spec::{Half, SHARED, SitePlan, UpdatePlan, lay_out};
 use crate::batch::LanguageId;
 use crate::graph::Site;
-use crate::language::{Direction, Language, LanguageSide};
+use crate::language::{Direction, Language, LanguageSide, ordered_pairs};
 use crate::params::{ParamStore, uniform};
 
 /// Updates with everything that describes them; their values lie in a [`ParamStore`], a group for each update.
@@ -28,15 +28,6 @@ pub struct AdapterSet {
     /// The directions that the updates were trained in. In any other nobody has seen what they do together, even where both
     /// languages have one.
     pub trained: BTreeSet<Direction>,
-}
-
-/// Every ordered pair of languages.
-pub(super) fn ordered_pairs(languages: &[Language]) -> BTreeSet<Direction> {
-    let pairs = languages.iter().flat_map(|source| {
-        let others = languages.iter().filter(move |&target| target != source);
-        others.map(|target| Direction::new(source.clone(), target.clone()))
-    });
-    pairs.collect()
 }
 
 /// How large an update is at a site.
@@ -94,7 +85,7 @@ impl AdapterSet {
         let mut values = starting_values(preset, seed);
         let adapters = lay_out(&sites, &updates, languages.len(), store, &mut values)?;
         Ok(AdapterSet {
-            trained: ordered_pairs(&languages),
+            trained: ordered_pairs(&languages).collect(),
             languages,
             preset,
             sites,
@@ -218,13 +209,18 @@ impl AdapterSet {
         self.sites.iter().enumerate().map(site).sum()
     }
 
+    /// An update at a site; none where it has no rank.
+    #[must_use]
+    pub fn low_rank(&self, update: &UpdatePlan, site: Site) -> Option<&LowRank> {
+        let language = LanguageId(*update.languages.first()?);
+        self.adapters.bank(site)?.update(language)
+    }
+
     /// How large each update is at each site, in the set's order.
     #[must_use]
     pub fn site_sizes(&self, store: &ParamStore<f32>) -> Vec<Vec<SiteSize>> {
         let of = |update: &UpdatePlan, plan: &SitePlan| {
-            let id = update.languages.first().map(|&id| LanguageId(id));
-            let bank = self.adapters.bank(plan.site);
-            let low_rank = bank.zip(id).and_then(|(bank, id)| bank.update(id));
+            let low_rank = self.low_rank(update, plan.site);
             let halves = low_rank.map_or(Vec::new(), |l| vec![store.get(l.a), store.get(l.b)]);
             SiteSize {
                 site: plan.site,
@@ -243,7 +239,7 @@ impl AdapterSet {
         let sizes = self.site_sizes(store);
         let active = |d: &Direction| self.active_of(d, |update, site| sizes[update][site].nonzero);
         let pairs = ordered_pairs(&self.languages);
-        pairs.iter().map(active).max().unwrap_or(0)
+        pairs.map(|d| active(&d)).max().unwrap_or(0)
     }
 
     /// Parameters by update, in all, and for the direction that needs most.
@@ -257,7 +253,7 @@ impl AdapterSet {
         let pairs = ordered_pairs(&self.languages);
         Counts {
             trainable: by_update.iter().sum(),
-            active: pairs.iter().map(|d| self.active(d)).max().unwrap_or(0),
+            active: pairs.map(|d| self.active(&d)).max().unwrap_or(0),
             by_update,
         }
     }

@@ -55,9 +55,10 @@ pub(super) fn random(
 pub(super) fn prune(set: &AdapterSet, percent: u8, store: &mut ParamStore<f32>) {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for update in &set.updates {
-        let id = update.languages.first().map(|&id| LanguageId(id));
-        let banks = set.adapters.banks.values();
-        let own: Vec<_> = banks.filter_map(|bank| bank.update(id?)).collect();
+        let sites = set.sites.iter();
+        let own: Vec<_> = sites
+            .filter_map(|plan| set.low_rank(update, plan.site))
+            .collect();
         let mut pool: Vec<f32> = Vec::new();
         for low_rank in &own {
             let scales = uniform(low_rank.rank, 1.0, &mut rng);

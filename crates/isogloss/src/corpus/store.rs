@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{CorpusError, DataConfig, DirectionFilter, clean_text, load};
+use crate::hash::hex;
 use crate::language::{Direction, Language};
 
 /// Parallel text in memory: for each direction a list of sentence pairs, in the order of the data.
@@ -192,7 +193,7 @@ impl Corpus {
             hash.update(self.texts.get(id));
             hash.update([0]);
         }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hex(hash)
     }
 
     /// Heap memory in bytes, near enough for a prediction.

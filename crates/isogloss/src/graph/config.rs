@@ -126,6 +126,15 @@ impl ModelConfig {
         all
     }
 
+    /// Layers of a stack.
+    #[must_use]
+    pub fn layers(&self, stack: Stack) -> usize {
+        match stack {
+            Stack::Encoder => self.encoder_layers,
+            Stack::Decoder => self.decoder_layers,
+        }
+    }
+
     /// `(out, in)` of the linear map at a site.
     #[must_use]
     pub fn site_shape(&self, site: Site) -> (usize, usize) {

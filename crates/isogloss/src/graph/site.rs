@@ -223,12 +223,12 @@ pub enum Place {
 }
 
 impl Place {
-    /// Encoder or decoder.
+    /// The layer, or that of the site.
     #[must_use]
-    pub fn stack(self) -> Stack {
+    pub fn layer(self) -> Layer {
         match self {
-            Place::Layer(layer) => layer.stack,
-            Place::Site(site) => site.stack,
+            Place::Layer(layer) => layer,
+            Place::Site(site) => site.into(),
         }
     }
 }

@@ -6,8 +6,7 @@ mod tests;
 
 use std::ops::Range;
 
-use crate::adapter::{AdapterSet, LowRank};
-use crate::batch::LanguageId;
+use crate::adapter::AdapterSet;
 use crate::params::ParamStore;
 
 pub use schedule::{PruningConfig, PruningError, PruningPool, PruningShape};
@@ -34,44 +33,45 @@ impl Pruner {
     /// Nothing is pruned yet. The store holds the values of the set's updates.
     ///
     /// # Errors
-    /// If a language of `language_ratios` has no update.
+    /// If a language of `language_ratios` has no update of its own that is trained.
     pub fn new(
         config: &PruningConfig,
         set: &AdapterSet,
         store: &ParamStore<f32>,
     ) -> Result<Self, PruningError> {
-        let without = |l: &&crate::language::Language| !set.adapts(l);
-        if let Some(language) = config.language_ratios.keys().find(without) {
-            return Err(PruningError {
-                key: "language_ratios",
-                reason: format!("names {language}, which has no update of its own in this run"),
-            });
-        }
+        let mut ratios = config.language_ratios.clone();
         let mut pools = Vec::new();
         for update in &set.updates {
-            let mut codes = set.languages.iter();
-            let own = codes.find(|l| l.code() == update.name);
-            let own = own.and_then(|l| config.language_ratios.get(l)).copied();
+            let sites = set.sites.iter();
+            let low_ranks = sites.filter_map(|plan| set.low_rank(update, plan.site));
+            // What isn't trained any more stays as it is.
+            let trained = low_ranks.filter(|update| store.group_of(update.b).rate != 0.0);
+            let ranges: Vec<Range<usize>> = trained
+                .map(|update| store.param(update.b).range.clone())
+                .collect();
+            if ranges.is_empty() {
+                continue;
+            }
+            let language = ratios.keys().find(|l| l.code() == update.name).cloned();
+            let own = language.and_then(|language| ratios.remove(&language));
             let target_ratio = own.unwrap_or(config.target_ratio);
             let pool = |ranges: Vec<Range<usize>>| Pool {
                 entries: ranges.iter().map(Range::len).sum(),
                 ranges,
                 target_ratio,
             };
-            let sites = set.sites.iter().filter_map(|plan| {
-                let language = LanguageId(*update.languages.first()?);
-                let update = set.adapters.bank(plan.site)?.update(language);
-                // What isn't trained any more stays as it is.
-                update.filter(|update| store.group_of(update.b).rate != 0.0)
-            });
-            let ranges = sites.map(|low_rank: &LowRank| store.param(low_rank.b).range.clone());
             match config.pool {
-                PruningPool::Language => {
-                    let ranges: Vec<_> = ranges.collect();
-                    pools.extend((!ranges.is_empty()).then(|| pool(ranges)));
-                }
-                PruningPool::Site => pools.extend(ranges.map(|range| pool(vec![range]))),
+                PruningPool::Language => pools.push(pool(ranges)),
+                PruningPool::Site => pools.extend(ranges.into_iter().map(|r| pool(vec![r]))),
             }
+        }
+        if let Some((language, _)) = ratios.pop_first() {
+            return Err(PruningError {
+                key: "language_ratios",
+                reason: format!(
+                    "names {language}, of which no update of its own is trained in this run"
+                ),
+            });
         }
         Ok(Pruner {
             config: config.clone(),

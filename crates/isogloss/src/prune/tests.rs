@@ -148,6 +148,27 @@ fn languages_have_targets_of_their_own() {
     let foreign: PruningConfig = toml::from_str("language_ratios = { fra_Latn = 0.5 }").unwrap();
     let error = Pruner::new(&foreign, &set, &store).unwrap_err();
     assert!(error.to_string().contains("names fra_Latn"), "{error}");
+    // What isn't trained any more is no language's own, and isn't pruned.
+    store.freeze();
+    let frozen = Pruner::new(&config, &set, &store).unwrap_err();
+    assert!(frozen.to_string().contains("names lij_Latn"), "{frozen}");
+    let rest = Pruner::new(&PruningConfig::default(), &set, &store).unwrap();
+    assert_eq!(rest.counts(), (0, 0));
+}
+
+/// Of an update that all languages share none has a part of its own.
+#[test]
+fn a_shared_update_has_no_target_of_a_language() {
+    let (set, _) = updates(5);
+    let (languages, sites) = (set.languages, set.sites);
+    let shared = AdapterConfig::default().shared(languages.len()).unwrap();
+    let mut store = ParamStore::new();
+    let set = AdapterSet::new(languages, set.preset, sites, shared, 1, &mut store).unwrap();
+    let config: PruningConfig = toml::from_str("language_ratios = { lij_Latn = 0.25 }").unwrap();
+    let error = Pruner::new(&config, &set, &store).unwrap_err();
+    assert!(error.to_string().contains("names lij_Latn"), "{error}");
+    let all = Pruner::new(&PruningConfig::default(), &set, &store).unwrap();
+    assert_eq!(all.counts(), (0, 8 * 48));
 }
 
 #[test]

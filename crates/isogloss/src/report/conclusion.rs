@@ -138,8 +138,7 @@ impl Conclusion {
             rollout: Rollout::default(),
         };
         let Some(quality) = &run.quality else {
-            let result = run.disk.iter().any(|piece| piece.needed);
-            return unknown(match result {
+            return unknown(match run.has_result() {
                 true => Recommendation::Evaluate,
                 false => Recommendation::Train,
             });
@@ -211,7 +210,7 @@ pub(super) fn lead(runs: &[Run]) -> usize {
         let quality = run.quality.as_ref()?;
         let mean = quality.mean.as_ref()?.change;
         let proven = quality.test.is_some();
-        Some((proven, proven && quality.harmed.is_empty(), mean))
+        Some((proven, quality.harmless(), mean))
     };
     let better = |a: (bool, bool, f64), b: (bool, bool, f64)| {
         (a.0, a.1)

@@ -52,10 +52,10 @@ fn of_runs(report: &Report) -> String {
         let quality = run.quality.as_ref();
         let score = quality.and_then(|q| q.metrics.iter().find(|m| m.metric == q.metric));
         let change = quality.and_then(|q| q.mean.as_ref()).map(|m| m.change);
-        let bytes: u64 = run.disk.iter().filter(|p| p.needed).map(|p| p.bytes).sum();
+        let bytes = run.bytes_to_translate();
         let seconds = run.cost.as_ref().and_then(|c| c.seconds);
         let price = report.price.as_ref();
-        let cost = price.and_then(|price| Some(seconds? / 3600.0 * price.per_hour));
+        let cost = price.and_then(|price| Some(price.of(seconds?)));
         table.row(&[
             run.name.clone(),
             some(run.method.as_ref()),
@@ -159,7 +159,7 @@ fn projection(report: &Report) -> String {
     for run in &report.runs {
         for row in &run.projection {
             let price = report.price.as_ref();
-            let cost = price.and_then(|price| Some(row.seconds? / 3600.0 * price.per_hour));
+            let cost = price.and_then(|price| Some(price.of(row.seconds?)));
             table.row(&[
                 run.name.clone(),
                 row.languages.to_string(),

@@ -41,6 +41,14 @@ pub struct Price {
     pub currency: String,
 }
 
+impl Price {
+    /// What so many seconds cost.
+    #[must_use]
+    pub fn of(&self, seconds: f64) -> f64 {
+        seconds / 3600.0 * self.per_hour
+    }
+}
+
 /// A run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Run {
@@ -367,4 +375,27 @@ pub enum Missing {
     Curve,
     /// Demand and placement.
     Exploration,
+}
+
+impl Run {
+    /// Bytes of what translating needs beside the base.
+    #[must_use]
+    pub fn bytes_to_translate(&self) -> u64 {
+        let needed = self.disk.iter().filter(|piece| piece.needed);
+        needed.map(|piece| piece.bytes).sum()
+    }
+
+    /// Whether training has left something to translate with.
+    #[must_use]
+    pub fn has_result(&self) -> bool {
+        self.disk.iter().any(|piece| piece.needed)
+    }
+}
+
+impl Quality {
+    /// Whether a test found no direction that is worse.
+    #[must_use]
+    pub fn harmless(&self) -> bool {
+        self.test.is_some() && self.harmed.is_empty()
+    }
 }

@@ -145,7 +145,7 @@ impl Format {
 
     /// What so many seconds cost: `€0.02`, `12円`, `0.02 XAU`.
     pub(super) fn money(self, seconds: f64, price: &Price) -> String {
-        let amount = seconds / 3600.0 * price.per_hour;
+        let amount = price.of(seconds);
         self.amount(amount, &price.currency)
     }
 

@@ -9,13 +9,13 @@ use crate::config::{Method, TrainConfig};
 use crate::corpus::Corpus;
 use crate::decode::{LoadError, Loaded, Vocabularies, Vocabulary};
 use crate::language::Language;
-use crate::model::{Context, DType, Model, ModelConfig, tensors_of};
+use crate::model::{Context, DType, Model, tensors_of};
 use crate::params::ParamStore;
 use crate::tokenize;
 use crate::train::material::Material;
 use crate::train::opened::{Extended, Opened};
 use crate::train::setup::{self, Estimate};
-use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, Validate};
+use crate::train::{Observer, Outcome, RunDir, TrainError, Trained};
 
 /// What `isogloss train` leaves.
 #[derive(Debug)]
@@ -47,14 +47,8 @@ pub(super) struct Subject {
 
 pub(super) fn subject(config: &TrainConfig, opened: &Opened) -> Result<Subject, TrainError> {
     let mut store = ParamStore::new();
-    let checkpoint = &opened.checkpoint;
-    let shape = ModelConfig {
-        dropout: config.training.dropout,
-        attention_dropout: config.training.attention_dropout,
-        activation_dropout: 0.0,
-        ..checkpoint.config.clone()
-    };
-    let tensors = checkpoint.tensors.clone();
+    let shape = opened.shape(&config.training);
+    let tensors = opened.checkpoint.tensors.clone();
     if config.method == Method::Full {
         return Ok(Subject {
             model: Model::new(&shape, tensors, Some(&mut store))?,
@@ -196,7 +190,7 @@ pub fn adapt(
             adapters: &set.adapters,
             dropout: None,
         };
-        let trained = material.held_out().validate(&cx, &model)?.nll;
+        let trained = material.held_out().nll(&cx, &model);
         opened.check(
             &adaptation.result,
             config.method,
@@ -271,7 +265,7 @@ impl Opened {
         let reloaded = if method == Method::Full {
             let loaded = Loaded::open(dir, None)?;
             let cx = loaded.context(cx.backend);
-            material.held_out().validate(&cx, &loaded.model)?
+            material.held_out().nll(&cx, &loaded.model)
         } else {
             Vocabularies::load(dir, &self.tokenizer).map_err(LoadError::from)?;
             let (mut store, base) = (ParamStore::new(), self.checkpoint.hash().to_string());
@@ -281,13 +275,13 @@ impl Opened {
                 adapters: &set.adapters,
                 ..*cx
             };
-            material.held_out().validate(&cx, model)?
+            material.held_out().nll(&cx, model)
         };
-        if (reloaded.nll - trained).abs() > RELOAD_TOLERANCE {
+        if (reloaded - trained).abs() > RELOAD_TOLERANCE {
             return Err(TrainError::Reload {
                 path: dir.to_owned(),
                 trained,
-                reloaded: reloaded.nll,
+                reloaded,
             });
         }
         Ok(())

@@ -39,6 +39,8 @@ impl TrainConfig {
         let base_parameters = shape.parameters();
         let mut reuse = None;
         let mut pruned = 0;
+        // What is added to is held beside, once as it was read.
+        let (mut stored, mut beside) = (base_parameters, 0);
         let (by_update, trainable, active) = if full {
             (Vec::new(), base_parameters, base_parameters)
         } else {
@@ -47,6 +49,11 @@ impl TrainConfig {
             pruned = self
                 .pruner(&set, &store)?
                 .map_or(0, |pruner| pruner.target());
+            stored = store.values().len();
+            beside = opened
+                .extended
+                .as_ref()
+                .map_or(0, |e| size_of_val(e.store.values()));
             reuse = self.prefix_reuse(opened, &set.adapters, corpus)?;
             let counts = set.counts();
             let names = set.updates.iter().map(|u| u.name.clone());
@@ -69,8 +76,8 @@ impl TrainConfig {
         let footprint = Footprint {
             model: shape,
             training: &self.training,
-            base,
-            trainable,
+            base: base + beside,
+            stored,
             text: corpus.memory(),
             tokens_per_epoch,
             reuse: reuse.as_ref(),

@@ -17,10 +17,10 @@ const FILLED: f64 = 0.9;
 pub(super) struct Footprint<'a> {
     pub model: &'a ModelConfig,
     pub training: &'a TrainingConfig,
-    /// Bytes of the base's frozen weights, as they lie in their files or packed.
+    /// Bytes of what is held frozen: the base's weights, as they lie in their files or packed, and adapters that are added to.
     pub base: usize,
-    /// Parameters that are trained.
-    pub trainable: usize,
+    /// Parameters of the store, frozen ones included: all have a gradient and moments.
+    pub stored: usize,
     /// Bytes of the text.
     pub text: usize,
     /// Tokens of an average side of all pairs of an epoch.
@@ -33,7 +33,7 @@ impl Footprint<'_> {
     /// The most that the run will hold at a time, in bytes.
     pub fn peak(&self) -> usize {
         // Values, gradients and two moments. Saving takes no copy, and resuming reads values and moments before there are gradients.
-        let optimiser = 16 * self.trainable;
+        let optimiser = 16 * self.stored;
         let kept = self.reuse.map_or(0, |reuse| reuse.kept);
         PROGRAM + self.base + optimiser + self.text + self.activations() + kept + SCRATCH
     }

@@ -23,7 +23,7 @@ pub use adapt::{Adaptation, adapt};
 pub use data::{Epoch, Example, Examples, LanguageIds, pack};
 pub use error::TrainError;
 pub use event::{Event, Observer, Silent};
-pub use explore::{DemandCheck, Exploration, ExploreOptions, Placed, explore};
+pub use explore::{DemandCheck, Exploration, ExploreOptions, Placed, estimate_exploring, explore};
 pub use prefix::PrefixReuse;
 pub use pretrain::{Pretraining, export, pretrain};
 pub use probe::ValidationWork;

@@ -4,9 +4,11 @@ use sha2::{Digest, Sha256};
 
 use crate::adapter::{self, AdapterSet};
 use crate::checkpoint::{self, Checkpoint};
-use crate::config::{self, Method, TrainConfig};
+use crate::config::{self, Method, TrainConfig, TrainingConfig};
 use crate::corpus::{Corpus, CorpusError, FilterReport};
+use crate::hash::hex;
 use crate::language::{Language, Resource};
+use crate::model::ModelConfig;
 use crate::params::ParamStore;
 use crate::tokenize::Tokenizer;
 use crate::train::{TrainError, setup};
@@ -42,11 +44,9 @@ impl Extended {
     /// Changes with every value.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        for param in self.store.params() {
-            hash.update(format!("{} {:?}\n", param.name, param.shape));
-        }
+        self.store.hash_layout(&mut hash);
         hash.update(bytemuck::cast_slice(self.store.values()));
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hex(hash)
     }
 }
 
@@ -83,6 +83,16 @@ impl Opened {
             extended,
             added,
         })
+    }
+
+    /// The base's configuration, with the dropout of training.
+    pub fn shape(&self, training: &TrainingConfig) -> ModelConfig {
+        ModelConfig {
+            dropout: training.dropout,
+            attention_dropout: training.attention_dropout,
+            activation_dropout: 0.0,
+            ..self.checkpoint.config.clone()
+        }
     }
 
     /// The run's languages.

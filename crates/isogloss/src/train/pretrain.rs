@@ -246,7 +246,7 @@ impl PretrainConfig {
             training,
             // They are parameters, and leave their files before the first update.
             base: 0,
-            trainable: parameters,
+            stored: parameters,
             text: corpus.memory(),
             tokens_per_epoch,
             reuse: None,

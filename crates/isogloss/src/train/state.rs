@@ -8,6 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::files;
+use crate::hash::hex;
 use crate::optim::Adam;
 use crate::params::ParamStore;
 use crate::prune::Pruner;
@@ -39,10 +40,8 @@ pub struct TrainState {
 /// What a saved state must agree with: names and shapes of all parameters.
 fn layout(store: &ParamStore<f32>) -> String {
     let mut hash = Sha256::new();
-    for param in store.params() {
-        hash.update(format!("{} {:?}\n", param.name, param.shape));
-    }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    store.hash_layout(&mut hash);
+    hex(hash)
 }
 
 /// The values of an array.

@@ -115,6 +115,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             grads: Gradients::new(store),
             pruner: self.pruner.cloned(),
             prefix: self.prefix_cache(),
+            skipped: 0,
             store,
         }
     }
@@ -130,20 +131,22 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         let (seed, at) = (self.seed, state.cursor);
         let mut epoch = Epoch::new(self.examples, self.sampler, seed, state.epoch, at);
         let mut saved_at = Instant::now();
-        let mut skipped = 0;
         while epoch.cursor < epoch.len() {
             let started = Instant::now();
             let (loss, norm) = self.update(&mut epoch, state, parts)?;
             if loss.tokens == 0 {
                 break;
             }
-            skipped = if norm.is_finite() { 0 } else { skipped + 1 };
+            parts.skipped = match norm.is_finite() {
+                true => 0,
+                false => parts.skipped + 1,
+            };
             let seconds = started.elapsed().as_secs_f64();
             let event = self.updated(state, &epoch, &loss, norm, seconds);
-            if skipped >= MAX_SKIPPED {
+            if parts.skipped >= MAX_SKIPPED {
                 return Err(TrainError::Diverged {
                     update: state.update,
-                    updates: skipped,
+                    updates: parts.skipped,
                 });
             }
             report(run, observer, &event);
@@ -324,6 +327,8 @@ pub(super) struct Parts<'a> {
     adam: Adam<f32>,
     pruner: Option<Pruner>,
     prefix: Option<PrefixCache<f32>>,
+    /// Updates without a finite gradient in a row, over epochs.
+    skipped: u64,
 }
 
 impl Parts<'_> {

@@ -95,7 +95,8 @@ impl<'a> HeldOut<'a> {
         })
     }
 
-    fn nll<B: Backend>(&self, cx: &Context<'_, B>, model: &Model<B::Real>) -> f64 {
+    /// Negative log-likelihood for each target token in nats, averaged over directions.
+    pub(super) fn nll<B: Backend>(&self, cx: &Context<'_, B>, model: &Model<B::Real>) -> f64 {
         mean(
             self.examples
                 .iter()

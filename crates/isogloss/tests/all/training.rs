@@ -333,6 +333,20 @@ fn divergence_is_an_error() {
     assert!(!folder.path().join("run/model").exists());
 }
 
+/// Epochs of a few updates each add up: what is skipped is counted over all of them.
+#[test]
+fn divergence_is_noticed_in_short_epochs() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config("run", "full");
+    config.training.learning_rate = 1e30;
+    config.training.epochs = 30;
+    config.validation.every_epochs = 1000;
+    let text = train(&config, folder.path()).unwrap_err().to_string();
+    assert!(text.contains("not finite in 20 updates in a row"), "{text}");
+    let update: u64 = events(&folder.path().join("run")).lines().count() as u64;
+    assert!((20..40).contains(&update), "{update} updates");
+}
+
 /// By default the directions of the run are validated, as many as the text holds.
 #[test]
 fn validation_follows_the_runs_directions() {

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use isogloss::corpus::{self, DataConfig};
 use isogloss::evaluate::{Bleu, Metric, NamedMetric, Tokenizer};
-use isogloss::language::{Direction, Language};
+use isogloss::language::{Direction, ordered_pairs};
 
 /// The directions asked for, in their order.
 pub(super) fn directions(args: &Args) -> Outcome<Vec<Direction>> {
@@ -31,12 +31,7 @@ pub(super) fn directions(args: &Args) -> Outcome<Vec<Direction>> {
     if args.languages.len() < 2 {
         return usage("all directions are asked for, of fewer than two --languages".into());
     }
-    let from = |source: &Language| {
-        let others = args.languages.iter().filter(move |l| *l != source);
-        let pairs = others.map(|target| Direction::new(source.clone(), target.clone()));
-        pairs.collect::<Vec<_>>()
-    };
-    Ok(args.languages.iter().flat_map(from).collect())
+    Ok(ordered_pairs(&args.languages).collect())
 }
 
 pub(super) fn metrics(args: &Args) -> Outcome<Vec<NamedMetric>> {

@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::adapter::file::{parameter, smallest, tensor_name};
-use crate::adapter::inspect::by_name;
 use crate::adapter::set::AdapterSet;
 use crate::adapter::spec::{Half, SitePlan, UpdatePlan, lay_out};
 use crate::graph::Site;
@@ -27,7 +26,6 @@ pub use folder::{CompactError, CompactReport, CompactedUpdate, compact_folder};
 #[non_exhaustive]
 pub struct CompactedSite {
     /// Where.
-    #[serde(serialize_with = "by_name")]
     pub site: Site,
     /// `R` before.
     pub rank_before: usize,

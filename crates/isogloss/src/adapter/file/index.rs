@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::adapter::config::Preset;
 use crate::adapter::file::AdapterFileError;
 use crate::adapter::spec::{SitePlan, UpdatePlan};
-use crate::graph::{ModelConfig, Site, Stack};
+use crate::graph::{ModelConfig, Site};
 use crate::language::{Direction, Language};
 
 /// Name of the description beside the weights.
@@ -63,10 +63,7 @@ impl Index {
     /// Whether the sites are the model's.
     pub fn check_model(&self, dir: &Path, model: &ModelConfig) -> Result<(), AdapterFileError> {
         for plan in &self.sites {
-            let layers = match plan.site.stack {
-                Stack::Encoder => model.encoder_layers,
-                Stack::Decoder => model.decoder_layers,
-            };
+            let layers = model.layers(plan.site.stack);
             let (outputs, inputs) = model.site_shape(plan.site);
             if plan.site.layer >= layers || plan.input.end > inputs || plan.output.end > outputs {
                 return Err(AdapterFileError::Index {

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 
-use crate::adapter::set::{AdapterSet, ordered_pairs};
+use crate::adapter::set::AdapterSet;
 use crate::adapter::spec::{Half, SitePlan, UpdatePlan, lay_out};
-use crate::batch::LanguageId;
 use crate::files;
 use crate::graph::ModelConfig;
+use crate::language::ordered_pairs;
 use crate::params::{ParamId, ParamStore};
 
 pub use error::AdapterFileError;
@@ -129,9 +129,7 @@ pub(crate) fn parameter(
     plan: &SitePlan,
     half: Half,
 ) -> ParamId {
-    let bank = set.adapters.bank(plan.site);
-    let low_rank = bank.and_then(|bank| bank.update(LanguageId(*update.languages.first()?)));
-    match (low_rank, half) {
+    match (set.low_rank(update, plan.site), half) {
         (Some(low_rank), Half::A) => low_rank.a,
         (Some(low_rank), Half::B) => low_rank.b,
         (None, _) => unreachable!("the set's update has a rank at the site, and a language"),
@@ -201,7 +199,7 @@ fn read_weights(
     Ok(AdapterSet {
         trained: index
             .trained
-            .unwrap_or_else(|| ordered_pairs(&index.languages)),
+            .unwrap_or_else(|| ordered_pairs(&index.languages).collect()),
         languages: index.languages,
         preset: index.preset,
         sites: index.sites,

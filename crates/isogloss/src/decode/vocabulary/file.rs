@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::decode::vocabulary::{Coverage, Vocabularies, Vocabulary};
 use crate::files::{self, FileError};
+use crate::hash::hex;
 use crate::language::Language;
 use crate::tokenize::Tokenizer;
 
@@ -83,7 +84,7 @@ fn fingerprint(tokenizer: &Tokenizer) -> String {
         hash.update((piece.len() as u64).to_le_bytes());
         hash.update(piece);
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hex(hash)
 }
 
 impl Vocabularies {

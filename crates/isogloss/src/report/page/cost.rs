@@ -69,18 +69,12 @@ fn disk(page: Page<'_>) -> Element {
         (row * all.len() as f64, html)
     };
     let rows = all.iter().map(|(run, piece)| {
-        let needed = if piece.needed {
-            t.needed_yes
-        } else {
-            t.needed_no
-        };
         vec![
             Html::text(&name(run, piece)).into(),
             number(f.bytes(piece.bytes)),
-            needed.into(),
         ]
     });
-    let columns = [(t.piece, false), (t.bytes, true), ("", false)];
+    let columns = [(t.piece, false), (t.bytes, true)];
     let swatch = |class| {
         el("svg")
             .class("swatch")
@@ -95,19 +89,7 @@ fn disk(page: Page<'_>) -> Element {
     el("figure")
         .with(legend)
         .with(svg::both(t.size, draw))
-        .with(folded(
-            t.table,
-            table(t.size, &columns[..2], drop_last(rows.collect())),
-        ))
-}
-
-/// Rows without their last cell, which the legend says.
-fn drop_last(rows: Vec<Vec<Cell>>) -> Vec<Vec<Cell>> {
-    let shorter = |mut row: Vec<Cell>| {
-        row.pop();
-        row
-    };
-    rows.into_iter().map(shorter).collect()
+        .with(folded(t.table, table(t.size, &columns, rows.collect())))
 }
 
 fn parameters(page: Page<'_>) -> Element {

@@ -3,7 +3,7 @@
 use super::tables::folded;
 use super::{Page, metric};
 use crate::language::Direction;
-use crate::report::data::{Report, Run};
+use crate::report::data::{Quality, Report, Run};
 use crate::report::format::Format;
 use crate::report::markup::{Element, Html, el};
 use crate::report::svg;
@@ -155,7 +155,7 @@ fn cost(page: Page<'_>, run: &Run) -> String {
     if let (Some(seconds), Some(price)) = (seconds, &page.report.price) {
         text += &say(t.cost_money, &[("money", f.money(seconds, price))]);
     }
-    let bytes: u64 = run.disk.iter().filter(|p| p.needed).map(|p| p.bytes).sum();
+    let bytes = run.bytes_to_translate();
     let parameters = &run.parameters;
     if let (1.., Some(trainable), Some(base)) = (bytes, parameters.trainable, parameters.base) {
         let share = f.percent(trainable as f64 / base as f64);
@@ -249,10 +249,7 @@ fn chosen(page: Page<'_>, run: &Run) -> Element {
         ("name", Html::from(el("b").with(&run.name))),
         ("runs", Html::text(&count(page, page.report.runs.len()))),
     ];
-    let harmless = run
-        .quality
-        .as_ref()
-        .is_some_and(|q| q.test.is_some() && q.harmed.is_empty());
+    let harmless = run.quality.as_ref().is_some_and(Quality::harmless);
     let why = if harmless {
         t.lead_harmless
     } else {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{disk, json_of};
-use crate::language::{Direction, Language, LanguageSide};
+use crate::language::{Direction, Language, LanguageSide, ordered_pairs};
 use crate::report::ReportError;
 use crate::report::data::{Run, RunLanguage};
 
@@ -62,6 +62,10 @@ pub(super) fn read(dir: &Path) -> Result<Option<Adapters>, ReportError> {
         let header = disk::header(&dir.join(format!("{}.safetensors", update.name)));
         let tensors = header.as_ref().and_then(Value::as_object);
         for (name, tensor) in tensors.into_iter().flatten() {
+            // Of sparse halves the values count, and not where they stand.
+            if name.ends_with(".bitmap") {
+                continue;
+            }
             let shape = tensor.get("shape").and_then(Value::as_array);
             let Some(shape) = shape else { continue };
             let numbers: u64 = shape.iter().filter_map(Value::as_u64).product();
@@ -102,7 +106,7 @@ impl Adapters {
         }
         run.trained = match &index.trained {
             Some(trained) => trained.clone(),
-            None => ordered_pairs(&index.languages),
+            None => ordered_pairs(&index.languages).collect(),
         };
         let active = |direction: &Direction| {
             let of = |language| update_of(language).map_or(Counts::default(), |at| counts[at]);
@@ -116,13 +120,4 @@ impl Adapters {
         run.preset = index.preset.or(run.preset.take());
         run.base = Some(index.base);
     }
-}
-
-fn ordered_pairs(languages: &[Language]) -> Vec<Direction> {
-    let from = |source: &Language| {
-        let others = languages.iter().filter(move |l| *l != source);
-        let pairs = others.map(|target| Direction::new(source.clone(), target.clone()));
-        pairs.collect::<Vec<_>>()
-    };
-    languages.iter().flat_map(from).collect()
 }

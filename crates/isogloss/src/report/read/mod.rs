@@ -212,12 +212,6 @@ fn sizes(run: &mut Run) {
     *active = active.or(cost.active);
 }
 
-/// Trained directions by which a run is judged: those of the adapters, else those that its scores hold.
-fn unscored(run: &Run) -> Vec<Direction> {
-    let quality = run.quality.as_ref();
-    quality.map_or_else(Vec::new, |quality| quality.missing.clone())
-}
-
 /// A word as a shell takes it: in quotes, if it must be.
 #[must_use]
 pub fn shell_word(word: &str) -> String {
@@ -304,8 +298,7 @@ fn gaps(run: &Run, config: &Config, scored: Option<&Scored>) -> Vec<Gap> {
         });
     };
     let (train, again) = (train(run), evaluate(run, scored, &run.trained));
-    let result = run.disk.iter().any(|piece| piece.needed);
-    if !result {
+    if !run.has_result() {
         add(Missing::Result, &train);
     }
     let cost = run.cost.as_ref();
@@ -326,7 +319,10 @@ fn gaps(run: &Run, config: &Config, scored: Option<&Scored>) -> Vec<Gap> {
         add(Missing::Comparison, &again);
     }
     if !quality.missing.is_empty() {
-        add(Missing::Directions, &evaluate(run, scored, &unscored(run)));
+        add(
+            Missing::Directions,
+            &evaluate(run, scored, &quality.missing),
+        );
     }
     if scored.is_some_and(|scored| scored.of_another(run)) {
         add(Missing::Own, &again);

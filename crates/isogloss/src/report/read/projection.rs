@@ -48,7 +48,7 @@ pub(super) fn of(run: &Run) -> Vec<Projected> {
     }
     let growth = Growth::of(languages, directions);
     let own_updates = run.method.as_deref() == Some("lslo");
-    let disk: u64 = run.disk.iter().filter(|p| p.needed).map(|p| p.bytes).sum();
+    let disk = run.bytes_to_translate();
     let disk = (disk > 0).then_some(disk);
     let more = STEPS.into_iter().filter(|&n| n > languages);
     let of = |n: usize| {

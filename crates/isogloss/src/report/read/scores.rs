@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Input, json_of, malformed};
-use crate::evaluate::{self, Correction, DirectionScores, ScoresFile};
+use crate::evaluate::{self, Correction, DirectionScores, Metric, ScoresFile};
 use crate::language::{Direction, Language};
 use crate::report::ReportError;
 use crate::report::data::{
@@ -98,7 +98,7 @@ pub(super) fn quality(
     let Some(metric) = scored.metric() else {
         return Err(malformed(&scored.path, &"it holds no scores"));
     };
-    let higher_is_better = !metric.eq_ignore_ascii_case("ter");
+    let higher_is_better = Metric::parse(metric).map_or(true, |m| m.higher_is_better());
     let directions = changes(scored, base, metric, higher_is_better);
     let scored_ones: BTreeSet<&Direction> = directions.iter().map(|d| &d.direction).collect();
     let missing = run.trained.iter().filter(|d| !scored_ones.contains(d));

@@ -4,12 +4,13 @@ mod check;
 mod placement;
 mod propose;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use isogloss_kernels::Cpu;
 use serde::Serialize;
 
-use crate::adapter::{AdapterConfig, AdapterSet, Demand, PlaceWeights, Side};
+use crate::adapter::{AdapterConfig, Demand, PlaceWeights, Side};
 use crate::config::{ExploreConfig, Method, TrainConfig};
 use crate::corpus::Corpus;
 use crate::files;
@@ -17,9 +18,10 @@ use crate::language::Language;
 use crate::model::{Context, Model, ModelConfig};
 use crate::params::ParamStore;
 use crate::plan::{Budget, Plan, Reasons};
+use crate::train::adapt::adapter_set;
 use crate::train::material::Material;
 use crate::train::opened::Opened;
-use crate::train::setup;
+use crate::train::setup::{self, Estimate};
 use crate::train::{Observer, Outcome, RunDir, TrainError, Trained};
 
 pub use check::DemandCheck;
@@ -83,6 +85,39 @@ struct Explorer<'a> {
     folder: PathBuf,
 }
 
+/// What is explored of a configuration: updates of its languages, unpruned, beside nothing else.
+fn explored(config: &TrainConfig) -> TrainConfig {
+    TrainConfig {
+        method: Method::Lslo,
+        pruning: None,
+        extends: None,
+        ..config.clone()
+    }
+}
+
+/// What [`explore`] will take: its two parts as one run at their rank. Placement holds updates of both sides in the encoder, which is left out.
+///
+/// # Errors
+/// As [`TrainConfig::estimate`].
+pub fn estimate_exploring(config: &TrainConfig, config_dir: &Path) -> Result<Estimate, TrainError> {
+    let explore = config.explore.clone().unwrap_or_default();
+    explore.validate()?;
+    let mut config = explored(config);
+    config.training.epochs = explore.epochs(config.training.epochs).iter().sum();
+    config.adapter = one_rank(&config.adapter, explore.rank);
+    config.estimate(config_dir)
+}
+
+/// The same with one rank for all languages.
+fn one_rank(adapter: &AdapterConfig, rank: usize) -> AdapterConfig {
+    AdapterConfig {
+        rank: Some(rank),
+        ranks: BTreeMap::new(),
+        language_ranks: BTreeMap::new(),
+        ..adapter.clone()
+    }
+}
+
 /// Learns placement and demand, and writes `plan.toml` and `explore.json` to the run's folder; what both runs keep lies in its folder
 /// `explore`, and an interrupted exploration goes on. `None`: it was interrupted.
 ///
@@ -96,23 +131,13 @@ pub fn explore(
 ) -> Result<Option<Exploration>, TrainError> {
     let explore = config.explore.clone().unwrap_or_default();
     explore.validate()?;
-    let config = &TrainConfig {
-        method: Method::Lslo,
-        pruning: None,
-        extends: None,
-        ..config.clone()
-    };
+    let config = &explored(config);
     let opened = Opened::new(config, config_dir)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
     let languages = opened.codes();
     let validation = opened.validation_text(config, config_dir)?;
-    let shape = ModelConfig {
-        dropout: config.training.dropout,
-        attention_dropout: config.training.attention_dropout,
-        activation_dropout: 0.0,
-        ..opened.checkpoint.config.clone()
-    };
+    let shape = opened.shape(&config.training);
     let backend = config.compute.backend()?;
     let mut model = Model::new(&shape, opened.checkpoint.tensors.clone(), None)?;
     setup::pack_for_training(&mut model, &backend);
@@ -166,13 +191,21 @@ impl Explorer<'_> {
         part.training.epochs = epochs;
         part.explore = None;
         part.validation.patience = 0;
-        part.adapter = AdapterConfig {
-            rank: Some(self.explore.rank),
-            ranks: Default::default(),
-            language_ranks: Default::default(),
-            ..part.adapter
-        };
+        part.adapter = one_rank(&part.adapter, self.explore.rank);
         part
+    }
+
+    /// With the sides that were chosen; where nothing was looked for, the configuration's stay.
+    fn placed(&self, adapter: AdapterConfig, placement: &[Placed]) -> AdapterConfig {
+        let searched = |stack| self.explore.placement.searches(stack);
+        let mut sides = adapter.sides;
+        sides.retain(|place, _| !searched(place.layer().stack));
+        sides.extend(placement.iter().map(|p| (p.weights.place, p.chosen)));
+        AdapterConfig {
+            encoder_target_from: None,
+            sides,
+            ..adapter
+        }
     }
 
     /// Opens a part's folder, held to base and text.
@@ -205,16 +238,9 @@ impl Explorer<'_> {
     ) -> Result<Option<(Demand, DemandCheck, Trained)>, TrainError> {
         let [_, epochs] = self.explore.epochs(self.config.training.epochs);
         let mut part = self.part("demand", epochs);
-        let chosen = placement.iter();
-        part.adapter.sides = chosen.map(|p| (p.weights.place, p.chosen)).collect();
-        part.adapter.encoder_target_from = None;
+        part.adapter = self.placed(part.adapter, placement);
         let mut store = ParamStore::new();
-        let (updates, sites) = (
-            part.adapter.per_language(&self.opened.languages)?,
-            part.adapter.sites(&self.shape)?,
-        );
-        let (languages, preset) = (self.languages.clone(), part.adapter.preset);
-        let set = AdapterSet::new(languages, preset, sites, updates, part.seed, &mut store)?;
+        let set = adapter_set(&part, self.opened, &mut store)?;
         let material = self.material(&part)?;
         let mut run = self.open(&part)?;
         tracing::info!(epochs, "demand");

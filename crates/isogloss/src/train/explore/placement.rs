@@ -5,7 +5,7 @@ use crate::model::Context;
 use crate::params::ParamStore;
 use crate::train::explore::{Explorer, Placed};
 use crate::train::material::Material;
-use crate::train::{Observer, Outcome, TrainError, Trained, Validate};
+use crate::train::{Observer, Outcome, TrainError, Trained};
 
 impl Explorer<'_> {
     /// Trains updates of both sides with their weights, and takes a side for each place.
@@ -39,7 +39,7 @@ impl Explorer<'_> {
         }
         let weights = search.weights(&store).into_iter();
         let placed = weights.map(|weights| self.decide(weights, &search, &store, &material));
-        Ok(Some((placed.collect::<Result<_, _>>()?, trained)))
+        Ok(Some((placed.collect(), trained)))
     }
 
     /// The heavier side; of two that weigh about the same, the one that is missed more.
@@ -49,14 +49,14 @@ impl Explorer<'_> {
         search: &PlacementSearch,
         store: &ParamStore<f32>,
         material: &Material<'_>,
-    ) -> Result<Placed, TrainError> {
+    ) -> Placed {
         let chosen = weights.heaviest();
         if chosen == Side::None || weights.margin() >= self.explore.tie {
-            return Ok(Placed {
+            return Placed {
                 weights,
                 chosen,
                 loss_without: None,
-            });
+            };
         }
         let loss = |side| {
             let adapters = search.without(weights.place, side);
@@ -66,17 +66,17 @@ impl Explorer<'_> {
                 adapters: &adapters,
                 dropout: None,
             };
-            Ok::<f64, TrainError>(material.held_out().validate(&cx, &self.model)?.nll)
+            material.held_out().nll(&cx, &self.model)
         };
-        let without = [loss(LanguageSide::Source)?, loss(LanguageSide::Target)?];
+        let without = [loss(LanguageSide::Source), loss(LanguageSide::Target)];
         let chosen = match without[0] >= without[1] {
             true => Side::Source,
             false => Side::Target,
         };
-        Ok(Placed {
+        Placed {
             weights,
             chosen,
             loss_without: Some(without),
-        })
+        }
     }
 }

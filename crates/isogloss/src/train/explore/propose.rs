@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::adapter::{AdapterConfig, Demand, Projection, Side, SitePlan};
+use crate::adapter::{Demand, Projection, SitePlan};
 use crate::language::{Language, Resource};
 use crate::plan::{Plan, RankPlan, Reasons, allocate};
 use crate::prune::PruningConfig;
@@ -50,15 +50,7 @@ pub(super) fn plan(
     demand: &Demand,
     options: &ExploreOptions,
 ) -> Result<(Plan, Reasons), TrainError> {
-    let sides: BTreeMap<_, Side> = placement
-        .iter()
-        .map(|placed| (placed.weights.place, placed.chosen))
-        .collect();
-    let adapter = AdapterConfig {
-        encoder_target_from: None,
-        sides: sides.clone(),
-        ..explorer.config.adapter.clone()
-    };
+    let adapter = explorer.placed(explorer.config.adapter.clone(), placement);
     let sites = adapter.sites(&explorer.shape)?;
     let own = demands(explorer, demand);
     let demands = match options.classes {
@@ -88,7 +80,7 @@ pub(super) fn plan(
             base: explorer.opened.checkpoint.hash().to_string(),
             sites: ranks.sites,
             ranks: languages.zip(ranks.ranks).collect(),
-            sides,
+            sides: adapter.sides,
             pruning,
         },
         reasons,
