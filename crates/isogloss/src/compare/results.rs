@@ -11,7 +11,7 @@ use crate::compare::{
     CellPlan, CellResult, CompareError, Experiment, Extent, Kind, Label, Prepared, Protocol,
     Scored, TestSet,
 };
-use crate::evaluate::{ChangeOfMean, CompareOptions, SeededChanges, Share, SystemStatistics};
+use crate::evaluate::{ChangeOfMean, SeededChanges, Share, SystemStatistics};
 use crate::files;
 use crate::language::Direction;
 
@@ -301,13 +301,7 @@ fn test_results(
         Some(cell) => statistics(cell)?,
         None => SystemStatistics::new(),
     };
-    let significance = &experiment.config.significance;
-    let options = CompareOptions {
-        resamples: significance.resamples,
-        level: significance.level,
-        margin: significance.margin,
-        ..CompareOptions::default()
-    };
+    let options = experiment.config.significance.options();
     let metric = &experiment.metrics[0].metric;
     let mut rows = Vec::new();
     let mut full = None;
