@@ -196,10 +196,7 @@ impl Results {
 
     /// Writes both files into the comparison's folder.
     pub(super) fn write(&self, run: &Path) -> Result<(), CompareError> {
-        files::write_atomic(&run.join("results.json"), |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            file.write_all(b"\n")
-        })?;
+        files::write_json(&run.join("results.json"), self)?;
         let text = self.markdown();
         Ok(files::write_atomic(&run.join("results.md"), |file| {
             file.write_all(text.as_bytes())

@@ -1,7 +1,7 @@
 //! Translations of many directions in a folder, with a note of what made them and of what they translate.
 
 use crate::corpus::{CorpusError, Lines};
-use crate::files::{FileError, create_dir, write_atomic};
+use crate::files::{FileError, create_dir, write_atomic, write_json};
 use crate::language::Direction;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -212,11 +212,7 @@ impl Hypotheses {
     }
 
     fn write_note(&self) -> Result<(), HypothesesError> {
-        write_atomic(&self.dir.join(NOTE), |w| {
-            serde_json::to_writer_pretty(&mut *w, &self.note)?;
-            w.write_all(b"\n")
-        })?;
-        Ok(())
+        Ok(write_json(&self.dir.join(NOTE), &self.note)?)
     }
 }
 

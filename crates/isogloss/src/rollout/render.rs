@@ -2,7 +2,7 @@
 
 use super::decide::{Decided, Plan};
 use super::{Choice, Rollout};
-use crate::evaluate::{Comparison, Correction, DirectionChange, Verdict};
+use crate::evaluate::{Comparison, DirectionChange, Verdict};
 use std::fmt::Write as _;
 
 /// One line, whatever a path or a name holds: a line feed would end the comment.
@@ -31,10 +31,7 @@ fn percent(share: f64) -> f64 {
 }
 
 fn how(of: &Comparison) -> String {
-    let correction = match of.correction {
-        Correction::MaxT => "max-T",
-        Correction::Holm => "Holm",
-    };
+    let correction = of.correction.name();
     format!(
         "level {}, margin {}, corrected by {correction}, {} resamples, seed {}",
         of.level, of.margin, of.resamples, of.seed

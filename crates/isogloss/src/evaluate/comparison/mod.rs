@@ -20,6 +20,17 @@ pub enum Correction {
     Holm,
 }
 
+impl Correction {
+    /// Its usual name: `max-T` or `Holm`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxT => "max-T",
+            Self::Holm => "Holm",
+        }
+    }
+}
+
 /// How two systems are compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CompareOptions {
