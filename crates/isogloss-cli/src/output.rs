@@ -1,6 +1,7 @@
 //! Results, to stdout.
 
 use crate::failure::{Failure, Outcome};
+use serde::Serialize;
 use std::io::Write;
 
 /// Writes text and flushes it, so that a failed write is noticed.
@@ -9,6 +10,12 @@ pub(crate) fn print(text: &str) -> Outcome {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(Failure::output)
+}
+
+/// Writes a value as indented JSON with a line feed behind it.
+pub(crate) fn json(value: &impl Serialize) -> Outcome {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
+    print(&(text + "\n"))
 }
 
 /// Rows as columns of even width, the first to the left and the others to the right; a row may be shorter than the first.

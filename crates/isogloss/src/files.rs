@@ -3,6 +3,7 @@
 //! A file is written beside its place, flushed to the disk and renamed, so that neither a crash nor a full disk
 //! leaves half of one, and a reader never sees a file that is still being written.
 
+use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -93,6 +94,17 @@ pub fn write_atomic(
     replace(path, dir, &prefix, write).map_err(|source| FileError::Write {
         path: path.to_owned(),
         source,
+    })
+}
+
+/// Writes a value as indented JSON with a line feed behind it, as [`write_atomic`] writes.
+///
+/// # Errors
+/// Those of [`write_atomic`]; what cannot be JSON counts as not written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+    write_atomic(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
     })
 }
 
@@ -199,6 +211,18 @@ mod tests {
         write_atomic(&path, |w| w.write_all(b"two")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(dir.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn json_ends_its_last_line_and_is_whole_or_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        write_json(&path, &[1]).unwrap();
+        // Keys of JSON are strings.
+        let error = write_json(&path, &std::collections::BTreeMap::from([((1, 2), 3)]));
+        assert!(matches!(error, Err(FileError::Write { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[\n  1\n]\n");
+        assert_eq!(names(dir.path()), ["a.json"]);
     }
 
     #[test]

@@ -69,10 +69,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         Ending::Interrupted(cell) => Err(Failure::interrupted(format!(
             "stopped in {cell}; the state is saved. To go on: the same command again"
         ))),
-        Ending::Finished(results) if args.run.json => {
-            let text = serde_json::to_string_pretty(&results).map_err(Failure::internal)?;
-            output::print(&(text + "\n"))
-        }
+        Ending::Finished(results) if args.run.json => output::json(&results),
         Ending::Finished(results) => {
             let path = experiment.folder().join("results.md");
             output::print(&format!("{}{}\n", results.text(), path.display()))
@@ -95,7 +92,7 @@ fn dry_run(args: &Args, experiment: &Experiment, protocol: &Protocol) -> Outcome
             })
         });
         value["methods"] = methods.collect();
-        return output::print(&format!("{value:#}\n"));
+        return output::json(&value);
     }
     let mut text = format!(
         "{:<28}{:>16}{:>16}{:>6}{:>12}\n",

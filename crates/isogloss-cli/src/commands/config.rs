@@ -51,9 +51,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 fn show<T: DeserializeOwned + Serialize>(path: &Path, json: bool) -> Outcome {
     let config: T = isogloss::config::read(path).map_err(Failure::input)?;
-    let text = match json {
-        true => serde_json::to_string_pretty(&config).map_err(Failure::internal)? + "\n",
-        false => toml::to_string(&config).map_err(Failure::internal)?,
-    };
-    output::print(&text)
+    match json {
+        true => output::json(&config),
+        false => output::print(&toml::to_string(&config).map_err(Failure::internal)?),
+    }
 }

@@ -225,8 +225,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     };
     file.write(&args.out).map_err(Failure::internal)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&file).map_err(Failure::internal)?;
-        return output::print(&(text + "\n"));
+        return output::json(&file);
     }
     output::print(&table(&file))
 }
@@ -245,7 +244,7 @@ impl Args {
     fn kept(&self) -> Outcome<PathBuf> {
         let dir = match &self.hypotheses {
             Some(dir) => dir.clone(),
-            None => self.out.with_extension("hypotheses"),
+            None => ScoresFile::usual_hypotheses(&self.out),
         };
         if dir == self.out {
             let error = anyhow!("{} is to hold both scores and translations", dir.display());

@@ -77,8 +77,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         ));
     };
     if args.run.json {
-        let text = serde_json::to_string_pretty(&found).map_err(Failure::internal)?;
-        return output::print(&(text + "\n"));
+        return output::json(&found);
     }
     let text = if args.explain {
         found.plan.to_toml(&found.reasons)

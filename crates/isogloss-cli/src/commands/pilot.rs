@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let plan = pilot.plan(args.time_limit, &clock).map_err(wrong)?;
     if args.run.dry_run {
         return match args.run.json {
-            true => json(&plan),
+            true => output::json(&plan),
             false => output::print(&plan.describe()),
         };
     }
@@ -103,17 +103,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         Ending::Interrupted(at) => Err(Failure::interrupted(format!(
             "stopped in {at}; the state is saved. To go on: the same command again"
         ))),
-        Ending::Finished(results) if args.run.json => json(&*results),
+        Ending::Finished(results) if args.run.json => output::json(&*results),
         Ending::Finished(results) => {
             let path = pilot.shown("pilot.md");
             output::print(&format!("{}\n{}\n", results.text(), path.display()))
         }
     }
-}
-
-fn json(value: &impl serde::Serialize) -> Outcome {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
-    output::print(&(text + "\n"))
 }
 
 /// The text that reports, with a path that starts nowhere else.

@@ -77,8 +77,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let report = Report::read(&inputs, options).map_err(failure)?;
     write(&args.output, &report.html(args.lang))?;
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&report).map_err(Failure::internal)?;
-        write(path, &(text + "\n"))?;
+        files::prepare(path).map_err(Failure::input)?;
+        files::write_json(path, &report).map_err(Failure::input)?;
     }
     if let Some(dir) = &args.csv {
         report.write_csv(dir).map_err(failure)?;

@@ -208,7 +208,7 @@ fn corpus(
             .iter()
             .map(|(name, score)| Row::new(name, score))
             .collect();
-        return print_json(&serde_json::json!({ "scores": scores }));
+        return output::json(&serde_json::json!({ "scores": scores }));
     }
     output::print(
         &scores
@@ -254,15 +254,10 @@ fn sentences(
         }
     }
     if args.json {
-        print_json(&serde_json::json!({ "sentences": list }))
+        output::json(&serde_json::json!({ "sentences": list }))
     } else {
         output::print(&text)
     }
-}
-
-fn print_json(value: &serde_json::Value) -> Outcome {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::internal)?;
-    output::print(&(text + "\n"))
 }
 
 fn line(args: &Args, score: &Score) -> String {

@@ -324,6 +324,31 @@ fn what_makes_no_sense_is_refused_with_its_name() {
     }
 }
 
+#[test]
+fn what_could_not_be_compared_afterwards_is_refused_before_training() {
+    for (from, to, part) in [
+        ("resamples = 200", "resamples = 99", "expected at least 100"),
+        (
+            "resamples = 200",
+            "resamples = 200\nlevel = 95.0",
+            "confidence level is 95",
+        ),
+        (
+            "rows = \"1-108\"",
+            "rows = \"30-30\"",
+            "at least 2 are needed",
+        ),
+    ] {
+        let workshop = workshop("", "[methods.lslo]\n");
+        let config = toml("", "[methods.lslo]\n");
+        assert!(config.contains(from), "{config}");
+        workshop.write("compare.toml", config.replace(from, to));
+        let text = refusal(&mut compare(&workshop, &["--published"]));
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+        assert!(!workshop.path().join("compared").exists());
+    }
+}
+
 /// Asks to stop at every so manieth event of training, and once between translations.
 #[derive(Default)]
 struct Stopper {

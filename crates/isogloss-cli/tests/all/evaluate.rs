@@ -172,6 +172,18 @@ fn copying_needs_no_model_and_reads_tables() {
     assert!(score.is_some_and(|s| s > 1.0 && s < 40.0), "{text}");
     assert_eq!(found["model_hash"], Value::Null);
     assert_eq!(found["options"]["system"], "copy");
+
+    // What lies there already is not written again.
+    let kept = folder.path().join("s.hypotheses/ces_Latn-deu_Latn.txt");
+    let written = std::fs::File::options().write(true).open(&kept).unwrap();
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+    written.set_modified(long_ago).unwrap();
+    stdout(&mut command);
+    let modified = || std::fs::metadata(&kept).unwrap().modified().unwrap();
+    assert_eq!(modified(), long_ago);
+    std::fs::write(&kept, "edited\n").unwrap();
+    stdout(&mut command);
+    assert_ne!(std::fs::read_to_string(&kept).unwrap(), "edited\n");
 }
 
 #[test]

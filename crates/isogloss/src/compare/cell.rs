@@ -62,13 +62,6 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     Ok(Some(value))
 }
 
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CompareError> {
-    Ok(files::write_atomic(path, |file| {
-        serde_json::to_writer_pretty(&mut *file, value)?;
-        file.write_all(b"\n")
-    })?)
-}
-
 /// A tried learning rate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Tried {
@@ -178,7 +171,7 @@ impl Bench<'_> {
             });
         }
         let tuning = Tuning::new(tried);
-        write_json(&Tuning::path(self.run, &self.method.name), &tuning)?;
+        files::write_json(&Tuning::path(self.run, &self.method.name), &tuning)?;
         Ok(Some(tuning))
     }
 
@@ -238,7 +231,7 @@ impl Bench<'_> {
             });
         }
         result.validation_score /= result.parts.len().max(1) as f64;
-        write_json(&folder.join(TRAINED), &result)?;
+        files::write_json(&folder.join(TRAINED), &result)?;
         Ok(Some(result))
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::compare::{CompareError, Kind};
 use crate::config::{self, ComputePrecision, Directions, value};
 use crate::corpus::{DataConfig, DirectionFilter, Lines};
+use crate::evaluate::CompareOptions;
 use crate::language::{Direction, Language};
 
 /// `isogloss compare CONFIG.toml`. Relative paths start at the folder of the file.
@@ -248,6 +249,19 @@ impl Default for SignificanceConfig {
             resamples: 20_000,
             level: 0.95,
             margin: -0.5,
+        }
+    }
+}
+
+impl SignificanceConfig {
+    /// As options of a comparison.
+    #[must_use]
+    pub fn options(&self) -> CompareOptions {
+        CompareOptions {
+            resamples: self.resamples,
+            level: self.level,
+            margin: self.margin,
+            ..CompareOptions::default()
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::compare::{
 };
 use crate::config::{Compute, TrainConfig};
 use crate::decode::DecodeOptions;
-use crate::evaluate::{Bleu, Classes, Metric, NamedMetric, Progress, Tokenizer};
+use crate::evaluate::{Bleu, Classes, Comparison, Metric, NamedMetric, Progress, Tokenizer};
 use crate::files;
 use crate::tokenize;
 use crate::train::{self, Observer, TrainError};
@@ -152,8 +152,15 @@ impl Experiment {
     /// The protocol for a budget: that of the comparison where it was started, otherwise a new one, after measuring.
     ///
     /// # Errors
-    /// If nothing fits, if no budget is given, or if it was started under another.
+    /// If nothing fits, if no budget is given, or if it was started under another; if `[significance]` is out of range or a direction
+    /// has a single sentence, so that what would be trained could not be compared.
     pub fn plan(&self, budget: Option<Budget>) -> Result<Protocol, CompareError> {
+        for set in &self.sets {
+            let sentences = set.directions.iter().map(|d| set.text.len(d));
+            let sentences: Vec<usize> = sentences.collect();
+            let options = self.config.significance.options();
+            Comparison::check(&set.directions, &sentences, &options)?;
+        }
         match (self.started()?, budget) {
             (Some(started), None) => Ok(started),
             (Some(started), Some(budget)) if started.is_for(budget) => Ok(started),

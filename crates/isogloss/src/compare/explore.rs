@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::cell::{Tuning, read_json, write_json};
+use crate::compare::cell::{Tuning, read_json};
 use crate::compare::method::apply;
 use crate::compare::{CompareError, Experiment, Extent, Kind, Prepared, Watcher};
 use crate::config::{TrainConfig, value};
+use crate::files;
 use crate::plan::{Budget, Plan};
 use crate::train::{self, Estimate, ExploreOptions, TrainError};
 
@@ -99,7 +100,7 @@ impl Experiment {
         let explored = Explored {
             seconds: found.seconds,
         };
-        write_json(&done, &explored)?;
+        files::write_json(&done, &explored)?;
         Ok(true)
     }
 

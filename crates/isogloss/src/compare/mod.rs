@@ -23,8 +23,8 @@ mod table;
 mod text;
 mod words;
 
+pub(crate) use cell::read_json;
 pub use cell::{CellResult, Part};
-pub(crate) use cell::{read_json, write_json};
 pub use config::{
     CompareConfig, DecodingConfig, DecodingPrecision, DirectionsFile, ForeignConfig, LeastConfig,
     ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,

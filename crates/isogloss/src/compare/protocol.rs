@@ -102,10 +102,7 @@ impl Protocol {
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), CompareError> {
-        Ok(files::write_atomic(path, |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            file.write_all(b"\n")
-        })?)
+        Ok(files::write_json(path, self)?)
     }
 
     /// Whether it was made for a budget.

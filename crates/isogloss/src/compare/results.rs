@@ -11,7 +11,7 @@ use crate::compare::{
     CellPlan, CellResult, CompareError, Experiment, Extent, Kind, Label, Prepared, Protocol,
     Scored, TestSet,
 };
-use crate::evaluate::{ChangeOfMean, CompareOptions, SeededChanges, Share, SystemStatistics};
+use crate::evaluate::{ChangeOfMean, SeededChanges, Share, SystemStatistics};
 use crate::files;
 use crate::language::Direction;
 
@@ -196,10 +196,7 @@ impl Results {
 
     /// Writes both files into the comparison's folder.
     pub(super) fn write(&self, run: &Path) -> Result<(), CompareError> {
-        files::write_atomic(&run.join("results.json"), |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            file.write_all(b"\n")
-        })?;
+        files::write_json(&run.join("results.json"), self)?;
         let text = self.markdown();
         Ok(files::write_atomic(&run.join("results.md"), |file| {
             file.write_all(text.as_bytes())
@@ -301,13 +298,7 @@ fn test_results(
         Some(cell) => statistics(cell)?,
         None => SystemStatistics::new(),
     };
-    let significance = &experiment.config.significance;
-    let options = CompareOptions {
-        resamples: significance.resamples,
-        level: significance.level,
-        margin: significance.margin,
-        ..CompareOptions::default()
-    };
+    let options = experiment.config.significance.options();
     let metric = &experiment.metrics[0].metric;
     let mut rows = Vec::new();
     let mut full = None;

@@ -8,7 +8,7 @@ use crate::compare::{CompareConfig, CompareError, Extent, Scored};
 use crate::config::TrainConfig;
 use crate::corpus::{Corpus, DirectionFilter};
 use crate::decode::{DecodeOptions, LongLines, MissingUpdates, TextOptions, TextTranslator};
-use crate::evaluate::{Classes, Evaluation, Hypotheses, NamedMetric, Progress, ScoresFile};
+use crate::evaluate::{Classes, Evaluation, Hypotheses, NamedMetric, ScoresFile};
 use crate::language::{Direction, Language};
 use crate::tokenize::{TokenizeError, Tokenizer};
 
@@ -182,13 +182,7 @@ impl TestSet {
             let (now, later) = rest.split_at(fits.count().max(1));
             let evaluation = Evaluation::new(&self.text, now.to_vec(), vec![any_metric()?])?;
             let found = evaluation.translate(translator, TEXT_OPTIONS, options, &mut |p| {
-                let sentences = done + p.sentences;
-                watcher.translating(Progress {
-                    sentences,
-                    of_sentences,
-                    done: sentences as f64 / of_sentences.max(1) as f64,
-                    left: p.left,
-                });
+                watcher.translating(p.within(done, of_sentences));
             })?;
             done += evaluation.sentences();
             for (direction, lines) in now.iter().zip(&found) {

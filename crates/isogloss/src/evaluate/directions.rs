@@ -87,6 +87,25 @@ pub struct Progress {
     pub left: Duration,
 }
 
+impl Progress {
+    /// The progress of a part as that of `all` sentences, of which `before` were done when the part began. Parts that wait are taken
+    /// to go as this one does.
+    #[must_use]
+    pub fn within(self, before: usize, all: usize) -> Self {
+        let share = self.of_sentences as f64 / all.max(1) as f64;
+        let behind = before as f64 / all.max(1) as f64;
+        let waiting = (1.0 - behind - share) / share.max(1e-9);
+        let of_part = self.left.as_secs_f64() / (1.0 - self.done).max(1e-9);
+        let left = self.left.as_secs_f64() + waiting.max(0.0) * of_part;
+        Progress {
+            sentences: before + self.sentences,
+            of_sentences: all,
+            done: behind + share * self.done,
+            left: Duration::try_from_secs_f64(left).unwrap_or(self.left),
+        }
+    }
+}
+
 /// Parallel text, the directions that are to be evaluated on it, and the metrics.
 ///
 /// The text is cleaned as training text is ([`clean_text`]), and so are translations; a score of a line with white space at
@@ -337,5 +356,40 @@ impl<'a> Evaluation<'a> {
             },
             None => EvaluationError::Decode(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_waits_for_those_behind_it() {
+        // Half of 100 sentences in 5 seconds; 100 of 400 were done before, so 200 wait for 20 seconds.
+        let part = Progress {
+            sentences: 50,
+            of_sentences: 100,
+            done: 0.5,
+            left: Duration::from_secs(5),
+        };
+        let whole = part.within(100, 400);
+        assert_eq!((whole.sentences, whole.of_sentences), (150, 400));
+        assert!((whole.done - 0.375).abs() < 1e-9, "{}", whole.done);
+        assert!((whole.left.as_secs_f64() - 25.0).abs() < 1e-6);
+        // Alone it is the whole.
+        let alone = part.within(0, 100);
+        assert!((alone.left.as_secs_f64() - 5.0).abs() < 1e-6);
+        assert_eq!((alone.sentences, alone.done), (50, 0.5));
+        // No time is too long, and no text too short.
+        let endless = Progress {
+            left: Duration::MAX,
+            ..part
+        };
+        assert_eq!(endless.within(0, 400).left, Duration::MAX);
+        let nothing = Progress {
+            of_sentences: 0,
+            ..part
+        };
+        assert_eq!(nothing.within(0, 0).of_sentences, 0);
     }
 }

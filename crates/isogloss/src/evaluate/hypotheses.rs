@@ -1,7 +1,7 @@
 //! Translations of many directions in a folder, with a note of what made them and of what they translate.
 
 use crate::corpus::{CorpusError, Lines};
-use crate::files::{FileError, create_dir, write_atomic};
+use crate::files::{FileError, create_dir, write_atomic, write_json};
 use crate::language::Direction;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -126,7 +126,10 @@ impl Hypotheses {
         let alone = made_with
             .get("adapters_hash")
             .is_some_and(serde_json::Value::is_null);
-        made_with.get("model_hash")?.as_str().filter(|_| alone)
+        // A system of several parts has no one hash of adapters either; a system that names itself is the base only by that name.
+        let base = made_with.get("system").is_none_or(|name| name == "base");
+        let hash = made_with.get("model_hash")?.as_str();
+        hash.filter(|_| alone && base)
     }
 
     /// The file of a direction.
@@ -209,11 +212,7 @@ impl Hypotheses {
     }
 
     fn write_note(&self) -> Result<(), HypothesesError> {
-        write_atomic(&self.dir.join(NOTE), |w| {
-            serde_json::to_writer_pretty(&mut *w, &self.note)?;
-            w.write_all(b"\n")
-        })?;
-        Ok(())
+        Ok(write_json(&self.dir.join(NOTE), &self.note)?)
     }
 }
 
@@ -303,6 +302,32 @@ mod tests {
         assert_eq!(other.kept(&direction, &["one", "two"]), None);
         fs::write(again.path(&direction), "ein\nzwei\n").unwrap();
         assert_eq!(again.kept(&direction, &["one", "two"]), None, "edited");
+    }
+
+    #[test]
+    fn the_base_alone_is_told_from_systems_without_one_hash_of_adapters() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = |made_with: serde_json::Value| {
+            let made_with = serde_json::from_value(made_with).unwrap();
+            let kept = Hypotheses::keep(dir.path(), made_with).unwrap();
+            kept.base().map(str::to_owned)
+        };
+        let (hash, none) = ("abc", serde_json::Value::Null);
+        let evaluated = serde_json::json!({ "model_hash": hash, "adapters_hash": none });
+        assert_eq!(base(evaluated).as_deref(), Some(hash));
+        for (system, adapters, alone) in [
+            ("base", &none, true),
+            ("lslo", &"def".into(), false),
+            // An update for each direction: adapters of several parts.
+            ("lora-direction", &none, false),
+        ] {
+            let made_with = serde_json::json!({
+                "system": system, "model_hash": hash, "adapters_hash": adapters
+            });
+            assert_eq!(base(made_with).is_some(), alone, "{system}");
+        }
+        assert_eq!(base(serde_json::json!({ "model_hash": hash })), None);
+        assert_eq!(base(serde_json::json!({ "system": "copy" })), None);
     }
 
     #[test]

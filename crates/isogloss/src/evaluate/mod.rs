@@ -156,13 +156,7 @@ impl Metric {
         R: AsRef<str> + Sync,
     {
         let statistics = self.corpus_statistics(hypotheses, references)?;
-        let mut sum = vec![0.0; self.statistics_len()];
-        for line in &statistics {
-            sum.iter_mut()
-                .zip(line)
-                .for_each(|(sum, number)| *sum += number);
-        }
-        self.score_from(&sum, references.len())
+        self.score_from(&sacrebleu::sum(&statistics), references.len())
     }
 
     /// The score of one sentence against its references, as a corpus of one line.

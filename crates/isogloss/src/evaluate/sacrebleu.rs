@@ -191,7 +191,8 @@ fn p_value(differences: &[f64], observed: f64) -> f64 {
     (beyond + 1) as f64 / (differences.len() + 1) as f64
 }
 
-fn sum(statistics: &[Vec<f64>]) -> Vec<f64> {
+/// Statistics of a corpus: those of its lines, added up.
+pub(super) fn sum(statistics: &[Vec<f64>]) -> Vec<f64> {
     let mut sum = vec![0.0; statistics.first().map_or(0, Vec::len)];
     for line in statistics {
         sum.iter_mut().zip(line).for_each(|(sum, x)| *sum += x);

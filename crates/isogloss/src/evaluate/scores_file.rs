@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Comparison;
-use crate::files::{FileError, write_atomic};
+use crate::files::{FileError, write_json};
 use crate::language::{Direction, Language};
 
 /// One metric of one direction.
@@ -184,10 +184,28 @@ impl ScoresFile {
     /// # Errors
     /// [`FileError`].
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
-        write_atomic(path, |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            file.write_all(b"\n")
-        })
+        write_json(path, self)
+    }
+
+    /// The folder with the translations of the scores in `path`: the one that they name, from their own folder on, or the usual one.
+    #[must_use]
+    pub fn hypotheses_folder(&self, path: &Path) -> PathBuf {
+        match &self.hypotheses {
+            Some(dir) => path.parent().unwrap_or(Path::new("")).join(dir),
+            None => Self::usual_hypotheses(path),
+        }
+    }
+
+    /// Where translations lie unless the scores name another folder: `NAME.hypotheses` beside `NAME.json`.
+    #[must_use]
+    pub fn usual_hypotheses(path: &Path) -> PathBuf {
+        path.with_extension("hypotheses")
+    }
+
+    /// Where those of the base lie that the scores compare with: `NAME.base.hypotheses` beside `NAME.json`.
+    #[must_use]
+    pub fn base_hypotheses(path: &Path) -> PathBuf {
+        path.with_extension("base.hypotheses")
     }
 }
 
@@ -251,5 +269,21 @@ mod tests {
         std::fs::write(&path, "{\"model\": 1}").unwrap();
         let error = ScoresFile::read(&path).unwrap_err().to_string();
         assert!(error.contains("scores.json holds no scores"), "{error}");
+    }
+
+    #[test]
+    fn translations_lie_where_the_scores_say_or_beside_them() {
+        let mut file = ScoresFile::new(Vec::new(), &Vec::new());
+        let path = Path::new("run/a.json");
+        assert_eq!(file.hypotheses_folder(path), Path::new("run/a.hypotheses"));
+        let base = ScoresFile::base_hypotheses(path);
+        assert_eq!(base, Path::new("run/a.base.hypotheses"));
+        for (named, folder) in [("kept", "run/kept"), ("/kept", "/kept")] {
+            file.hypotheses = Some(named.into());
+            assert_eq!(file.hypotheses_folder(path), Path::new(folder));
+        }
+        file.hypotheses = Some("kept".into());
+        let bare = file.hypotheses_folder(Path::new("a.json"));
+        assert_eq!(bare, Path::new("kept"));
     }
 }

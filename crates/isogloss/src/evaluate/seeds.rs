@@ -1,9 +1,10 @@
 //! A method that was trained with several seeds, against a base: resampled over sentences and seeds.
 
+use super::comparison::check_pair;
 use super::significance::{
     Paired, Test, percentile_interval, resampled_changes, simultaneous_lower_bounds,
 };
-use super::{ChangeOfMean, CompareOptions, ComparisonError, Metric};
+use super::{ChangeOfMean, CompareOptions, Comparison, ComparisonError, Metric};
 use crate::language::Direction;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +42,8 @@ impl SeededChanges {
     /// Compares a system's seeds, one or more, with a base, direction by direction.
     ///
     /// # Errors
-    /// [`ComparisonError`]: no directions, different sentences, settings out of range.
+    /// [`ComparisonError`]: no directions or seeds, other directions or sentences than the base's, statistics of another metric, and
+    /// what [`Comparison::check`] refuses.
     pub fn new(
         metric: &Metric,
         directions: &[Direction],
@@ -49,9 +51,7 @@ impl SeededChanges {
         seeds: &[SystemStatistics],
         options: &CompareOptions,
     ) -> Result<Self, ComparisonError> {
-        if directions.is_empty() || seeds.is_empty() {
-            return Err(ComparisonError::NoDirections);
-        }
+        check(metric, directions, base, seeds, options)?;
         let resamples = options.resamples as usize;
         let sign = if metric.higher_is_better() { 1.0 } else { -1.0 };
         let drawn = drawn_seeds(seeds.len(), resamples, options.seed);
@@ -60,11 +60,8 @@ impl SeededChanges {
         let mut changes = vec![0.0; directions.len()];
         let mut resampled = vec![vec![0.0_f32; resamples]; directions.len()];
         for (at, seed) in seeds.iter().enumerate() {
-            let mut pairs = Vec::with_capacity(directions.len());
-            for ((direction, base), system) in directions.iter().zip(base).zip(seed) {
-                check(direction, base, system)?;
-                pairs.push(Paired::new(base, system));
-            }
+            let pairs = base.iter().zip(seed);
+            let pairs: Vec<Paired> = pairs.map(|(base, seed)| Paired::new(base, seed)).collect();
             for (i, pair) in pairs.iter().enumerate() {
                 let (base, system) = pair.scores(metric);
                 scores[i] += system / count;
@@ -170,26 +167,31 @@ impl SeededChanges {
     }
 }
 
+/// That every seed is of the base's directions and sentences and of the metric, and that these can be compared.
 fn check(
-    direction: &Direction,
-    base: &[Vec<f64>],
-    system: &[Vec<f64>],
+    metric: &Metric,
+    directions: &[Direction],
+    base: &SystemStatistics,
+    seeds: &[SystemStatistics],
+    options: &CompareOptions,
 ) -> Result<(), ComparisonError> {
-    let (direction, sentences) = (direction.clone(), system.len());
-    if base.len() != sentences {
-        return Err(ComparisonError::Sentences {
-            direction,
-            base: base.len(),
-            system: sentences,
+    if seeds.is_empty() {
+        return Err(ComparisonError::NoDirections);
+    }
+    let mut systems = std::iter::once(base).chain(seeds);
+    if let Some(other) = systems.find(|system| system.len() != directions.len()) {
+        return Err(ComparisonError::Directions {
+            expected: directions.len(),
+            found: other.len(),
         });
     }
-    if sentences < 2 {
-        return Err(ComparisonError::TooFew {
-            direction,
-            sentences,
-        });
+    for seed in seeds {
+        for ((direction, base), system) in directions.iter().zip(base).zip(seed) {
+            check_pair(metric, direction, base, system)?;
+        }
     }
-    Ok(())
+    let sentences: Vec<usize> = base.iter().map(Vec::len).collect();
+    Comparison::check(directions, &sentences, options)
 }
 
 /// How often each resample takes each seed.
@@ -283,6 +285,65 @@ mod tests {
         for (bound, change) in found.lower_bounds().iter().zip(found.changes()) {
             assert!(bound < change);
         }
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused() {
+        let metric = Metric::parse("chrf++").unwrap();
+        let (base, better) = (system(&metric, [3, 3], 0), system(&metric, [5, 8], 0));
+        let refused = |base: &SystemStatistics, seeds: &[SystemStatistics], options| {
+            let found = SeededChanges::new(&metric, &directions(), base, seeds, &options);
+            found.unwrap_err()
+        };
+        let of =
+            |seed: &SystemStatistics| refused(&base, &[better.clone(), seed.clone()], options());
+        let error = refused(&base, &[], options());
+        assert_eq!(error, ComparisonError::NoDirections);
+        let (expected, found) = (2, 1);
+        let error = ComparisonError::Directions { expected, found };
+        assert_eq!(of(&better[..1].to_vec()), error);
+        assert_eq!(
+            refused(
+                &base[..1].to_vec(),
+                std::slice::from_ref(&better),
+                options()
+            ),
+            error
+        );
+        let mut shorter = better.clone();
+        shorter[1].pop();
+        assert!(matches!(
+            of(&shorter),
+            ComparisonError::Sentences { system: 59, .. }
+        ));
+        let mut narrower = better.clone();
+        narrower[1][7].pop();
+        assert!(matches!(of(&narrower), ComparisonError::Statistics { .. }));
+        let one = |system: &SystemStatistics| system.iter().map(|d| d[..1].to_vec()).collect();
+        let error = refused(&one(&base), &[one(&better)], options());
+        assert!(matches!(
+            error,
+            ComparisonError::TooFew { sentences: 1, .. }
+        ));
+
+        let seeds = [better];
+        let resamples = CompareOptions {
+            resamples: 99,
+            ..options()
+        };
+        let error = refused(&base, &seeds, resamples);
+        assert!(matches!(
+            error,
+            ComparisonError::Resamples { needed: 100, .. }
+        ));
+        let level = CompareOptions {
+            level: 1.0,
+            ..options()
+        };
+        assert!(matches!(
+            refused(&base, &seeds, level),
+            ComparisonError::Setting { .. }
+        ));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::write_json;
 use crate::evaluate::{ChangeOfMean, Comparison};
 use crate::files;
 use crate::language::{Direction, Language};
@@ -79,7 +78,7 @@ pub struct PilotResults {
 impl PilotResults {
     /// Writes `pilot.json` and `pilot.md`.
     pub(super) fn write(&self, run: &Path) -> Result<(), PilotError> {
-        write_json(&run.join("pilot.json"), self)?;
+        files::write_json(&run.join("pilot.json"), self)?;
         let text = self.markdown();
         Ok(files::write_atomic(&run.join("pilot.md"), |file| {
             file.write_all(text.as_bytes())

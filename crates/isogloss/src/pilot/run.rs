@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{
-    CellPlan, CellResult, Kind, Protocol, TestSet, Watcher, read_json, write_json,
-};
+use crate::compare::{CellPlan, CellResult, Kind, Protocol, TestSet, Watcher, read_json};
 use crate::config::TrainConfig;
 use crate::evaluate::{CompareOptions, Comparison, PairedStatistics, SystemStatistics};
 use crate::files;
@@ -105,7 +103,7 @@ impl Pilot {
         let texts: Vec<String> = texts.collect();
         let inputs = [("base", base.fingerprint()), ("texts", texts.join(" "))];
         train::bind(&cells, started, &inputs)?;
-        write_json(&cells.join("plan.json"), plan)?;
+        files::write_json(&cells.join("plan.json"), plan)?;
         for method in self
             .experiment
             .methods
@@ -143,7 +141,7 @@ impl Work<'_> {
     /// Writes down how long it took so far.
     fn save(&mut self) -> Result<(), PilotError> {
         self.spent.seconds = self.now();
-        Ok(write_json(
+        Ok(files::write_json(
             &self.pilot.cells().join("time.json"),
             &self.spent,
         )?)

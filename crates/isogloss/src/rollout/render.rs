@@ -2,7 +2,7 @@
 
 use super::decide::{Decided, Plan};
 use super::{Choice, Rollout};
-use crate::evaluate::{Comparison, Correction, DirectionChange, Verdict};
+use crate::evaluate::{Comparison, DirectionChange, Verdict};
 use std::fmt::Write as _;
 
 /// One line, whatever a path or a name holds: a line feed would end the comment.
@@ -25,11 +25,13 @@ fn figures(of: &DirectionChange) -> String {
     )
 }
 
+/// A share in percent, without what the product would add in the last digits.
+fn percent(share: f64) -> f64 {
+    (1e6 * share).round() / 1e4
+}
+
 fn how(of: &Comparison) -> String {
-    let correction = match of.correction {
-        Correction::MaxT => "max-T",
-        Correction::Holm => "Holm",
-    };
+    let correction = of.correction.name();
     format!(
         "level {}, margin {}, corrected by {correction}, {} resamples, seed {}",
         of.level, of.margin, of.resamples, of.seed
@@ -98,7 +100,7 @@ impl Plan {
         let mut rules = format!("Rules: least gain {}", self.rules.min_gain);
         rules += &match self.rules.trial_share == 0.0 {
             true => ", no trials".to_owned(),
-            false => format!(", {}% of a trial's lines", 100.0 * self.rules.trial_share),
+            false => format!(", {}% of a trial's lines", percent(self.rules.trial_share)),
         };
         if self.rules.safe_trials {
             rules += ", trials only where the lower bound is above the margin";

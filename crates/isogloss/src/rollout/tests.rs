@@ -148,6 +148,25 @@ fn a_plan_is_reported_on_data_that_took_no_part() {
 }
 
 #[test]
+fn a_share_of_trials_is_a_round_percentage() {
+    let valid = scores(&ROWS, "valid");
+    // 100 times 0.07 is 7.000000000000001.
+    for (trial_share, shown) in [
+        (0.07, ", 7% of"),
+        (0.1255, ", 12.55% of"),
+        (1.0, ", 100% of"),
+    ] {
+        let rules = Rules {
+            trial_share,
+            ..Rules::default()
+        };
+        let found = plan((Path::new("v.json"), &valid), &[], rules, false).unwrap();
+        let text = found.to_toml();
+        assert!(text.contains(shown), "{trial_share}: {text}");
+    }
+}
+
+#[test]
 fn the_data_that_decides_is_not_reported_on() {
     let valid = scores(&ROWS, "valid");
     let (v, t) = (Path::new("v.json"), Path::new("t.json"));

@@ -109,10 +109,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         compacted,
         check,
     };
-    output::print(&match args.json {
-        true => serde_json::to_string_pretty(&report).map_err(Failure::internal)? + "\n",
-        false => shown(&report),
-    })?;
+    match args.json {
+        true => output::json(&report),
+        false => output::print(&shown(&report)),
+    }?;
     check::outcome(report.check.iter().flatten())
 }
 

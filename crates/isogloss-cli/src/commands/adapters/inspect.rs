@@ -28,10 +28,10 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let found = adapter::inspect(&args.adapters).map_err(Failure::input)?;
-    output::print(&match args.json {
-        true => serde_json::to_string_pretty(&found).map_err(Failure::internal)? + "\n",
-        false => shown(&args.adapters, &found),
-    })
+    match args.json {
+        true => output::json(&found),
+        false => output::print(&shown(&args.adapters, &found)),
+    }
 }
 
 fn shown(folder: &Path, found: &Inspection) -> String {

@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use isogloss::evaluate::{Comparison, Evaluation, Hypotheses, ScoresFile};
 use isogloss_kernels::Cpu;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The other system.
 pub(super) enum Against {
@@ -57,7 +57,10 @@ fn kept(what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against> {
     let path = Path::new(what);
     let dir = match path.is_dir() {
         true => path.to_owned(),
-        false => beside(path)?,
+        false => {
+            let file = ScoresFile::read(path).map_err(Failure::input)?;
+            file.hypotheses_folder(path)
+        }
     };
     let found = Hypotheses::open(&dir).map_err(|e| {
         Failure::input(e).hint("--against takes base, copy, a scores.json with its translations beside it, or a folder with SOURCE-TARGET.txt")
@@ -91,15 +94,6 @@ fn kept(what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against> {
     })
 }
 
-/// The folder that a scores.json names, or that lies beside it.
-fn beside(path: &Path) -> Outcome<PathBuf> {
-    let file = ScoresFile::read(path).map_err(Failure::input)?;
-    Ok(match file.hypotheses {
-        Some(dir) => path.parent().unwrap_or(Path::new("")).join(dir),
-        None => path.with_extension("hypotheses"),
-    })
-}
-
 impl Against {
     /// What to call it, beside a system on the base with this hash.
     pub(super) fn name(&self, model: Option<&str>) -> String {
@@ -123,7 +117,7 @@ impl Against {
             Self::Kept { translations, .. } => return Ok(translations),
             Self::Copy => evaluation.copies(),
             Self::Base => {
-                let dir = args.out.with_extension("base.hypotheses");
+                let dir = ScoresFile::base_hypotheses(&args.out);
                 translate(args, None, &dir, quiet, backend, evaluation)?.translations
             }
         };

@@ -3,7 +3,7 @@
 use crate::output;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isogloss::evaluate::{
-    ChangeOfMean, Comparison, Correction, DirectionChange, Mean, Progress, ScoresFile, Verdict,
+    ChangeOfMean, Comparison, DirectionChange, Mean, Progress, ScoresFile, Verdict,
 };
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -109,10 +109,7 @@ fn summary(of: &Comparison) -> String {
             names(&of.unproven)
         ),
     };
-    let correction = match of.correction {
-        Correction::MaxT => "max-T",
-        Correction::Holm => "Holm",
-    };
+    let correction = of.correction.name();
     text + &format!(
         "p by approximate randomisation, two-sided, corrected over directions ({correction}); intervals by bootstrap; \
          level {}, {} resamples, seed {}\n",

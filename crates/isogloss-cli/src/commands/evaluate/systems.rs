@@ -111,7 +111,7 @@ impl Work<'_> {
             let of_group = group.iter().map(|&i| directions[i].clone()).collect();
             let part = evaluation.of_directions(of_group).map_err(wrong)?;
             let decoding = self.args.decode_options();
-            let mut update = |p| shown.update(whole(p, done, all));
+            let mut update = |p: Progress| shown.update(p.within(done, all));
             let lines = part.translate(translator, self.options, &decoding, &mut update);
             let lines = lines.map_err(wrong)?;
             keep(&mut self.kept, &part, &lines)?;
@@ -143,26 +143,14 @@ fn groups(open: &[usize], sentences: impl Fn(usize) -> usize) -> Vec<Vec<usize>>
     groups
 }
 
-/// The progress of a part as that of all sentences, of which `before` are done.
-fn whole(part: Progress, before: usize, all: usize) -> Progress {
-    let share = part.of_sentences as f64 / all.max(1) as f64;
-    let behind = before as f64 / all.max(1) as f64;
-    // The parts that wait are taken to go as this one does.
-    let waiting = (1.0 - behind - share) / share.max(1e-9);
-    let of_part = part.left.as_secs_f64() / (1.0 - part.done).max(1e-9);
-    let left = part.left.as_secs_f64() + waiting.max(0.0) * of_part;
-    Progress {
-        sentences: before + part.sentences,
-        of_sentences: all,
-        done: behind + share * part.done,
-        left: std::time::Duration::try_from_secs_f64(left).unwrap_or(part.left),
-    }
-}
-
+/// Writes translations, those left out that lie there already.
 fn keep(kept: &mut Hypotheses, of: &Evaluation<'_>, lines: &[Vec<String>]) -> Outcome {
     for (direction, lines) in of.directions().iter().zip(lines) {
-        kept.put(direction, &of.sources(direction), lines)
-            .map_err(Failure::internal)?;
+        let sources = of.sources(direction);
+        if kept.kept(direction, &sources).as_ref() != Some(lines) {
+            kept.put(direction, &sources, lines)
+                .map_err(Failure::internal)?;
+        }
     }
     Ok(())
 }

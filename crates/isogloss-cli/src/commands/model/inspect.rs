@@ -112,10 +112,10 @@ pub(super) fn run(args: &Args) -> Outcome {
             .collect(),
         problems,
     };
-    output::print(&match args.json {
-        true => serde_json::to_string_pretty(&report).map_err(Failure::internal)? + "\n",
-        false => shown(&report),
-    })?;
+    match args.json {
+        true => output::json(&report),
+        false => output::print(&shown(&report)),
+    }?;
     match &report.problems[..] {
         [] => Ok(()),
         problems => Err(Failure::check(format!(

@@ -72,10 +72,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> Outcome {
         written: !args.dry_run,
         quantized,
     };
-    output::print(&match args.json {
-        true => serde_json::to_string_pretty(&report).map_err(Failure::internal)? + "\n",
-        false => shown(&report),
-    })
+    match args.json {
+        true => output::json(&report),
+        false => output::print(&shown(&report)),
+    }
 }
 
 fn shown(report: &Report<'_>) -> String {

@@ -61,8 +61,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let plan = plan(named[0], &named[1..], rules, args.same_data).map_err(wrong)?;
     plan.write(&args.output).map_err(Failure::internal)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&json(&plan)).map_err(Failure::internal)?;
-        return output::print(&(text + "\n"));
+        return output::json(&json(&plan));
     }
     output::print(&summary(&plan))
 }

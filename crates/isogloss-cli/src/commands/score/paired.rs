@@ -1,6 +1,6 @@
 //! Systems against the first of them.
 
-use super::{Args, Named, print_json};
+use super::{Args, Named};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
 use isogloss::evaluate::{Confidence, PairedTest, Tested};
@@ -61,7 +61,7 @@ pub(super) fn run(
             .map(|c| (c.metric, c.signature.as_str()))
             .collect();
         let systems: Vec<serde_json::Value> = systems.collect();
-        return print_json(&serde_json::json!({ "systems": systems, "signatures": signatures }));
+        return output::json(&serde_json::json!({ "systems": systems, "signatures": signatures }));
     }
     output::print(&table(args, &names, &columns))
 }

@@ -58,15 +58,11 @@ impl Served {
         let Some(rollout) = &self.0 else {
             return translator.prepare(lines, options);
         };
-        let prepared = translator.prepare_with_base(lines, options, |i| {
-            let (line, direction) = lines[i];
-            !rollout.adapts(direction, line)
-        })?;
-        let adapted = lines
-            .iter()
-            .filter(|(line, d)| rollout.adapts(d, line))
-            .count();
-        tracing::debug!("{adapted} of {} lines are for the adapters", lines.len());
+        let adapted = lines.iter().map(|(line, d)| rollout.adapts(d, line));
+        let adapted: Vec<bool> = adapted.collect();
+        let prepared = translator.prepare_with_base(lines, options, |i| !adapted[i])?;
+        let count = adapted.iter().filter(|&&adapted| adapted).count();
+        tracing::debug!("{count} of {} lines are for the adapters", lines.len());
         Ok(prepared)
     }
 }

@@ -10,30 +10,31 @@ use super::{
 };
 use crate::language::Direction;
 
-/// That pairs are pairs, and of the metric.
-pub(super) fn check(metric: &Metric, pairs: &[PairedStatistics]) -> Result<(), ComparisonError> {
-    for pair in pairs {
-        let direction = pair.direction.clone();
-        let (base, system) = (pair.base.len(), pair.system.len());
-        if base != system {
-            return Err(ComparisonError::Sentences {
-                direction,
-                base,
-                system,
-            });
-        }
-        let expected = metric.statistics_len();
-        let mut rows = pair.base.iter().chain(&pair.system);
-        if let Some(row) = rows.find(|row| row.len() != expected) {
-            return Err(ComparisonError::Statistics {
-                direction,
-                metric: metric.name(),
-                expected,
-                found: row.len(),
-            });
-        }
+/// That a direction's statistics are of as many sentences, and of the metric.
+pub(in super::super) fn check_pair(
+    metric: &Metric,
+    direction: &Direction,
+    base: &[Vec<f64>],
+    system: &[Vec<f64>],
+) -> Result<(), ComparisonError> {
+    if base.len() != system.len() {
+        return Err(ComparisonError::Sentences {
+            direction: direction.clone(),
+            base: base.len(),
+            system: system.len(),
+        });
     }
-    Ok(())
+    let expected = metric.statistics_len();
+    let mut rows = base.iter().chain(system);
+    match rows.find(|row| row.len() != expected) {
+        None => Ok(()),
+        Some(row) => Err(ComparisonError::Statistics {
+            direction: direction.clone(),
+            metric: metric.name(),
+            expected,
+            found: row.len(),
+        }),
+    }
 }
 
 /// By how much the system is better in every resample: a list a direction.

@@ -5,7 +5,8 @@ mod judge;
 use super::significance::{Paired, Test, percentile_interval, simultaneous_lower_bounds};
 use super::{Classes, NamedMetric};
 use crate::language::Direction;
-use judge::{by_class, changes, check, judge, mean};
+pub(super) use judge::check_pair;
+use judge::{by_class, changes, judge, mean};
 use serde::{Deserialize, Serialize};
 
 /// How p is corrected for the number of directions, so that an alarm in any of them is as rare as promised for one.
@@ -17,6 +18,17 @@ pub enum Correction {
     MaxT,
     /// Holm (1979): assumes nothing, finds less. Needs `directions / (1 - level)` resamples or more to find anything.
     Holm,
+}
+
+impl Correction {
+    /// Its usual name: `max-T` or `Holm`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MaxT => "max-T",
+            Self::Holm => "Holm",
+        }
+    }
 }
 
 /// How two systems are compared.
@@ -65,6 +77,16 @@ pub enum ComparisonError {
     /// There is nothing to compare.
     #[error("no directions to compare: expected at least one that both systems translated")]
     NoDirections,
+    /// Statistics of more or fewer directions than are compared.
+    #[error(
+        "a system has statistics of {found} directions: expected the {expected} that are compared"
+    )]
+    Directions {
+        /// Directions that are compared.
+        expected: usize,
+        /// Directions given.
+        found: usize,
+    },
     /// The systems translated different numbers of sentences.
     #[error(
         "{direction}: {base} sentences against {system}: expected the same sentences of both systems"
@@ -260,7 +282,9 @@ impl Comparison {
         options: &CompareOptions,
     ) -> Result<Self, ComparisonError> {
         let NamedMetric { name, metric } = metric;
-        check(metric, pairs)?;
+        for pair in pairs {
+            check_pair(metric, &pair.direction, &pair.base, &pair.system)?;
+        }
         let names: Vec<Direction> = pairs.iter().map(|p| p.direction.clone()).collect();
         let sentences: Vec<usize> = pairs.iter().map(|p| p.base.len()).collect();
         Self::check(&names, &sentences, options)?;

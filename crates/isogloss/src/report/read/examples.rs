@@ -12,28 +12,23 @@ use crate::report::data::Example;
 /// Candidates of a direction at each end, of which one is taken at most: the first whose sentence isn't there yet, in the same language.
 const CANDIDATES: usize = 3;
 
-/// The folder with the translations of a scores file: the one that it names, or `NAME.hypotheses` beside `NAME.json`.
-fn folder(path: &Path, file: &ScoresFile) -> PathBuf {
-    match &file.hypotheses {
-        Some(dir) => path.parent().unwrap_or(Path::new("")).join(dir),
-        None => path.with_extension("hypotheses"),
-    }
-}
-
 /// The folder with the translations that a run is compared with; none where there is none.
 fn folder_before(scored: &Scored, base: Option<&Scored>) -> Option<PathBuf> {
     let against = scored.file.comparison.as_ref().map(|c| c.against.as_str());
     let found = match (against, base) {
-        (Some("base"), _) => scored.path.with_extension("base.hypotheses"),
+        (Some("base"), _) => ScoresFile::base_hypotheses(&scored.path),
         (Some(other), _) if Path::new(other).is_dir() => PathBuf::from(other),
         (Some(other), _) if Path::new(other).is_file() => {
-            folder(Path::new(other), &ScoresFile::read(Path::new(other)).ok()?)
+            let other = Path::new(other);
+            ScoresFile::read(other).ok()?.hypotheses_folder(other)
         }
         _ => PathBuf::new(),
     };
     match (found.is_dir(), base) {
         (true, _) => Some(found),
-        (false, Some(base)) => Some(folder(&base.path, &base.file)).filter(|dir| dir.is_dir()),
+        (false, Some(base)) => {
+            Some(base.file.hypotheses_folder(&base.path)).filter(|dir| dir.is_dir())
+        }
         (false, None) => None,
     }
 }
@@ -53,7 +48,7 @@ pub(super) fn choose(scored: &Scored, base: Option<&Scored>, most: usize) -> Vec
         .iter()
         .map(|d| d.direction.clone())
         .collect();
-    let after = folder(&scored.path, &scored.file);
+    let after = scored.file.hypotheses_folder(&scored.path);
     let Some(before) = folder_before(scored, base) else {
         return Vec::new();
     };

@@ -175,10 +175,7 @@ pub fn explore(
         reasons,
         path,
     };
-    files::write_atomic(&explorer.folder.join("explore.json"), |w| {
-        serde_json::to_writer_pretty(&mut *w, &found)?;
-        w.write_all(b"\n")
-    })?;
+    files::write_json(&explorer.folder.join("explore.json"), &found)?;
     Ok(Some(found))
 }
 
