@@ -70,21 +70,16 @@ impl Experiment {
         compute: impl Fn(Compute) -> Compute,
     ) -> Result<Self, CompareError> {
         config.validate()?;
-        let workbench = Workbench::new(config, dir)?;
-        let mut plain = workbench.plain()?;
-        plain.compute = compute(plain.compute);
+        let workbench = Workbench::new(config, dir, &compute)?;
+        let plain = workbench.plain()?;
         let mut methods = workbench.methods()?;
-        for method in &mut methods {
-            method.config.compute = compute(method.config.compute);
-        }
         let plan = Experiment::plan_source(config, dir, &mut methods, &plain)?;
         let sets = TestSet::load_all(config, dir, &plain)?;
         let base = workbench.dir.join(&plain.model);
         let classes = plain.languages.iter();
         let classes = classes.map(|(class, all)| (class.as_str().to_owned(), all.clone()));
         let mut resolved = config.clone();
-        let (table, train_dir) = config.shared(dir)?;
-        resolved.train = Shared::Table(table);
+        resolved.train = Shared::Table(workbench.shared);
         Ok(Experiment {
             run: std::path::absolute(dir.join(&config.run))
                 .map_err(|e| CompareError::read(&config.run, &e))?,
@@ -92,7 +87,7 @@ impl Experiment {
             classes: classes.collect(),
             metrics: metrics(config, dir)?,
             config: resolved,
-            train_dir,
+            train_dir: workbench.dir,
             plain,
             base,
             methods,

@@ -1,5 +1,6 @@
 //! Test text: what is scored, and its translations on disk.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use isogloss_kernels::{Backend, Cpu};
@@ -36,6 +37,9 @@ pub struct TestSet {
     /// Fewer of them, if some are named.
     pub fewer: Option<Vec<Direction>>,
 }
+
+/// Mean source tokens of a sentence, by direction.
+pub(crate) type Lengths = BTreeMap<Direction, f64>;
 
 /// The files of a set within a cell's folder.
 pub(crate) struct Files {
@@ -116,24 +120,31 @@ impl TestSet {
         }
     }
 
-    /// Source tokens of some directions' first sentences, judged by a few of each.
-    pub(crate) fn tokens(
-        &self,
-        tokenizer: &Tokenizer,
-        directions: &[Direction],
-        sentences: usize,
-    ) -> Result<f64, TokenizeError> {
-        let mut all = 0.0;
-        for direction in directions {
+    /// Source tokens of a sentence in each direction, judged by a few of its first.
+    pub(crate) fn lengths(&self, tokenizer: &Tokenizer) -> Result<Lengths, TokenizeError> {
+        let of = |direction: &Direction| {
             let (mut tokens, mut seen) = (0, 0);
             for (source, _) in self.text.pairs(direction).take(SAMPLE) {
                 tokens += tokenizer.source_ids(source, &direction.source)?.len();
                 seen += 1;
             }
-            let count = self.text.len(direction).min(sentences);
-            all += tokens as f64 / f64::from(seen.max(1)) * count as f64;
-        }
-        Ok(all)
+            Ok((direction.clone(), tokens as f64 / f64::from(seen.max(1))))
+        };
+        self.directions.iter().map(of).collect()
+    }
+
+    /// Source tokens of some directions' first sentences.
+    pub(crate) fn tokens(
+        &self,
+        lengths: &Lengths,
+        directions: &[Direction],
+        sentences: usize,
+    ) -> f64 {
+        let of = |direction: &Direction| {
+            let length = lengths.get(direction).copied().unwrap_or_default();
+            length * self.text.len(direction).min(sentences) as f64
+        };
+        directions.iter().map(of).fold(0.0, |all, one| all + one)
     }
 
     pub(crate) fn files(&self, cell: &Path) -> Files {
