@@ -1,15 +1,17 @@
 //! A comparison from its configuration to its results.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use isogloss_kernels::Cpu;
 
+use crate::checkpoint::{self, BaseHash};
 use crate::compare::cell::Bench;
 use crate::compare::explore::{EXPLORE, Source};
 use crate::compare::method::Workbench;
 use crate::compare::{
     Budget, CellPlan, CellResult, CompareConfig, CompareError, Kind, Prepared, Protocol, Results,
-    Shared, TestSet,
+    Shared, TestSet, read_json, write_json,
 };
 use crate::config::{Compute, TrainConfig};
 use crate::decode::DecodeOptions;
@@ -57,6 +59,7 @@ pub struct Experiment {
     pub(crate) metrics: Vec<NamedMetric>,
     /// The plan of methods that go by one, if any does.
     pub(super) plan: Option<Source>,
+    base_hash: OnceLock<BaseHash>,
 }
 
 impl Experiment {
@@ -93,6 +96,7 @@ impl Experiment {
             methods,
             sets,
             plan,
+            base_hash: OnceLock::new(),
         })
     }
 
@@ -135,7 +139,7 @@ impl Experiment {
     /// # Errors
     /// If its file can't be read.
     pub fn started(&self) -> Result<Option<Protocol>, CompareError> {
-        let found = Protocol::read(&self.protocol_file())?;
+        let found = read_json::<Protocol>(&self.protocol_file())?;
         // Before the first cell nothing depends on it.
         Ok(found.filter(|p| {
             p.cells
@@ -186,7 +190,7 @@ impl Experiment {
         let started = self.started()?.is_some();
         train::keep_config(&self.run, &self.kept(), started)?;
         train::bind(&self.run, started, &self.inputs()?)?;
-        protocol.write(&self.protocol_file())?;
+        write_json(&self.protocol_file(), protocol)?;
         for set in &mut self.sets {
             set.text.truncate(protocol.extent.sentences);
         }
@@ -223,7 +227,9 @@ impl Experiment {
 
     fn inputs(&self) -> Result<[(&'static str, String); 3], CompareError> {
         let text: Vec<String> = self.sets.iter().map(|set| set.text.fingerprint()).collect();
-        let base = crate::checkpoint::open(&self.base).map_err(TrainError::from)?;
+        let base = checkpoint::open(&self.base).map_err(TrainError::from)?;
+        // Its fingerprint needs it, too.
+        self.base_hash.get_or_init(|| base.hash());
         let plan = match &self.plan {
             Some(Source::Plan(plan)) => plan.to_toml(&crate::plan::Reasons::default()),
             _ => String::new(),
@@ -233,6 +239,15 @@ impl Experiment {
             ("test text", text.join(" ")),
             ("plan", plan),
         ])
+    }
+
+    /// The hash of the base's weights. Reading them all takes a second or two, so that it is done once, when it is first asked for.
+    pub(super) fn base_hash(&self) -> Result<BaseHash, CompareError> {
+        if let Some(&known) = self.base_hash.get() {
+            return Ok(known);
+        }
+        let base = checkpoint::open(&self.base).map_err(TrainError::from)?;
+        Ok(*self.base_hash.get_or_init(|| base.hash()))
     }
 
     /// Trains and scores a cell; false if it was stopped.

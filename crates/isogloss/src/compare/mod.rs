@@ -24,7 +24,7 @@ mod text;
 mod words;
 
 pub use cell::{CellResult, Part};
-pub(crate) use cell::{read_json, write_json};
+pub(crate) use cell::{cell_name, read_json, write_json};
 pub use config::{
     CompareConfig, DecodingConfig, DecodingPrecision, DirectionsFile, ForeignConfig, LeastConfig,
     ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::compare::cell::cell_name;
 use crate::compare::explore::EXPLORE;
 use crate::compare::extent::Bounds;
 use crate::compare::text::{Lengths, TEXT_OPTIONS};
@@ -244,7 +245,7 @@ impl Experiment {
                 let rates = if at == 0 { method.rates.len() } else { 1 };
                 let seconds = rates as f64 * (training * extent.pairs + validation);
                 cells.push(CellPlan {
-                    name: format!("{}-seed{seed}", method.name),
+                    name: cell_name(&method.name, seed),
                     method: method.name.clone(),
                     seed: Some(seed),
                     rates,

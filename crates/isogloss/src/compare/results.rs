@@ -9,7 +9,7 @@ use crate::adapter::Preset;
 use crate::compare::cell::Tuning;
 use crate::compare::{
     CellPlan, CellResult, CompareError, Experiment, Extent, Kind, Label, Prepared, Protocol,
-    Scored, TestSet,
+    Scored, TestSet, write_json,
 };
 use crate::evaluate::{ChangeOfMean, CompareOptions, SeededChanges, Share, SystemStatistics};
 use crate::files;
@@ -196,10 +196,7 @@ impl Results {
 
     /// Writes both files into the comparison's folder.
     pub(super) fn write(&self, run: &Path) -> Result<(), CompareError> {
-        files::write_atomic(&run.join("results.json"), |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            file.write_all(b"\n")
-        })?;
+        write_json(&run.join("results.json"), self)?;
         let text = self.markdown();
         Ok(files::write_atomic(&run.join("results.md"), |file| {
             file.write_all(text.as_bytes())
@@ -292,7 +289,11 @@ fn test_results(
     protocol: &Protocol,
     scope: &Scope<'_>,
 ) -> Result<TestResults, CompareError> {
-    let statistics = |cell: &CellPlan| statistics(experiment, scope, cell);
+    let metric = &experiment.metrics[0].metric;
+    let statistics = |cell: &CellPlan| {
+        let folder = experiment.run.join(&cell.name);
+        scope.set.statistics(metric, &folder, &scope.directions)
+    };
     let base = scope
         .cells
         .iter()
@@ -308,7 +309,6 @@ fn test_results(
         margin: significance.margin,
         ..CompareOptions::default()
     };
-    let metric = &experiment.metrics[0].metric;
     let mut rows = Vec::new();
     let mut full = None;
     for (name, cells) in &scope.cells {
@@ -335,22 +335,6 @@ fn test_results(
         sentences: scope.set.longest(),
         rows,
     })
-}
-
-/// The statistics of a cell's translations.
-fn statistics(
-    experiment: &Experiment,
-    scope: &Scope<'_>,
-    cell: &CellPlan,
-) -> Result<SystemStatistics, CompareError> {
-    let folder = experiment.run.join(&cell.name);
-    let translations = scope.set.hypotheses(&folder, &scope.directions)?;
-    let metric = &experiment.metrics[0].metric;
-    let of = |(direction, lines): (&Direction, &Vec<String>)| {
-        let references: Vec<&str> = scope.set.text.pairs(direction).map(|(_, r)| r).collect();
-        Ok(metric.corpus_statistics(lines, &[references])?)
-    };
-    scope.directions.iter().zip(&translations).map(of).collect()
 }
 
 fn row(experiment: &Experiment, name: &str, changes: &SeededChanges, margin: f64) -> Row {

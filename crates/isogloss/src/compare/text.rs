@@ -9,7 +9,9 @@ use crate::compare::{CompareConfig, CompareError, Extent, Scored};
 use crate::config::TrainConfig;
 use crate::corpus::{Corpus, DirectionFilter};
 use crate::decode::{DecodeOptions, LongLines, MissingUpdates, TextOptions, TextTranslator};
-use crate::evaluate::{Classes, Evaluation, Hypotheses, NamedMetric, Progress, ScoresFile};
+use crate::evaluate::{
+    Classes, Evaluation, Hypotheses, Metric, NamedMetric, Progress, ScoresFile, SystemStatistics,
+};
 use crate::language::{Direction, Language};
 use crate::tokenize::{TokenizeError, Tokenizer};
 
@@ -239,6 +241,21 @@ impl TestSet {
         directions.iter().map(read).collect()
     }
 
+    /// A metric's statistics of the translations that lie in a cell's folder.
+    pub(crate) fn statistics(
+        &self,
+        metric: &Metric,
+        cell: &Path,
+        directions: &[Direction],
+    ) -> Result<SystemStatistics, CompareError> {
+        let translations = self.hypotheses(cell, directions)?;
+        let of = |(direction, lines): (&Direction, &Vec<String>)| {
+            let references: Vec<&str> = self.text.pairs(direction).map(|(_, r)| r).collect();
+            Ok(metric.corpus_statistics(lines, &[references])?)
+        };
+        directions.iter().zip(&translations).map(of).collect()
+    }
+
     /// Scores what lies in a cell's folder, and writes the scores beside it.
     pub(super) fn score(
         &self,
@@ -263,6 +280,6 @@ impl TestSet {
 /// An evaluation that only translates wants a metric all the same.
 fn any_metric() -> Result<NamedMetric, CompareError> {
     let name = "chrf++".to_owned();
-    let metric = crate::evaluate::Metric::parse(&name)?;
+    let metric = Metric::parse(&name)?;
     Ok(NamedMetric { name, metric })
 }

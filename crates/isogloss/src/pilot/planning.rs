@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::compare::{CellPlan, Extent, Label, Protocol, Scored, TestSet, read_json};
+use crate::compare::{CellPlan, Extent, Label, Protocol, Scored, TestSet, cell_name, read_json};
 use crate::pilot::{Clock, Costs, Pilot, PilotError, PilotPlan, Share, Size};
 use crate::train::{self, TrainError};
 
@@ -134,11 +134,8 @@ impl Pilot {
     }
 
     pub(super) fn method_of(&self, size: &Size) -> CellPlan {
-        cell(
-            &format!("{}-seed{}", size.name, self.config.seed),
-            &size.name,
-            Some(self.config.seed),
-        )
+        let seed = self.config.seed;
+        cell(&cell_name(&size.name, seed), &size.name, Some(seed))
     }
 }
 
