@@ -37,5 +37,5 @@ pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
 pub use results::{ClassRow, DirectionRow, Results, Row, Summary, TestResults};
 pub(crate) use table::markdown;
 pub use text::TestSet;
-pub(crate) use words::count;
+pub(crate) use words::{count, with_interval};
 pub use words::{duration, grouped, signed};
