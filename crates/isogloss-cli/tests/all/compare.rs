@@ -3,7 +3,8 @@
 use crate::demo;
 use crate::workshop::{Workshop, handbook, isogloss, refusal, stdout};
 use assert_cmd::Command;
-use isogloss::config::{self, TrainConfig};
+use isogloss::compare::{CompareConfig, Experiment};
+use isogloss::config::{self, Compute, ComputePrecision, TrainConfig};
 use isogloss::plan::Plan;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -287,6 +288,42 @@ fn what_a_comparison_was_started_with_stays() {
         text.contains("`train.training.learning_rate` was 0.01"),
         "{text}"
     );
+}
+
+/// Estimates are of the run as the command line has it.
+#[test]
+fn the_command_lines_precision_counts_in_the_estimates() {
+    let workshop = workshop("", "[methods.lslo]\n");
+    let config: CompareConfig = config::read(&workshop.path().join("compare.toml")).unwrap();
+    let memory = |precision: ComputePrecision| {
+        let compute = |config: Compute| Compute {
+            precision,
+            threads: 1,
+            ..config
+        };
+        let experiment = Experiment::open(&config, workshop.path(), compute).unwrap();
+        let method = &experiment.methods()[0];
+        let own = method.config.estimate(&method.dir).unwrap();
+        assert_eq!(method.estimate.memory, own.memory);
+        own.memory
+    };
+    assert!(memory(ComputePrecision::Bf16) < memory(ComputePrecision::F32));
+}
+
+#[test]
+fn curves_of_several_runs_are_not_put_into_one_board() {
+    let workshop = workshop("", "[methods.lslo]\n");
+    let text = refusal(&mut compare(
+        &workshop,
+        &["--published", "--tensorboard", "board"],
+    ));
+    assert!(
+        text.contains("`isogloss compare`") && text.contains("hint: leave it out"),
+        "{text}"
+    );
+    for folder in ["board", "compared"] {
+        assert!(!workshop.path().join(folder).exists(), "{folder}");
+    }
 }
 
 #[test]
