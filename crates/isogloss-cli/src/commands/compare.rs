@@ -22,7 +22,7 @@ comparison's folder: results.md for people, results.json for programs, each cell
 
 /// Train and score methods of adaptation beside each other, over seeds, within a budget of hours
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_arg("tensorboard", |arg| arg.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
@@ -43,6 +43,7 @@ fn hours(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
+    args.run.refuse_board("compare")?;
     let (config, dir) = args.run.read::<CompareConfig>()?;
     let compute = |compute| args.run.compute(compute);
     let mut experiment = Experiment::open(&config, &dir, compute).map_err(wrong)?;

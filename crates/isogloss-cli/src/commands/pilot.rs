@@ -24,7 +24,7 @@ and report.html for people, pilot.json for programs. Stop with Ctrl-C, go on wit
 
 /// Does adapting help, does it harm, how small may it be, what will all of it cost? In half an hour
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_arg("tensorboard", |arg| arg.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
@@ -75,6 +75,7 @@ fn time(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let started = Instant::now();
     let clock = || started.elapsed().as_secs_f64();
+    args.run.refuse_board("pilot")?;
     let (mut config, dir) = args.run.read::<TrainConfig>()?;
     config.compute = args.run.compute(config.compute);
     let options = PilotOptions {

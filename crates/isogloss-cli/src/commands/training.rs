@@ -59,6 +59,20 @@ impl RunArgs {
         }
     }
 
+    /// Refuses `--tensorboard` for a command that trains several runs.
+    pub(crate) fn refuse_board(&self, command: &str) -> Outcome {
+        if self.tensorboard.is_none() {
+            return Ok(());
+        }
+        let message = format!(
+            "`--tensorboard` can't be used with `isogloss {command}`: it trains one run after another, whose curves would overlap \
+             in one board"
+        );
+        Err(Failure::input(anyhow::Error::msg(message)).hint(
+            "leave it out; every run keeps its curves in its own folder, in events.jsonl, and `isogloss report` draws them",
+        ))
+    }
+
     /// The machine's share, with the options of the command line.
     pub(crate) fn compute(&self, config: Compute) -> Compute {
         Compute {

@@ -53,6 +53,19 @@ fn results(workshop: &Workshop) -> PilotResults {
 }
 
 #[test]
+fn curves_of_several_runs_are_not_put_into_one_board() {
+    let workshop = workshop(1);
+    let text = refusal(&mut pilot(&workshop, &["--tensorboard", "board"]));
+    assert!(
+        text.contains("`isogloss pilot`") && text.contains("hint: leave it out"),
+        "{text}"
+    );
+    for folder in ["board", "run"] {
+        assert!(!workshop.path().join(folder).exists(), "{folder}");
+    }
+}
+
+#[test]
 fn it_says_gain_harm_cost_and_size_and_does_nothing_twice() {
     let workshop = workshop(2);
     let dry = stdout(&mut pilot(&workshop, &["--dry-run"]));

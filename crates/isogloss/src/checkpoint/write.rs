@@ -55,16 +55,11 @@ pub(super) fn write_copy(
         settings["quantization_config"] =
             json!({ "quant_method": "isogloss_int8", "base": base.map(|hash| hash.to_string()) });
     }
-    write_json(
+    files::write_json(
         &dir.join("generation_config.json"),
         &config_file::generation_json(config),
     )?;
-    write_json(&config_path, &settings)
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<(), CheckpointError> {
-    files::write_atomic(path, |w| writeln!(w, "{value:#}"))?;
-    Ok(())
+    Ok(files::write_json(&config_path, &settings)?)
 }
 
 fn check(path: &Path, config: &ModelConfig, tensors: &[Tensor]) -> Result<(), CheckpointError> {

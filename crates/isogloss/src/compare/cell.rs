@@ -42,6 +42,11 @@ pub struct CellResult {
     pub parts: Vec<Part>,
 }
 
+/// The folder of a method's cell with a seed.
+pub(crate) fn cell_name(method: &str, seed: u64) -> String {
+    format!("{method}-seed{seed}")
+}
+
 const TRAINED: &str = "trained.json";
 
 impl CellResult {
@@ -147,7 +152,7 @@ impl Bench<'_> {
     /// The folder of a seed's cell.
     pub fn folder(&self, at: usize) -> PathBuf {
         let seed = self.method.seeds[at];
-        self.run.join(format!("{}-seed{seed}", self.method.name))
+        self.run.join(cell_name(&self.method.name, seed))
     }
 
     fn tried(&self, rate: f64) -> PathBuf {

@@ -1,15 +1,17 @@
 //! A comparison from its configuration to its results.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use isogloss_kernels::Cpu;
 
+use crate::checkpoint::{self, BaseHash};
 use crate::compare::cell::Bench;
 use crate::compare::explore::{EXPLORE, Source};
 use crate::compare::method::Workbench;
 use crate::compare::{
     Budget, CellPlan, CellResult, CompareConfig, CompareError, Kind, Prepared, Protocol, Results,
-    Shared, TestSet,
+    Shared, TestSet, read_json,
 };
 use crate::config::{Compute, TrainConfig};
 use crate::decode::DecodeOptions;
@@ -57,6 +59,7 @@ pub struct Experiment {
     pub(crate) metrics: Vec<NamedMetric>,
     /// The plan of methods that go by one, if any does.
     pub(super) plan: Option<Source>,
+    base_hash: OnceLock<BaseHash>,
 }
 
 impl Experiment {
@@ -70,21 +73,16 @@ impl Experiment {
         compute: impl Fn(Compute) -> Compute,
     ) -> Result<Self, CompareError> {
         config.validate()?;
-        let workbench = Workbench::new(config, dir)?;
-        let mut plain = workbench.plain()?;
-        plain.compute = compute(plain.compute);
+        let workbench = Workbench::new(config, dir, &compute)?;
+        let plain = workbench.plain()?;
         let mut methods = workbench.methods()?;
-        for method in &mut methods {
-            method.config.compute = compute(method.config.compute);
-        }
         let plan = Experiment::plan_source(config, dir, &mut methods, &plain)?;
         let sets = TestSet::load_all(config, dir, &plain)?;
         let base = workbench.dir.join(&plain.model);
         let classes = plain.languages.iter();
         let classes = classes.map(|(class, all)| (class.as_str().to_owned(), all.clone()));
         let mut resolved = config.clone();
-        let (table, train_dir) = config.shared(dir)?;
-        resolved.train = Shared::Table(table);
+        resolved.train = Shared::Table(workbench.shared);
         Ok(Experiment {
             run: std::path::absolute(dir.join(&config.run))
                 .map_err(|e| CompareError::read(&config.run, &e))?,
@@ -92,12 +90,13 @@ impl Experiment {
             classes: classes.collect(),
             metrics: metrics(config, dir)?,
             config: resolved,
-            train_dir,
+            train_dir: workbench.dir,
             plain,
             base,
             methods,
             sets,
             plan,
+            base_hash: OnceLock::new(),
         })
     }
 
@@ -140,7 +139,7 @@ impl Experiment {
     /// # Errors
     /// If its file can't be read.
     pub fn started(&self) -> Result<Option<Protocol>, CompareError> {
-        let found = Protocol::read(&self.protocol_file())?;
+        let found = read_json::<Protocol>(&self.protocol_file())?;
         // Before the first cell nothing depends on it.
         Ok(found.filter(|p| {
             p.cells
@@ -198,7 +197,7 @@ impl Experiment {
         let started = self.started()?.is_some();
         train::keep_config(&self.run, &self.kept(), started)?;
         train::bind(&self.run, started, &self.inputs()?)?;
-        protocol.write(&self.protocol_file())?;
+        files::write_json(&self.protocol_file(), protocol)?;
         for set in &mut self.sets {
             set.text.truncate(protocol.extent.sentences);
         }
@@ -235,7 +234,9 @@ impl Experiment {
 
     fn inputs(&self) -> Result<[(&'static str, String); 3], CompareError> {
         let text: Vec<String> = self.sets.iter().map(|set| set.text.fingerprint()).collect();
-        let base = crate::checkpoint::open(&self.base).map_err(TrainError::from)?;
+        let base = checkpoint::open(&self.base).map_err(TrainError::from)?;
+        // Its fingerprint needs it, too.
+        self.base_hash.get_or_init(|| base.hash());
         let plan = match &self.plan {
             Some(Source::Plan(plan)) => plan.to_toml(&crate::plan::Reasons::default()),
             _ => String::new(),
@@ -245,6 +246,15 @@ impl Experiment {
             ("test text", text.join(" ")),
             ("plan", plan),
         ])
+    }
+
+    /// The hash of the base's weights. Reading them all takes a second or two, so that it is done once, when it is first asked for.
+    pub(super) fn base_hash(&self) -> Result<BaseHash, CompareError> {
+        if let Some(&known) = self.base_hash.get() {
+            return Ok(known);
+        }
+        let base = checkpoint::open(&self.base).map_err(TrainError::from)?;
+        Ok(*self.base_hash.get_or_init(|| base.hash()))
     }
 
     /// Trains and scores a cell; false if it was stopped.

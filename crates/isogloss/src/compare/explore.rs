@@ -148,11 +148,14 @@ impl Experiment {
             return Ok(Some(Source::Plan(Box::new(plan))));
         }
         let like = methods.iter().find(|m| m.kind == Kind::Lslo);
-        let (config_of, name) = match like {
-            Some(method) => (method.config.clone(), method.name.clone()),
-            None => (plain.clone(), String::new()),
+        let (mut config_of, name, estimate) = match like {
+            Some(method) => (
+                method.config.clone(),
+                method.name.clone(),
+                method.estimate.clone(),
+            ),
+            None => (plain.clone(), String::new(), plain.estimate(&train_dir)?),
         };
-        let estimate = config_of.estimate(&train_dir)?;
         let budget = match &config.plan.budget {
             None => Budget::Parameters(estimate.trainable),
             Some(text) => match text.parse() {
@@ -160,7 +163,6 @@ impl Experiment {
                 Err(e) => return Ok(value("plan.budget", format!("{e}"))?),
             },
         };
-        let mut config_of = config_of;
         config_of.seed = config.seeds.first().copied().unwrap_or(1);
         Ok(Some(Source::Explored {
             config: Box::new(config_of),

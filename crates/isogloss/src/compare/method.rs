@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::Preset;
 use crate::compare::{CompareConfig, CompareError, MethodConfig, Scored};
-use crate::config::{Directions, Method, TrainConfig};
+use crate::config::{Compute, Directions, Method, TrainConfig};
 use crate::language::Direction;
 use crate::plan::Plan;
 use crate::prune::PruningConfig;
@@ -165,18 +165,26 @@ fn merge(table: &mut toml::Table, over: &toml::Table) {
 /// Methods are made from a shared configuration.
 pub(super) struct Workbench<'a> {
     config: &'a CompareConfig,
-    shared: toml::Table,
+    /// The shared configuration.
+    pub shared: toml::Table,
     /// Where the shared configuration's paths start.
     pub dir: PathBuf,
+    /// What takes the place of every method's `[compute]`.
+    compute: &'a dyn Fn(Compute) -> Compute,
 }
 
 impl<'a> Workbench<'a> {
-    pub fn new(config: &'a CompareConfig, dir: &Path) -> Result<Self, CompareError> {
+    pub fn new(
+        config: &'a CompareConfig,
+        dir: &Path,
+        compute: &'a dyn Fn(Compute) -> Compute,
+    ) -> Result<Self, CompareError> {
         let (shared, dir) = config.shared(dir)?;
         Ok(Workbench {
             config,
             shared,
             dir,
+            compute,
         })
     }
 
@@ -223,6 +231,8 @@ impl<'a> Workbench<'a> {
             config.pruning = Some(pruning(config.training.epochs));
         }
         config.check_pruning().map_err(|e| wrong(&e))?;
+        // Estimates go by it.
+        config.compute = (self.compute)(config.compute);
         Ok(config)
     }
 

@@ -23,8 +23,8 @@ mod table;
 mod text;
 mod words;
 
-pub(crate) use cell::read_json;
 pub use cell::{CellResult, Part};
+pub(crate) use cell::{cell_name, read_json};
 pub use config::{
     CompareConfig, DecodingConfig, DecodingPrecision, DirectionsFile, ForeignConfig, LeastConfig,
     ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,
@@ -37,5 +37,5 @@ pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
 pub use results::{ClassRow, DirectionRow, Results, Row, Summary, TestResults};
 pub(crate) use table::markdown;
 pub use text::TestSet;
-pub(crate) use words::count;
+pub(crate) use words::{count, with_interval};
 pub use words::{duration, grouped, signed};

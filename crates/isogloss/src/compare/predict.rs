@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::compare::cell::cell_name;
 use crate::compare::explore::EXPLORE;
 use crate::compare::extent::Bounds;
-use crate::compare::text::TEXT_OPTIONS;
+use crate::compare::text::{Lengths, TEXT_OPTIONS};
 use crate::compare::{
     Budget, CellPlan, CompareError, Experiment, Extent, Kind, Label, Protocol, Scored, Speeds,
     TestSet,
@@ -12,7 +13,7 @@ use crate::compare::{
 use crate::config::{Method, TrainConfig};
 use crate::decode::{DecodeOptions, Line, Loaded};
 use crate::language::Direction;
-use crate::train::Estimate;
+use crate::train::{Estimate, TrainError};
 
 /// About so long is each speed measured.
 const MEASURE: Duration = Duration::from_millis(1500);
@@ -22,6 +23,18 @@ const LEAST_SENTENCES: usize = 12;
 
 /// Most sentences that decoding is measured with.
 const MOST_SENTENCES: usize = 768;
+
+/// What the hours of every extent follow from.
+struct Work {
+    /// Seconds of training, and of validation, of each method at one rate and seed.
+    methods: Vec<(f64, f64)>,
+    /// Those of exploring, if there is any.
+    exploring: Option<(f64, f64)>,
+    /// Of each set.
+    lengths: Vec<Lengths>,
+    /// Source tokens translated in a second.
+    beam: f64,
+}
 
 impl Experiment {
     /// Measures what the predictions rest on, in some seconds. Nothing is written.
@@ -41,16 +54,17 @@ impl Experiment {
             Some(speed) => speed,
             None => plain()?,
         };
+        let [beam, greedy] = self.decoding_speeds()?;
         Ok(Speeds {
             full: full.unwrap_or(frozen),
             frozen,
-            beam: self.decoding_speed(&self.decode_options())?,
-            greedy: self.decoding_speed(&DecodeOptions::greedy())?,
+            beam,
+            greedy,
         })
     }
 
-    /// Source tokens a second, of the base.
-    fn decoding_speed(&self, options: &DecodeOptions) -> Result<f64, CompareError> {
+    /// Source tokens a second, of the base: translated as the test is, and greedily.
+    fn decoding_speeds(&self) -> Result<[f64; 2], CompareError> {
         let backend = self.decoding_backend()?;
         let loaded = Loaded::open(&self.base, None)?.packed(&backend);
         let translator = loaded.translator(&backend, self.config.decoding.batch_tokens)?;
@@ -60,19 +74,28 @@ impl Experiment {
         let lines = lines.filter_map(|(i, d)| Some((set.text.pair(d, i)?.0, d)));
         let lines: Vec<(&str, &Direction)> = lines.take(MOST_SENTENCES).collect();
         let lines = translator.prepare(&lines, TEXT_OPTIONS)?;
-        // As many as it takes to be at work for a while: few sentences don't fill a batch.
-        let mut count = LEAST_SENTENCES;
-        loop {
-            let part = &lines[..count.min(lines.len())];
-            let tokens: usize = part.iter().map(Line::tokens).sum();
-            let started = Instant::now();
-            translator.translate_lines(part, options, &mut |_| {})?;
-            let taken = started.elapsed();
-            if 2 * taken > MEASURE || count >= lines.len() {
-                return Ok(tokens as f64 / taken.as_secs_f64().max(1e-9));
+        let speed = |options: &DecodeOptions| -> Result<f64, CompareError> {
+            // As many as it takes to be at work for a while: few sentences don't fill a batch.
+            let mut count = LEAST_SENTENCES;
+            loop {
+                let part = &lines[..count.min(lines.len())];
+                let tokens: usize = part.iter().map(Line::tokens).sum();
+                let started = Instant::now();
+                translator.translate_lines(part, options, &mut |_| {})?;
+                let taken = started.elapsed();
+                if 2 * taken > MEASURE || count >= lines.len() {
+                    return Ok(tokens as f64 / taken.as_secs_f64().max(1e-9));
+                }
+                count *= 4;
             }
-            count *= 4;
-        }
+        };
+        let (options, greedy) = (self.decode_options(), DecodeOptions::greedy());
+        let beam = speed(&options)?;
+        let greedy = match options == greedy {
+            true => beam,
+            false => speed(&greedy)?,
+        };
+        Ok([beam, greedy])
     }
 
     /// How much of the experiment fits into a budget, with speeds as they are.
@@ -88,13 +111,11 @@ impl Experiment {
             fewer_directions: false,
             sentences: self.sets.iter().map(TestSet::longest).max().unwrap_or(0),
         };
-        let hours = |extent: &Extent| -> Result<f64, CompareError> {
-            let cells = self.cells(extent, &speeds, &work)?;
-            Ok(cells
-                .iter()
-                .map(|c| c.training_hours + c.scoring_hours)
-                .sum())
+        let hours = |cells: &[CellPlan]| -> f64 {
+            let all = cells.iter();
+            all.map(|c| c.training_hours + c.scoring_hours).sum()
         };
+        let takes = |extent: &Extent| hours(&self.cells(extent, &work));
         let fewer = self.sets[0].fewer.is_some();
         let least = &self.config.least;
         let bounds = Bounds {
@@ -105,7 +126,6 @@ impl Experiment {
         let extent = match budget {
             Budget::Published => whole,
             Budget::Hours(budget) => {
-                let takes = |extent: &Extent| hours(extent).unwrap_or(f64::INFINITY);
                 bounds
                     .choose(budget, takes)
                     .map_err(|least| CompareError::Budget {
@@ -114,6 +134,7 @@ impl Experiment {
                     })?
             }
         };
+        let cells = self.cells(&extent, &work);
         Ok(Protocol {
             label: match extent == whole {
                 true => Label::Published,
@@ -125,19 +146,28 @@ impl Experiment {
             },
             whole,
             extent,
-            whole_hours: hours(&whole)?,
-            hours: hours(&extent)?,
+            whole_hours: takes(&whole),
+            hours: hours(&cells),
             speeds,
-            cells: self.cells(&extent, &speeds, &work)?,
+            cells,
         })
     }
 
-    /// Seconds of training, and of validation, of each method at one rate and seed.
-    fn work(&self, speeds: &Speeds) -> Result<Vec<(f64, f64)>, CompareError> {
+    /// Reads the text once, for all extents.
+    fn work(&self, speeds: &Speeds) -> Result<Work, CompareError> {
         let methods = self.methods.iter();
-        methods
-            .map(|method| self.work_of(&method.config, &method.estimate, speeds))
-            .collect()
+        let methods = methods.map(|m| self.work_of(&m.config, &m.estimate, speeds));
+        let exploring = self.exploring();
+        let exploring = exploring.map(|(config, estimate)| self.work_of(config, estimate, speeds));
+        let lengths = self.sets.iter().map(|set| set.lengths(&self.tokenizer));
+        Ok(Work {
+            methods: methods.collect::<Result<_, _>>()?,
+            exploring: exploring.transpose()?,
+            lengths: lengths
+                .collect::<Result<_, _>>()
+                .map_err(TrainError::from)?,
+            beam: speeds.beam,
+        })
     }
 
     /// Seconds of training, and of validation, of a configuration at one rate and seed.
@@ -163,17 +193,11 @@ impl Experiment {
     }
 
     /// The cell in which the plan is made, if it is.
-    fn exploring_cell(
-        &self,
-        extent: &Extent,
-        speeds: &Speeds,
-    ) -> Result<Option<CellPlan>, CompareError> {
-        let Some((config, estimate)) = self.exploring() else {
-            return Ok(None);
-        };
-        let (training, validation) = self.work_of(config, estimate, speeds)?;
+    fn exploring_cell(&self, extent: &Extent, work: &Work) -> Option<CellPlan> {
+        let (config, _) = self.exploring()?;
+        let (training, validation) = work.exploring?;
         let seconds = self.exploring_share() * (training * extent.pairs + validation);
-        Ok(Some(CellPlan {
+        Some(CellPlan {
             name: EXPLORE.to_owned(),
             method: EXPLORE.to_owned(),
             seed: Some(config.seed),
@@ -181,26 +205,19 @@ impl Experiment {
             scored: Scored::All,
             training_hours: seconds / 3600.0,
             scoring_hours: 0.0,
-        }))
+        })
     }
 
     /// The cells of an extent: what isn't trained, then all methods with their first seed, then with their second.
-    fn cells(
-        &self,
-        extent: &Extent,
-        speeds: &Speeds,
-        work: &[(f64, f64)],
-    ) -> Result<Vec<CellPlan>, CompareError> {
-        let scoring = |scored: Scored| -> Result<f64, CompareError> {
-            let mut tokens = 0.0;
-            for set in &self.sets {
-                let directions = set.scored(scored, extent);
-                let counted = set.tokens(&self.tokenizer, directions, extent.sentences);
-                tokens += counted.map_err(crate::train::TrainError::from)?;
-            }
-            Ok(tokens / speeds.beam / 3600.0)
+    fn cells(&self, extent: &Extent, work: &Work) -> Vec<CellPlan> {
+        let scoring = |scored: Scored| {
+            let of = |(set, lengths): (&TestSet, &Lengths)| {
+                set.tokens(lengths, set.scored(scored, extent), extent.sentences)
+            };
+            let tokens: f64 = self.sets.iter().zip(&work.lengths).map(of).sum();
+            tokens / work.beam / 3600.0
         };
-        let (all, fewer) = (scoring(Scored::All)?, scoring(Scored::Fewer)?);
+        let (all, fewer) = (scoring(Scored::All), scoring(Scored::Fewer));
         let untrained = |kind: Kind, hours: f64| CellPlan {
             name: kind.as_str().to_owned(),
             method: kind.as_str().to_owned(),
@@ -211,9 +228,9 @@ impl Experiment {
             scoring_hours: hours,
         };
         let mut cells = vec![untrained(Kind::Copy, 0.0), untrained(Kind::Base, all)];
-        let mut exploring = self.exploring_cell(extent, speeds)?;
+        let mut exploring = self.exploring_cell(extent, work);
         for at in 0..extent.seeds {
-            for (method, &(training, validation)) in self.methods.iter().zip(work) {
+            for (method, &(training, validation)) in self.methods.iter().zip(&work.methods) {
                 if method.kind.is_planned() {
                     cells.extend(exploring.take());
                 }
@@ -228,7 +245,7 @@ impl Experiment {
                 let rates = if at == 0 { method.rates.len() } else { 1 };
                 let seconds = rates as f64 * (training * extent.pairs + validation);
                 cells.push(CellPlan {
-                    name: format!("{}-seed{seed}", method.name),
+                    name: cell_name(&method.name, seed),
                     method: method.name.clone(),
                     seed: Some(seed),
                     rates,
@@ -241,6 +258,6 @@ impl Experiment {
                 });
             }
         }
-        Ok(cells)
+        cells
     }
 }

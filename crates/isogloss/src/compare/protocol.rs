@@ -1,11 +1,8 @@
 //! How much of an experiment is done, and how long it takes: decided, and written down, before anything starts.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{CompareError, Extent, Scored};
-use crate::files;
+use crate::compare::{Extent, Scored};
 
 /// How long a comparison may take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,20 +88,6 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// Reads the file, if there is one.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, CompareError> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| CompareError::read(path, &e))?;
-        let found = serde_json::from_str(&text).map_err(|e| CompareError::read(path, &e))?;
-        Ok(Some(found))
-    }
-
-    pub(super) fn write(&self, path: &Path) -> Result<(), CompareError> {
-        Ok(files::write_json(path, self)?)
-    }
-
     /// Whether it was made for a budget.
     pub(super) fn is_for(&self, budget: Budget) -> bool {
         match budget {

@@ -289,7 +289,11 @@ fn test_results(
     protocol: &Protocol,
     scope: &Scope<'_>,
 ) -> Result<TestResults, CompareError> {
-    let statistics = |cell: &CellPlan| statistics(experiment, scope, cell);
+    let metric = &experiment.metrics[0].metric;
+    let statistics = |cell: &CellPlan| {
+        let folder = experiment.run.join(&cell.name);
+        scope.set.statistics(metric, &folder, &scope.directions)
+    };
     let base = scope
         .cells
         .iter()
@@ -299,7 +303,6 @@ fn test_results(
         None => SystemStatistics::new(),
     };
     let options = experiment.config.significance.options();
-    let metric = &experiment.metrics[0].metric;
     let mut rows = Vec::new();
     let mut full = None;
     for (name, cells) in &scope.cells {
@@ -326,22 +329,6 @@ fn test_results(
         sentences: scope.set.longest(),
         rows,
     })
-}
-
-/// The statistics of a cell's translations.
-fn statistics(
-    experiment: &Experiment,
-    scope: &Scope<'_>,
-    cell: &CellPlan,
-) -> Result<SystemStatistics, CompareError> {
-    let folder = experiment.run.join(&cell.name);
-    let translations = scope.set.hypotheses(&folder, &scope.directions)?;
-    let metric = &experiment.metrics[0].metric;
-    let of = |(direction, lines): (&Direction, &Vec<String>)| {
-        let references: Vec<&str> = scope.set.text.pairs(direction).map(|(_, r)| r).collect();
-        Ok(metric.corpus_statistics(lines, &[references])?)
-    };
-    scope.directions.iter().zip(&translations).map(of).collect()
 }
 
 fn row(experiment: &Experiment, name: &str, changes: &SeededChanges, margin: f64) -> Row {

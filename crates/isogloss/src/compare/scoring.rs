@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint;
 use crate::compare::cell::CellResult;
 use crate::compare::{CellPlan, CompareError, Experiment, Kind, Protocol, TestSet, Watcher};
 use crate::decode::Loaded;
 use crate::evaluate::{Hypotheses, MadeWith, ScoresFile, hash_of_folder};
 use crate::language::Direction;
-use crate::train::TrainError;
 
 /// What translates, and with what.
 struct System<'a> {
@@ -86,11 +84,7 @@ impl Experiment {
         let base = match kind {
             // Neither the base nor known by its hash.
             Kind::Copy | Kind::Full => None,
-            _ => Some(
-                checkpoint::open(&self.base)
-                    .map_err(TrainError::from)?
-                    .hash(),
-            ),
+            _ => Some(self.base_hash()?),
         };
         let parts = trained.map_or(&[][..], |trained| &trained.parts);
         let adapters = match (kind, parts) {

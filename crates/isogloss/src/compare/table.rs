@@ -3,16 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::compare::results::{Row, Summary, TestResults, foreign};
-use crate::compare::words::{count, duration, extent, grouped, signed};
+use crate::compare::words::{count, duration, extent, grouped, signed, with_interval};
 use crate::compare::{Label, Results};
-use crate::evaluate::ChangeOfMean;
-
-fn with_interval(change: Option<&ChangeOfMean>) -> String {
-    change.map_or_else(String::new, |c| {
-        let [low, high] = c.interval.map(signed);
-        format!("{} [{low}, {high}]", signed(c.change))
-    })
-}
 
 impl TestResults {
     fn heading(&self) -> String {
@@ -79,7 +71,7 @@ impl Results {
             parameters(&|s| s.active),
             parameters(&|s| s.after_compaction),
             format!("{:.2}", row.mean),
-            with_interval(row.change.as_ref()),
+            row.change.as_ref().map_or_else(String::new, with_interval),
             share,
             worst,
             summary.map_or_else(String::new, |s| duration(s.training_seconds)),
@@ -119,7 +111,8 @@ impl Results {
             ];
             row.extend(others.iter().map(|other| {
                 let of = of_class(other, &class.source, &class.target);
-                with_interval(of.and_then(|of| of.change.as_ref()))
+                of.and_then(|of| of.change.as_ref())
+                    .map_or_else(String::new, with_interval)
             }));
             rows.push(row);
         }

@@ -1,5 +1,6 @@
 //! Test text: what is scored, and its translations on disk.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use isogloss_kernels::{Backend, Cpu};
@@ -8,7 +9,9 @@ use crate::compare::{CompareConfig, CompareError, Extent, Scored};
 use crate::config::TrainConfig;
 use crate::corpus::{Corpus, DirectionFilter};
 use crate::decode::{DecodeOptions, LongLines, MissingUpdates, TextOptions, TextTranslator};
-use crate::evaluate::{Classes, Evaluation, Hypotheses, NamedMetric, ScoresFile};
+use crate::evaluate::{
+    Classes, Evaluation, Hypotheses, Metric, NamedMetric, ScoresFile, SystemStatistics,
+};
 use crate::language::{Direction, Language};
 use crate::tokenize::{TokenizeError, Tokenizer};
 
@@ -36,6 +39,9 @@ pub struct TestSet {
     /// Fewer of them, if some are named.
     pub fewer: Option<Vec<Direction>>,
 }
+
+/// Mean source tokens of a sentence, by direction.
+pub(crate) type Lengths = BTreeMap<Direction, f64>;
 
 /// The files of a set within a cell's folder.
 pub(crate) struct Files {
@@ -116,24 +122,31 @@ impl TestSet {
         }
     }
 
-    /// Source tokens of some directions' first sentences, judged by a few of each.
-    pub(crate) fn tokens(
-        &self,
-        tokenizer: &Tokenizer,
-        directions: &[Direction],
-        sentences: usize,
-    ) -> Result<f64, TokenizeError> {
-        let mut all = 0.0;
-        for direction in directions {
+    /// Source tokens of a sentence in each direction, judged by a few of its first.
+    pub(crate) fn lengths(&self, tokenizer: &Tokenizer) -> Result<Lengths, TokenizeError> {
+        let of = |direction: &Direction| {
             let (mut tokens, mut seen) = (0, 0);
             for (source, _) in self.text.pairs(direction).take(SAMPLE) {
                 tokens += tokenizer.source_ids(source, &direction.source)?.len();
                 seen += 1;
             }
-            let count = self.text.len(direction).min(sentences);
-            all += tokens as f64 / f64::from(seen.max(1)) * count as f64;
-        }
-        Ok(all)
+            Ok((direction.clone(), tokens as f64 / f64::from(seen.max(1))))
+        };
+        self.directions.iter().map(of).collect()
+    }
+
+    /// Source tokens of some directions' first sentences.
+    pub(crate) fn tokens(
+        &self,
+        lengths: &Lengths,
+        directions: &[Direction],
+        sentences: usize,
+    ) -> f64 {
+        let of = |direction: &Direction| {
+            let length = lengths.get(direction).copied().unwrap_or_default();
+            length * self.text.len(direction).min(sentences) as f64
+        };
+        directions.iter().map(of).fold(0.0, |all, one| all + one)
     }
 
     pub(crate) fn files(&self, cell: &Path) -> Files {
@@ -222,6 +235,21 @@ impl TestSet {
         directions.iter().map(read).collect()
     }
 
+    /// A metric's statistics of the translations that lie in a cell's folder.
+    pub(crate) fn statistics(
+        &self,
+        metric: &Metric,
+        cell: &Path,
+        directions: &[Direction],
+    ) -> Result<SystemStatistics, CompareError> {
+        let translations = self.hypotheses(cell, directions)?;
+        let of = |(direction, lines): (&Direction, &Vec<String>)| {
+            let references: Vec<&str> = self.text.pairs(direction).map(|(_, r)| r).collect();
+            Ok(metric.corpus_statistics(lines, &[references])?)
+        };
+        directions.iter().zip(&translations).map(of).collect()
+    }
+
     /// Scores what lies in a cell's folder, and writes the scores beside it.
     pub(super) fn score(
         &self,
@@ -246,6 +274,6 @@ impl TestSet {
 /// An evaluation that only translates wants a metric all the same.
 fn any_metric() -> Result<NamedMetric, CompareError> {
     let name = "chrf++".to_owned();
-    let metric = crate::evaluate::Metric::parse(&name)?;
+    let metric = Metric::parse(&name)?;
     Ok(NamedMetric { name, metric })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::compare::{Extent, Label, Protocol};
+use crate::evaluate::ChangeOfMean;
 
 /// `10,978,560`.
 #[must_use]
@@ -36,6 +37,12 @@ pub fn duration(seconds: f64) -> String {
         60..3600 => format!("{} min {:02} s", s / 60, s % 60),
         _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
     }
+}
+
+/// A mean change with its interval.
+pub(crate) fn with_interval(change: &ChangeOfMean) -> String {
+    let [low, high] = change.interval.map(signed);
+    format!("{} [{low}, {high}]", signed(change.change))
 }
 
 pub(crate) fn count(n: usize, what: &str) -> String {

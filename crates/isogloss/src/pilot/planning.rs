@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::compare::{CellPlan, Extent, Label, Protocol, Scored, TestSet, read_json};
+use crate::compare::{CellPlan, Extent, Label, Protocol, Scored, TestSet, cell_name, read_json};
 use crate::pilot::{Clock, Costs, Pilot, PilotError, PilotPlan, Share, Size};
 use crate::train::{self, TrainError};
 
@@ -97,7 +97,8 @@ impl Pilot {
         let (config, estimate) = (&method.config, &method.estimate);
         let (training, validation) = self.experiment.work_of(config, estimate, speeds)?;
         let set = &self.experiment.sets[0];
-        let tokens = set.tokens(&self.experiment.tokenizer, &set.directions, 1);
+        let lengths = set.lengths(&self.experiment.tokenizer);
+        let tokens = set.tokens(&lengths.map_err(TrainError::from)?, &set.directions, 1);
         let all = estimate.operations / (4.0 * estimate.base_parameters.max(1) as f64);
         let of_update = config.training.batch_tokens * config.training.accumulate.max(1);
         Ok(Costs {
@@ -105,7 +106,7 @@ impl Pilot {
             updates: all / of_update.max(1) as f64,
             validation,
             validations: config.validation_work(&self.dir)?.times as f64,
-            sentence: tokens.map_err(TrainError::from)? / speeds.beam.max(1e-9),
+            sentence: tokens / speeds.beam.max(1e-9),
             sentences: self
                 .experiment
                 .sets
@@ -133,11 +134,8 @@ impl Pilot {
     }
 
     pub(super) fn method_of(&self, size: &Size) -> CellPlan {
-        cell(
-            &format!("{}-seed{}", size.name, self.config.seed),
-            &size.name,
-            Some(self.config.seed),
-        )
+        let seed = self.config.seed;
+        cell(&cell_name(&size.name, seed), &size.name, Some(seed))
     }
 }
 

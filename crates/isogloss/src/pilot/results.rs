@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::evaluate::{ChangeOfMean, Comparison};
 use crate::files;
 use crate::language::{Direction, Language};
-use crate::pilot::{Chosen, PilotError, Share, Stop, Whole};
+use crate::pilot::{Chosen, Judged, PilotError, Share, Stop, Whole};
 
 /// A size that was trained and scored on the text that decides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,17 @@ pub struct SizeRow {
     pub seconds: f64,
     /// Whether the time limit ended its training.
     pub cut: bool,
+}
+
+impl SizeRow {
+    /// What the next size follows from.
+    pub(super) fn judged(&self) -> Judged {
+        Judged {
+            power: self.power,
+            gains: self.gains,
+            worse: self.worse,
+        }
+    }
 }
 
 /// What a pilot found.

@@ -11,7 +11,9 @@ use crate::evaluate::{CompareOptions, Comparison, PairedStatistics, SystemStatis
 use crate::files;
 use crate::pilot::planning::{cell, protocol};
 use crate::pilot::timed::Timed;
-use crate::pilot::{Pilot, PilotError, PilotOptions, PilotPlan, PilotResults, Size, Stop, next};
+use crate::pilot::{
+    Judged, Pilot, PilotError, PilotOptions, PilotPlan, PilotResults, Size, SizeRow, Stop, next,
+};
 use crate::train::{self, TrainError};
 
 mod finish;
@@ -173,15 +175,16 @@ impl Work<'_> {
         }
         self.base = self.statistics(&sets[0], "base")?;
         self.save()?;
-        let stopped = loop {
-            let judged = self.judged()?;
+        let (stopped, rows) = loop {
+            let rows = self.rows()?;
+            let judged: Vec<Judged> = rows.iter().map(SizeRow::judged).collect();
             let powers: Vec<i32> = self.pilot.sizes.iter().map(|size| size.power).collect();
             let power = match next(&judged, &powers) {
-                Err(stop) => break stop,
+                Err(stop) => break (stop, rows),
                 Ok(power) => power,
             };
             let Some(size) = self.pilot.size(power).cloned() else {
-                break Stop::Smallest;
+                break (Stop::Smallest, rows);
             };
             let done = self.try_size(&size, watcher)?;
             self.save()?;
@@ -195,12 +198,12 @@ impl Work<'_> {
                 "{} and whatever would have been tried after it",
                 size.name
             ));
-            break Stop::Time;
+            break (Stop::Time, rows);
         };
         if self.trained.is_empty() {
             return Err(PilotError::TimeUp);
         }
-        self.finish(stopped, command, watcher)
+        self.finish((stopped, rows), command, watcher)
     }
 
     /// Trains and scores a size; false if it was stopped, or if there is no time.
@@ -268,13 +271,8 @@ impl Work<'_> {
 
     fn statistics(&self, set: &TestSet, cell: &str) -> Result<Scores, PilotError> {
         let folder = self.pilot.cells().join(cell);
-        let translations = set.hypotheses(&folder, &set.directions)?;
         let metric = &self.pilot.experiment.metrics[0].metric;
-        let of = |(direction, lines): (_, &Vec<String>)| {
-            let references: Vec<&str> = set.text.pairs(direction).map(|(_, r)| r).collect();
-            Ok(metric.corpus_statistics(lines, &[references])?)
-        };
-        set.directions.iter().zip(&translations).map(of).collect()
+        Ok(set.statistics(metric, &folder, &set.directions)?)
     }
 
     /// A system against another on a set.

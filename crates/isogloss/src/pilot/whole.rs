@@ -57,8 +57,9 @@ impl Pilot {
         }
         let (training, validation) = self.experiment.work_of(&config, &estimate, &speeds)?;
         let set = &self.experiment.sets[0];
-        let tokens = set.tokens(&self.experiment.tokenizer, &set.directions, 1);
-        let tokens = tokens.map_err(crate::train::TrainError::from)?;
+        let lengths = set.lengths(&self.experiment.tokenizer);
+        let lengths = lengths.map_err(crate::train::TrainError::from)?;
+        let tokens = set.tokens(&lengths, &set.directions, 1);
         Ok(Whole {
             size: size.name.clone(),
             languages: config.languages.values().map(Vec::len).sum(),

@@ -30,13 +30,13 @@ pub fn write_folder(
     files::create_dir(dir)?;
     let codes: Vec<&str> = languages.iter().map(Language::code).collect();
     let vocab = nllb_vocab(&proto);
-    write_json(&dir.join("tokenizer_config.json"), &config(&vocab, &codes))?;
-    write_json(
+    files::write_json(&dir.join("tokenizer_config.json"), &config(&vocab, &codes))?;
+    files::write_json(
         &dir.join("special_tokens_map.json"),
         &special_tokens_map(&codes),
     )?;
     if proto.algorithm == Algorithm::Bpe {
-        write_json(
+        files::write_json(
             &dir.join("tokenizer.json"),
             &tokenizer_json(&proto, &vocab, &codes),
         )?;
@@ -221,15 +221,6 @@ fn encode_base64(bytes: &[u8]) -> String {
         }
     }
     out
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<(), TokenizeError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|source| TokenizeError::Json {
-        path: path.to_owned(),
-        source,
-    })?;
-    text.push(b'\n');
-    write(path, &text)
 }
 
 /// Beside, synced, then renamed: a reader sees the old file or the new one.

@@ -7,7 +7,7 @@ use crate::compare::{Kind, Watcher};
 use crate::evaluate::{Comparison, ScoresFile};
 use crate::files;
 use crate::pilot::run::Work;
-use crate::pilot::{Ending, Judged, PilotError, PilotResults, Size, SizeRow, Stop};
+use crate::pilot::{Ending, PilotError, PilotResults, Size, SizeRow, Stop};
 use crate::plan::{Plan, Reasons};
 use crate::report::{self, Input, Report, ReportOptions, Tongue};
 
@@ -46,23 +46,13 @@ impl Work<'_> {
         Ok(rows)
     }
 
-    pub(super) fn judged(&self) -> Result<Vec<Judged>, PilotError> {
-        let judged = |row: SizeRow| Judged {
-            power: row.power,
-            gains: row.gains,
-            worse: row.worse,
-        };
-        Ok(self.rows()?.into_iter().map(judged).collect())
-    }
-
-    /// Reports the chosen size on text that took no part, and writes everything down.
+    /// Reports the chosen size on text that took no part, and writes everything down; `rows` are of all sizes that were tried.
     pub(super) fn finish(
         &mut self,
-        stopped: Stop,
+        (stopped, rows): (Stop, Vec<SizeRow>),
         command: &Path,
         watcher: &mut dyn Watcher,
     ) -> Result<Ending, PilotError> {
-        let rows = self.rows()?;
         let fits = rows.iter().filter(|row| row.gains && !row.worse);
         let chosen = fits.min_by_key(|row| row.power).map(|row| row.power);
         let best = rows.iter().find(|row| row.against_best.is_none());
