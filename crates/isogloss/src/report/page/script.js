@@ -7,12 +7,4 @@
     const now = root.dataset.theme || (dark.matches ? 'dark' : 'light');
     root.dataset.theme = now === 'dark' ? 'light' : 'dark';
   });
-  let opened = [];
-  addEventListener('beforeprint', () => {
-    opened = [...document.querySelectorAll('details:not([open])')];
-    opened.forEach((part) => { part.open = true; });
-  });
-  addEventListener('afterprint', () => {
-    opened.forEach((part) => { part.open = false; });
-  });
 })();

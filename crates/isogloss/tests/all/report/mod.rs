@@ -141,7 +141,7 @@ fn the_page_says_what_the_data_say() {
         assert!(english.contains(sentence), "{sentence}");
     }
     for sentence in [
-        "3\u{a0}方向のうち 1\u{a0}方向で導入できます。",
+        "3\u{a0}の翻訳方向のうち 1\u{a0}方向で導入できます。",
         "1 方向が、偶然とはいえない差で悪化しました：英語 → オック語（−2.00 ポイント）。",
         "このマシンでの学習時間は1分30秒、メモリーは最大 350\u{a0}MB、費用は €0.05",
         "2026年11月27日作成",
