@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Write the tables behind the page as CSV, too
     #[arg(long, value_name = "DIR")]
     csv: Option<PathBuf>,
+    /// Write the charts as SVG, too
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
 }
 
 fn tongue(text: &str) -> Result<Tongue, String> {
@@ -82,6 +85,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     if let Some(dir) = &args.csv {
         report.write_csv(dir).map_err(failure)?;
+    }
+    if let Some(dir) = &args.charts {
+        report.write_charts(dir, args.lang).map_err(failure)?;
     }
     let summary = report.summary(args.lang);
     output::print(&format!("{summary}{}\n", args.output.display()))

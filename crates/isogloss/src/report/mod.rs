@@ -116,11 +116,21 @@ impl Report {
     /// # Errors
     /// [`ReportError::Write`].
     pub fn write_csv(&self, dir: &Path) -> Result<(), ReportError> {
-        crate::files::create_dir(dir)?;
-        for (name, content) in self.csv() {
-            crate::files::write_atomic(&dir.join(name), |w| w.write_all(content.as_bytes()))?;
-        }
-        Ok(())
+        write_all(dir, &self.csv())
+    }
+
+    /// The charts of the page as SVG, each a file that needs nothing else: names of files with their content.
+    #[must_use]
+    pub fn charts(&self, tongue: Tongue) -> Vec<(String, String)> {
+        page::charts(self, tongue)
+    }
+
+    /// Writes [`Report::charts`] into a folder.
+    ///
+    /// # Errors
+    /// [`ReportError::Write`].
+    pub fn write_charts(&self, dir: &Path, tongue: Tongue) -> Result<(), ReportError> {
+        write_all(dir, &self.charts(tongue))
     }
 
     /// The run that the first screen speaks of; none in a report on no runs.
@@ -128,6 +138,15 @@ impl Report {
     pub fn lead_run(&self) -> Option<&Run> {
         self.runs.get(self.lead)
     }
+}
+
+/// Writes files into a folder, which is made if need be.
+fn write_all(dir: &Path, files: &[(impl AsRef<Path>, String)]) -> Result<(), ReportError> {
+    crate::files::create_dir(dir)?;
+    for (name, content) in files {
+        crate::files::write_atomic(&dir.join(name), |w| w.write_all(content.as_bytes()))?;
+    }
+    Ok(())
 }
 
 impl Price {

@@ -232,6 +232,27 @@ pub(super) fn both(name: &str, draw: impl Fn(f64) -> (f64, Html)) -> Html {
         .collect()
 }
 
+/// The charts in some markup in the wider width, each as a file that needs nothing else, with a style sheet of its own.
+pub(super) fn alone(markup: &Html, style: &str) -> Vec<String> {
+    let [.., (_, wide)] = WIDTHS;
+    let start = format!("<svg class=\"chart {wide}\" viewBox=\"0 0 ");
+    // Pictures don't lie within each other.
+    let charts = markup.as_str().split("<svg ").skip(1).filter_map(|part| {
+        let chart = format!("<svg {}</svg>", part.split("</svg>").next()?);
+        let size = chart.strip_prefix(&start)?.split('"').next()?;
+        let (width, height) = size.split_once(' ')?;
+        let (head, content) = chart.split_once('>')?;
+        let size =
+            format!("xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\"");
+        let head = head.replacen("<svg", &format!("<svg {size}"), 1);
+        let paper = "svg { background: var(--paper); }";
+        Some(format!(
+            "{head}><style>\n{style}{paper}\n</style>{content}\n"
+        ))
+    });
+    charts.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,11 +16,14 @@ mod tables;
 use super::data::{Report, Run};
 use super::format::Format;
 use super::markup::{Element, Html, el};
+use super::svg;
 use super::text::{Text, Tongue};
 
 pub(super) use summary::text as summary_text;
 
-const STYLE: &str = include_str!("style.css");
+/// Of charts, which also stand alone.
+const CHART_STYLE: &str = include_str!("chart.css");
+const STYLE: &str = concat!(include_str!("chart.css"), include_str!("style.css"));
 const SCRIPT: &str = include_str!("script.js");
 
 /// What every part of a page needs.
@@ -72,14 +75,18 @@ impl Section {
     }
 }
 
-/// The whole page.
-pub(super) fn html(report: &Report, tongue: Tongue) -> String {
-    let page = Page {
-        report,
-        t: tongue.text(),
-        f: Format::new(tongue),
-    };
-    let sections: Vec<Section> = [
+impl<'a> Page<'a> {
+    fn new(report: &'a Report, tongue: Tongue) -> Self {
+        Page {
+            report,
+            t: tongue.text(),
+            f: Format::new(tongue),
+        }
+    }
+}
+
+fn sections(page: Page<'_>) -> Vec<Section> {
+    [
         map::section(page),
         classes::section(page),
         charts::trade_off(page),
@@ -93,7 +100,13 @@ pub(super) fn html(report: &Report, tongue: Tongue) -> String {
     ]
     .into_iter()
     .flatten()
-    .collect();
+    .collect()
+}
+
+/// The whole page.
+pub(super) fn html(report: &Report, tongue: Tongue) -> String {
+    let page = Page::new(report, tongue);
+    let sections = sections(page);
     let contents = contents(page, &sections);
     let main = el("main")
         .attr("id", "main")
@@ -116,6 +129,24 @@ pub(super) fn html(report: &Report, tongue: Tongue) -> String {
         .with(head(page))
         .with(body);
     format!("<!DOCTYPE html>\n{}\n", Html::from(root).as_str())
+}
+
+/// The charts of a page as pictures of their own: name and content of a file each.
+pub(super) fn charts(report: &Report, tongue: Tongue) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for section in sections(Page::new(report, tongue)) {
+        let charts = svg::alone(&section.body, CHART_STYLE);
+        let several = charts.len() > 1;
+        for (i, chart) in charts.into_iter().enumerate() {
+            let number = if several {
+                format!("-{}", i + 1)
+            } else {
+                String::new()
+            };
+            found.push((format!("{}{number}.svg", section.id), chart));
+        }
+    }
+    found
 }
 
 fn head(page: Page<'_>) -> Element {

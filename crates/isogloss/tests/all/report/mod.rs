@@ -196,3 +196,36 @@ fn tables_hold_the_numbers_unrounded() {
     fixture().write_csv(dir.path()).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), tables.len());
 }
+
+#[test]
+fn charts_stand_alone() {
+    let charts = fixture().charts(Tongue::English);
+    let names: Vec<&str> = charts.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "map.svg",
+            "trade-off.svg",
+            "curves.svg",
+            "placement.svg",
+            "size.svg"
+        ]
+    );
+    for (name, chart) in &charts {
+        assert!(chart.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"700\""));
+        assert!(chart.trim_end().ends_with("</svg>"), "{name}");
+        assert_eq!(chart.matches("<svg").count(), 1, "{name}");
+        // Every colour that a class names is there.
+        let style = chart.split("<style>").nth(1).unwrap();
+        for colour in style.split("var(--").skip(1) {
+            let colour = colour.split(')').next().unwrap();
+            assert!(style.contains(&format!("--{colour}: ")), "{name}: {colour}");
+        }
+        assert!(!chart.contains("url(") && !chart.contains("href"), "{name}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fixture()
+        .write_charts(dir.path(), Tongue::Japanese)
+        .unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), charts.len());
+}
