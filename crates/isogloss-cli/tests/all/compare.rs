@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+mod gains;
 mod stops;
 
 /// A base whose translations training changes. Nobody writes to it.
@@ -346,6 +347,21 @@ fn what_makes_no_sense_is_refused_with_its_name() {
             "",
             "[methods.lslo.train.training]\nepoch = 3\n",
             &["`lslo`", "epoch"],
+        ),
+        (
+            "",
+            "[methods.full]\nmissing = \"combine\"\n",
+            &["`methods.full.missing`", "\"combine\""],
+        ),
+        (
+            "",
+            "[methods.each]\nkind = \"lora-direction\"\nmissing = \"combine\"\n",
+            &["`methods.each.missing`", "`lora-direction`"],
+        ),
+        (
+            "",
+            "[methods.lslo]\nmissing = \"error\"\n",
+            &["missing", "`base`", "`combine`"],
         ),
         ("colour = 3", "", &["colour"]),
         ("", "[least]\npairs = 0.0\n", &["least.pairs"]),

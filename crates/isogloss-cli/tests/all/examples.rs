@@ -118,6 +118,7 @@ fn the_comparison_is_planned_as_its_readme_says() {
     assert_eq!(sizes("full"), [10_978_560; 2]);
     assert_eq!(sizes("lslo"), [1_990_656, 331_776]);
     assert_eq!(sizes("lslo-paper"), [1_327_104, 221_184]);
+    assert_eq!(sizes("lslo-english"), sizes("lslo"));
     assert_eq!(
         (&of("lora-total")["rank"], &of("lora-active")["rank"]),
         (&48.into(), &8.into())
@@ -128,8 +129,8 @@ fn the_comparison_is_planned_as_its_readme_says() {
     );
     let cells = plan["cells"].as_array().unwrap();
     let of_seed = |seed: u64| cells.iter().filter(|c| c["seed"] == seed).count();
-    // With seed 1 all nine and the plan; with the others the five that the README names.
-    assert_eq!([1, 2, 3].map(of_seed), [10, 5, 5]);
+    // With seed 1 all ten, the plan, and three methods with three languages alone; with the others the five that the README names.
+    assert_eq!([1, 2, 3].map(of_seed), [20, 5, 5]);
     let cell = |name: &str| cells.iter().find(|c| c["name"] == name).unwrap();
     assert_eq!(cell("lslo-plan-pruned-seed1")["scored"], "all");
     assert_eq!(cell("lslo-plan-pruned-seed2")["scored"], "fewer");
@@ -140,6 +141,12 @@ fn the_comparison_is_planned_as_its_readme_says() {
         ),
         (&"fewer".into(), &3.into())
     );
+    for language in ["deu_Latn", "ces_Latn", "lij_Latn"] {
+        for method in ["full", "lora-active", "lslo"] {
+            let alone = cell(&format!("{method}-alone-{language}-seed1"));
+            assert_eq!(alone["rates"], 1, "{alone}");
+        }
+    }
     assert_eq!(plan["whole"]["sentences"], 1012);
     assert!(!folder.path().join("runs").exists());
 }

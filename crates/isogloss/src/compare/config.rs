@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{CompareError, Kind};
+use crate::compare::{CompareError, InterferenceConfig, Kind, Missing};
 use crate::config::{self, ComputePrecision, Directions, value};
 use crate::corpus::{DataConfig, DirectionFilter, Lines};
 use crate::evaluate::CompareOptions;
@@ -41,6 +41,9 @@ pub struct CompareConfig {
     /// What is compared, beside the base and a copy of the source, by name. Default: every kind with nothing changed.
     #[serde(default)]
     pub methods: BTreeMap<String, MethodConfig>,
+    /// What is trained alone as well, a language at a time. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interference: Option<InterferenceConfig>,
     /// The plan of methods that go by one.
     #[serde(default)]
     pub plan: PlanConfig,
@@ -212,6 +215,9 @@ pub struct MethodConfig {
     pub learning_rates: Option<Vec<f64>>,
     /// What it is scored on. Default `"all"`.
     pub scored: Scored,
+    /// What translates a direction that it isn't trained in: `"base"` (default) or `"combine"`, the updates of its source and its target.
+    #[serde(skip_serializing_if = "Missing::is_base")]
+    pub missing: Missing,
     /// Keys of the training configuration that are different for this method, such as `train.training.learning_rate`.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub train: toml::Table,

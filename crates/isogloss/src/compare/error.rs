@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use crate::compare::Kind;
 use crate::config::ConfigError;
 use crate::corpus::CorpusError;
 use crate::decode::{DecodeError, LoadError};
@@ -30,6 +31,16 @@ pub enum CompareError {
         method: String,
         /// What there is.
         kinds: String,
+    },
+    /// A method whose updates can't be combined.
+    #[error(
+        "`methods.{method}.missing` is \"combine\", but `{}` has no updates of a source and a target to combine; leave the key out, or take a kind of LSLo or of a shared LoRA", kind.as_str()
+    )]
+    Combine {
+        /// The method.
+        method: String,
+        /// Its kind.
+        kind: Kind,
     },
     /// A name that can't be a folder's.
     #[error(

@@ -8,6 +8,7 @@ use isogloss_kernels::Cpu;
 use crate::checkpoint::{self, BaseHash};
 use crate::compare::cell::Bench;
 use crate::compare::explore::{EXPLORE, Source};
+use crate::compare::interference::Alone;
 use crate::compare::method::Workbench;
 use crate::compare::{
     Budget, CellPlan, CellResult, CompareConfig, CompareError, Kind, Prepared, Protocol, Results,
@@ -53,6 +54,8 @@ pub struct Experiment {
     pub(crate) tokenizer: tokenize::Tokenizer,
     /// What is trained, in the order of reports.
     pub(crate) methods: Vec<Prepared>,
+    /// What is trained a language at a time beside that.
+    pub(super) alone: Vec<Alone>,
     /// The test, then the foreign sets.
     pub(crate) sets: Vec<TestSet>,
     pub(super) classes: Classes,
@@ -78,6 +81,7 @@ impl Experiment {
         let mut methods = workbench.methods()?;
         let plan = Experiment::plan_source(config, dir, &mut methods, &plain)?;
         let sets = TestSet::load_all(config, dir, &plain)?;
+        let alone = Alone::all(config, &methods, &plain, &sets[0])?;
         let base = workbench.dir.join(&plain.model);
         let classes = plain.languages.iter();
         let classes = classes.map(|(class, all)| (class.as_str().to_owned(), all.clone()));
@@ -94,6 +98,7 @@ impl Experiment {
             plain,
             base,
             methods,
+            alone,
             sets,
             plan,
             base_hash: OnceLock::new(),
@@ -284,10 +289,13 @@ impl Experiment {
         let Some((method, at)) = self.method_of(cell) else {
             return Ok(None);
         };
-        let method = &self.planned(method)?;
+        let mut method = self.planned(method)?;
+        if let Some(alone) = self.alone_of(cell) {
+            method.rates = vec![self.rate_together(alone)?];
+        }
         let bench = Bench {
             run: &self.run,
-            method,
+            method: &method,
             extent: &protocol.extent,
         };
         bench.cell(at, watcher)
@@ -295,7 +303,9 @@ impl Experiment {
 
     /// A cell's method, and the place of its seed.
     pub(super) fn method_of(&self, cell: &CellPlan) -> Option<(&Prepared, usize)> {
-        let method = self.methods.iter().find(|m| m.name == cell.method)?;
+        let alone = self.alone.iter().map(|alone| &alone.method);
+        let mut methods = self.methods.iter().chain(alone);
+        let method = methods.find(|m| m.name == cell.method)?;
         let at = method.seeds.iter().position(|&s| Some(s) == cell.seed)?;
         Some((method, at))
     }

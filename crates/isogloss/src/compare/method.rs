@@ -1,112 +1,12 @@
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::adapter::Preset;
-use crate::compare::{CompareConfig, CompareError, MethodConfig, Scored};
+use crate::compare::{CompareConfig, CompareError, Kind, MethodConfig, Missing, Scored};
 use crate::config::{Compute, Directions, Method, TrainConfig};
 use crate::language::Direction;
 use crate::plan::Plan;
 use crate::prune::PruningConfig;
 use crate::train::Estimate;
-
-/// What is done to the base.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The source is handed back.
-    Copy,
-    /// Nothing.
-    Base,
-    /// Every weight is trained.
-    Full,
-    /// One update for all languages, of the rank that comes nearest to LSLo's parameters in all.
-    LoraTotal,
-    /// One update for all languages, of the rank that comes nearest to LSLo's parameters in one direction.
-    LoraActive,
-    /// An update for each direction, each trained alone, of the rank of [`LoraActive`](Kind::LoraActive).
-    LoraDirection,
-    /// An update for each language, as configured, without pruning.
-    Lslo,
-    /// The same, pruned while it is trained: as configured, or over two thirds of the epochs with the defaults of `[pruning]`.
-    LsloPruned,
-    /// LSLo with the sides of a plan, and ranks as configured.
-    LsloPlacement,
-    /// LSLo with the whole plan: sites, sides and ranks.
-    LsloPlan,
-    /// The same, pruned while it is trained.
-    LsloPlanPruned,
-}
-
-impl Kind {
-    /// Kinds that are trained, in the order of reports.
-    pub const TRAINED: [Kind; 9] = [
-        Kind::Full,
-        Kind::LoraTotal,
-        Kind::LoraActive,
-        Kind::LoraDirection,
-        Kind::Lslo,
-        Kind::LsloPruned,
-        Kind::LsloPlacement,
-        Kind::LsloPlan,
-        Kind::LsloPlanPruned,
-    ];
-
-    /// Kinds that are compared where no method is named: one update a direction takes a run a direction, and has to be asked for.
-    const DEFAULT: [Kind; 8] = [
-        Kind::Full,
-        Kind::LoraTotal,
-        Kind::LoraActive,
-        Kind::Lslo,
-        Kind::LsloPruned,
-        Kind::LsloPlacement,
-        Kind::LsloPlan,
-        Kind::LsloPlanPruned,
-    ];
-
-    /// `lora-total`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Copy => "copy",
-            Kind::Base => "base",
-            Kind::Full => "full",
-            Kind::LoraTotal => "lora-total",
-            Kind::LoraActive => "lora-active",
-            Kind::LoraDirection => "lora-direction",
-            Kind::Lslo => "lslo",
-            Kind::LsloPruned => "lslo-pruned",
-            Kind::LsloPlacement => "lslo-placement",
-            Kind::LsloPlan => "lslo-plan",
-            Kind::LsloPlanPruned => "lslo-plan-pruned",
-        }
-    }
-
-    /// What training calls it.
-    fn method(self) -> Method {
-        match self {
-            Kind::Full => Method::Full,
-            Kind::LoraTotal | Kind::LoraActive | Kind::LoraDirection => Method::Lora,
-            _ => Method::Lslo,
-        }
-    }
-
-    /// Whether its updates go by a plan.
-    #[must_use]
-    pub fn is_planned(self) -> bool {
-        use Kind::{LsloPlacement, LsloPlan, LsloPlanPruned};
-        matches!(self, LsloPlacement | LsloPlan | LsloPlanPruned)
-    }
-
-    fn is_pruned(self) -> bool {
-        matches!(self, Kind::LsloPruned | Kind::LsloPlanPruned)
-    }
-
-    /// Whether its rank is chosen after LSLo's.
-    fn is_sized(self) -> bool {
-        self.method() == Method::Lora
-    }
-}
 
 /// Most directions that get a run each.
 const MAX_DIRECTIONS: usize = 20;
@@ -128,6 +28,8 @@ pub struct Prepared {
     pub rates: Vec<f64>,
     /// Which directions are scored.
     pub scored: Scored,
+    /// What translates a direction that it isn't trained in.
+    pub missing: Missing,
     /// Directions that are trained alone, each a run; none: all together.
     pub apart: Vec<Direction>,
     /// Parameters and work of a training, or of all of them where directions are trained alone.
@@ -140,6 +42,12 @@ impl Prepared {
     pub fn shared_rank(&self) -> Option<usize> {
         let shared = self.config.method == Method::Lora;
         shared.then(|| self.config.adapter.rank.unwrap_or(8))
+    }
+
+    /// Whether it is trained in a direction.
+    pub(super) fn trains(&self, direction: &Direction) -> bool {
+        let mut trained = self.estimate.directions.iter();
+        trained.any(|share| share.direction == *direction)
     }
 
     /// Preset of the updates; none with full fine-tuning.
@@ -284,6 +192,12 @@ impl<'a> Workbench<'a> {
                     kinds: kinds.join(", "),
                 });
             };
+            if method.missing == Missing::Combine && !kind.combines() {
+                return Err(CompareError::Combine {
+                    method: name.clone(),
+                    kind,
+                });
+            }
             all.push((name.clone(), kind, method.clone()));
         }
         Ok(all)
@@ -346,6 +260,7 @@ impl<'a> Workbench<'a> {
                 .clone()
                 .unwrap_or_else(|| self.config.seeds.clone()),
             scored: method.scored,
+            missing: method.missing,
             dir: self.dir.clone(),
             name,
             kind,

@@ -14,6 +14,8 @@ mod error;
 mod experiment;
 mod explore;
 mod extent;
+mod interference;
+mod kind;
 mod method;
 mod predict;
 mod protocol;
@@ -32,9 +34,14 @@ pub use config::{
 pub use error::CompareError;
 pub use experiment::{Ending, Experiment, Watcher};
 pub use extent::Extent;
-pub use method::{Kind, Prepared};
+pub use interference::InterferenceConfig;
+pub use kind::{Kind, Missing};
+pub use method::Prepared;
 pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
-pub use results::{ClassRow, DirectionRow, Results, Row, Summary, TestResults};
+pub use results::{
+    ClassRow, DirectionRow, FewerTrained, Interference, PartOfGain, Results, Row, Summary,
+    TestResults,
+};
 pub(crate) use table::markdown;
 pub use text::TestSet;
 pub(crate) use words::{count, with_interval};

@@ -7,8 +7,8 @@ use crate::compare::explore::EXPLORE;
 use crate::compare::extent::Bounds;
 use crate::compare::text::{Lengths, TEXT_OPTIONS};
 use crate::compare::{
-    Budget, CellPlan, CompareError, Experiment, Extent, Kind, Label, Protocol, Scored, Speeds,
-    TestSet,
+    Budget, CellPlan, CompareError, Experiment, Extent, Kind, Label, Prepared, Protocol, Scored,
+    Speeds, TestSet,
 };
 use crate::config::{Method, TrainConfig};
 use crate::decode::{DecodeOptions, Line, Loaded};
@@ -28,6 +28,8 @@ const MOST_SENTENCES: usize = 768;
 struct Work {
     /// Seconds of training, and of validation, of each method at one rate and seed.
     methods: Vec<(f64, f64)>,
+    /// Those of what is trained alone.
+    alone: Vec<(f64, f64)>,
     /// Those of exploring, if there is any.
     exploring: Option<(f64, f64)>,
     /// Of each set.
@@ -155,13 +157,15 @@ impl Experiment {
 
     /// Reads the text once, for all extents.
     fn work(&self, speeds: &Speeds) -> Result<Work, CompareError> {
-        let methods = self.methods.iter();
-        let methods = methods.map(|m| self.work_of(&m.config, &m.estimate, speeds));
+        let of = |m: &Prepared| self.work_of(&m.config, &m.estimate, speeds);
+        let methods = self.methods.iter().map(of);
+        let alone = self.alone.iter().map(|alone| of(&alone.method));
         let exploring = self.exploring();
         let exploring = exploring.map(|(config, estimate)| self.work_of(config, estimate, speeds));
         let lengths = self.sets.iter().map(|set| set.lengths(&self.tokenizer));
         Ok(Work {
             methods: methods.collect::<Result<_, _>>()?,
+            alone: alone.collect::<Result<_, _>>()?,
             exploring: exploring.transpose()?,
             lengths: lengths
                 .collect::<Result<_, _>>()
@@ -208,56 +212,72 @@ impl Experiment {
         })
     }
 
-    /// The cells of an extent: what isn't trained, then all methods with their first seed, then with their second.
-    fn cells(&self, extent: &Extent, work: &Work) -> Vec<CellPlan> {
-        let scoring = |scored: Scored| {
-            let of = |(set, lengths): (&TestSet, &Lengths)| {
-                set.tokens(lengths, set.scored(scored, extent), extent.sentences)
-            };
-            let tokens: f64 = self.sets.iter().zip(&work.lengths).map(of).sum();
-            tokens / work.beam / 3600.0
+    /// Hours of translating what a cell is scored on.
+    fn scoring_hours(&self, cell: &CellPlan, extent: &Extent, work: &Work) -> f64 {
+        let of = |(set, lengths): (&TestSet, &Lengths)| {
+            set.tokens(lengths, &self.scored(set, cell, extent), extent.sentences)
         };
-        let (all, fewer) = (scoring(Scored::All), scoring(Scored::Fewer));
-        let untrained = |kind: Kind, hours: f64| CellPlan {
+        let tokens: f64 = self.sets.iter().zip(&work.lengths).map(of).sum();
+        tokens / work.beam / 3600.0
+    }
+
+    /// The cells of an extent: what isn't trained, then all methods with their first seed, then with their second; in the end what is
+    /// trained alone.
+    fn cells(&self, extent: &Extent, work: &Work) -> Vec<CellPlan> {
+        let untrained = |kind: Kind| CellPlan {
             name: kind.as_str().to_owned(),
             method: kind.as_str().to_owned(),
             seed: None,
             rates: 0,
             scored: Scored::All,
             training_hours: 0.0,
-            scoring_hours: hours,
+            scoring_hours: 0.0,
         };
-        let mut cells = vec![untrained(Kind::Copy, 0.0), untrained(Kind::Base, all)];
+        let scored = |mut cell: CellPlan| {
+            cell.scoring_hours = self.scoring_hours(&cell, extent, work);
+            cell
+        };
+        let mut cells = vec![untrained(Kind::Copy), scored(untrained(Kind::Base))];
         let mut exploring = self.exploring_cell(extent, work);
         for at in 0..extent.seeds {
-            for (method, &(training, validation)) in self.methods.iter().zip(&work.methods) {
+            for (method, &work) in self.methods.iter().zip(&work.methods) {
                 if method.kind.is_planned() {
                     cells.extend(exploring.take());
                 }
-                let Some(&seed) = method.seeds.get(at) else {
-                    continue;
-                };
-                let scored = match (at, method.scored) {
-                    (0, scored) => scored,
-                    (_, Scored::All) => self.config.test.later_seeds,
-                    (_, Scored::Fewer) => Scored::Fewer,
-                };
-                let rates = if at == 0 { method.rates.len() } else { 1 };
-                let seconds = rates as f64 * (training * extent.pairs + validation);
-                cells.push(CellPlan {
-                    name: cell_name(&method.name, seed),
-                    method: method.name.clone(),
-                    seed: Some(seed),
-                    rates,
-                    scored,
-                    training_hours: seconds / 3600.0,
-                    scoring_hours: match scored {
-                        Scored::All => all,
-                        Scored::Fewer => fewer,
-                    },
-                });
+                cells.extend(self.method_cell(method, at, extent, work).map(scored));
             }
         }
+        for (alone, &work) in self.alone.iter().zip(&work.alone) {
+            let cell = self.method_cell(&alone.method, 0, extent, work);
+            cells.extend(cell.map(scored));
+        }
         cells
+    }
+
+    /// A method's cell with its `at`th seed, if it has as many, by the seconds of training and of validation.
+    fn method_cell(
+        &self,
+        method: &Prepared,
+        at: usize,
+        extent: &Extent,
+        (training, validation): (f64, f64),
+    ) -> Option<CellPlan> {
+        let &seed = method.seeds.get(at)?;
+        let scored = match (at, method.scored) {
+            (0, scored) => scored,
+            (_, Scored::All) => self.config.test.later_seeds,
+            (_, Scored::Fewer) => Scored::Fewer,
+        };
+        let rates = if at == 0 { method.rates.len() } else { 1 };
+        let seconds = rates as f64 * (training * extent.pairs + validation);
+        Some(CellPlan {
+            name: cell_name(&method.name, seed),
+            method: method.name.clone(),
+            seed: Some(seed),
+            rates,
+            scored,
+            training_hours: seconds / 3600.0,
+            scoring_hours: 0.0,
+        })
     }
 }

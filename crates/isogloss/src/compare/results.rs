@@ -1,5 +1,9 @@
 //! What a comparison found.
 
+mod fewer;
+mod interference;
+mod scope;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,11 +13,14 @@ use crate::adapter::Preset;
 use crate::compare::cell::Tuning;
 use crate::compare::{
     CellPlan, CellResult, CompareError, Experiment, Extent, Kind, Label, Prepared, Protocol,
-    Scored, TestSet,
 };
 use crate::evaluate::{ChangeOfMean, SeededChanges, Share, SystemStatistics};
 use crate::files;
 use crate::language::Direction;
+
+pub use fewer::{FewerTrained, PartOfGain};
+pub use interference::Interference;
+use scope::{Scope, scopes};
 
 /// The files `results.json` and `results.md` of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +52,9 @@ pub struct Results {
     pub methods: Vec<Summary>,
     /// The test and the foreign sets; the test twice where some seeds or methods were scored on fewer directions.
     pub tests: Vec<TestResults>,
+    /// What was trained alone as well, by language, then by method.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interference: Vec<Interference>,
 }
 
 /// A method that was trained.
@@ -93,6 +103,9 @@ pub struct TestResults {
     pub sentences: usize,
     /// Every system.
     pub rows: Vec<Row>,
+    /// Of the test proper: methods that were trained in fewer directions than another of their kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fewer_trained: Vec<FewerTrained>,
 }
 
 /// A system's results on a test set.
@@ -152,15 +165,6 @@ pub struct DirectionRow {
     pub lower_bound: Option<f64>,
 }
 
-/// Which cells and directions a table is about.
-struct Scope<'a> {
-    set: &'a TestSet,
-    directions: Vec<Direction>,
-    /// Cells by method, in the order of reports.
-    cells: Vec<(String, Vec<&'a CellPlan>)>,
-    all_seeds: bool,
-}
-
 impl Results {
     /// Puts together what lies in the cells' folders.
     pub(super) fn read(experiment: &Experiment, protocol: &Protocol) -> Result<Self, CompareError> {
@@ -191,6 +195,7 @@ impl Results {
             explored_seconds: experiment.explored()?.map(|e| e.seconds),
             methods: summaries.collect::<Result<_, _>>()?,
             tests,
+            interference: interference::interference(experiment, protocol)?,
         })
     }
 
@@ -247,43 +252,6 @@ fn summary(
     })
 }
 
-/// What can be averaged alike: all seeds on the directions that every cell was scored on; and, where that isn't all, the first
-/// seeds on all directions.
-fn scopes<'a>(experiment: &Experiment, protocol: &'a Protocol, set: &'a TestSet) -> Vec<Scope<'a>> {
-    let extent = &protocol.extent;
-    let all = set.scored(Scored::All, extent);
-    let fewer = set.scored(Scored::Fewer, extent);
-    let mixed = all.len() > fewer.len() && protocol.cells.iter().any(|c| c.scored == Scored::Fewer);
-    let names = [Kind::Base, Kind::Copy].map(|kind| kind.as_str().to_owned());
-    let names = names
-        .into_iter()
-        .chain(experiment.methods.iter().map(|m| m.name.clone()));
-    let names: Vec<String> = names.collect();
-    let scope = |directions: &[Direction], all_seeds: bool, wanted: &dyn Fn(&CellPlan) -> bool| {
-        let cells = names.iter().map(|name| {
-            let own = protocol
-                .cells
-                .iter()
-                .filter(|c| c.method == *name && wanted(c));
-            let own = own.take(if all_seeds { usize::MAX } else { 1 });
-            (name.clone(), own.collect::<Vec<_>>())
-        });
-        Scope {
-            set,
-            directions: directions.to_vec(),
-            cells: cells.filter(|(_, cells)| !cells.is_empty()).collect(),
-            all_seeds,
-        }
-    };
-    match mixed {
-        true => vec![
-            scope(fewer, true, &|_| true),
-            scope(all, false, &|cell| cell.scored == Scored::All),
-        ],
-        false => vec![scope(all, true, &|_| true)],
-    }
-}
-
 fn test_results(
     experiment: &Experiment,
     protocol: &Protocol,
@@ -305,6 +273,11 @@ fn test_results(
     let options = experiment.config.significance.options();
     let mut rows = Vec::new();
     let mut full = None;
+    let fewer = match scope.set.name {
+        None => fewer::pairs(experiment, scope),
+        Some(_) => Vec::new(),
+    };
+    let mut kept = BTreeMap::new();
     for (name, cells) in &scope.cells {
         let of = |cell: &&CellPlan| statistics(cell);
         let seeds = cells.iter().map(of).collect::<Result<Vec<_>, _>>()?;
@@ -320,6 +293,12 @@ fn test_results(
             row.share_of_full = full.as_ref().and_then(|full| changes.share_of(full));
         }
         rows.push(row);
+        if fewer
+            .iter()
+            .any(|pair| [&pair.0.name, &pair.1.name].contains(&name))
+        {
+            kept.insert(name.clone(), changes);
+        }
     }
     Ok(TestResults {
         test: scope.set.label().to_owned(),
@@ -328,6 +307,7 @@ fn test_results(
         directions: scope.directions.len(),
         sentences: scope.set.longest(),
         rows,
+        fewer_trained: fewer::fewer_trained(&fewer, &kept),
     })
 }
 

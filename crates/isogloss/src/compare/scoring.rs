@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::compare::cell::CellResult;
-use crate::compare::{CellPlan, CompareError, Experiment, Kind, Protocol, TestSet, Watcher};
+use crate::compare::{
+    CellPlan, CompareError, Experiment, Kind, Missing, Protocol, TestSet, Watcher,
+};
 use crate::decode::Loaded;
 use crate::evaluate::{Hypotheses, MadeWith, ScoresFile, hash_of_folder};
 use crate::language::Direction;
@@ -12,6 +14,7 @@ use crate::language::Direction;
 struct System<'a> {
     kind: Kind,
     folder: PathBuf,
+    missing: Missing,
     trained: Option<&'a CellResult>,
     made_with: MadeWith,
 }
@@ -42,15 +45,18 @@ impl Experiment {
         if sets.iter().all(done) {
             return Ok(true);
         }
+        let method = self.method_of(cell);
+        let missing = method.map_or(Missing::Base, |(method, _)| method.missing);
         let system = System {
             kind,
+            missing,
             trained,
-            made_with: self.made_with(kind, cell, &folder, trained)?,
+            made_with: self.made_with((kind, missing), cell, &folder, trained)?,
             folder: folder.clone(),
         };
         for set in sets.iter().filter(|set| !done(set)) {
             watcher.stage(&format!("{} on {}", cell.name, set.label()));
-            let directions = set.scored(cell.scored, &protocol.extent);
+            let directions = &*self.scored(set, cell, &protocol.extent);
             if !self.translate(&system, set, directions, watcher)? {
                 return Ok(false);
             }
@@ -75,7 +81,7 @@ impl Experiment {
     /// By what translations are known again.
     fn made_with(
         &self,
-        kind: Kind,
+        (kind, missing): (Kind, Missing),
         cell: &CellPlan,
         folder: &Path,
         trained: Option<&CellResult>,
@@ -98,7 +104,7 @@ impl Experiment {
             ("seed", cell.seed.into()),
             ("beam", decoding.beam.into()),
             ("precision", precision),
-            ("missing", "base".into()),
+            ("missing", missing.as_str().into()),
             ("model_hash", base.map(|hash| hash.to_string()).into()),
             ("adapters_hash", adapters.into()),
         ];
@@ -132,7 +138,8 @@ impl Experiment {
             };
             let loaded = loaded?.packed(&backend);
             let translator = loaded.translator(&backend, self.config.decoding.batch_tokens)?;
-            if !set.translate(&translator, &options, &mut kept, &directions, watcher)? {
+            let how = (system.missing.into(), &options);
+            if !set.translate(&translator, how, &mut kept, &directions, watcher)? {
                 return Ok(false);
             }
         }

@@ -1,10 +1,13 @@
 //! Results as tables, for people.
 
+mod gains;
+
 use std::fmt::Write as _;
 
 use crate::compare::results::{Row, Summary, TestResults, foreign};
 use crate::compare::words::{count, duration, extent, grouped, signed, with_interval};
 use crate::compare::{Label, Results};
+use crate::evaluate::Share;
 
 impl TestResults {
     fn heading(&self) -> String {
@@ -48,10 +51,7 @@ impl Results {
                 format!("{} ({share:.1}%)", grouped(of(s)))
             })
         };
-        let share = row.share_of_full.map_or_else(String::new, |s| {
-            let [low, high] = s.interval.map(|x| 100.0 * x);
-            format!("{:.0}% [{low:.0}, {high:.0}]", 100.0 * s.share)
-        });
+        let share = row.share_of_full.as_ref().map_or_else(String::new, percent);
         let worst = row.worst.as_ref().map_or_else(String::new, |d| {
             let [change, bound] = [d.change, d.lower_bound].map(|x| x.unwrap_or(0.0));
             // Where nothing is lost, no direction is the worst.
@@ -237,10 +237,29 @@ impl Results {
                 markdown(&self.class_table(test)),
                 self.harm(test)
             );
+            let fewer = test.fewer_table();
+            if !fewer.is_empty() {
+                let _ = write!(
+                    text,
+                    "\n### Trained on fewer directions\n\n{}\n{}",
+                    gains::FEWER,
+                    markdown(&fewer)
+                );
+            }
         }
         let foreign = self.foreign_table();
         if !foreign.is_empty() {
             let _ = write!(text, "\n## What nobody adapted\n\n{}", markdown(&foreign));
+        }
+        let alone = self.interference_table();
+        if !alone.is_empty() {
+            let _ = write!(
+                text,
+                "\n## Alone and together ({})\n\n{}\n{}",
+                self.label.as_str(),
+                gains::ALONE,
+                markdown(&alone)
+            );
         }
         let _ = write!(text, "\n## Methods\n\n{}", markdown(&self.methods_table()));
         if let Some([placement, demand]) = self.explored_seconds {
@@ -266,10 +285,18 @@ impl Results {
                 test.heading(),
                 aligned(&self.main_table(test))
             );
+            let fewer = test.fewer_table();
+            if !fewer.is_empty() {
+                let _ = write!(text, "trained on fewer directions\n{}\n", aligned(&fewer));
+            }
         }
         let foreign = self.foreign_table();
         if !foreign.is_empty() {
             let _ = write!(text, "what nobody adapted\n{}\n", aligned(&foreign));
+        }
+        let alone = self.interference_table();
+        if !alone.is_empty() {
+            let _ = write!(text, "alone and together\n{}\n", aligned(&alone));
         }
         text
     }
@@ -282,6 +309,12 @@ fn of_class<'a>(
 ) -> Option<&'a crate::compare::results::ClassRow> {
     let mut classes = row.classes.iter();
     classes.find(|c| c.source == source && c.target == target)
+}
+
+/// `83% [79, 88]`.
+fn percent(share: &Share) -> String {
+    let [low, high] = share.interval.map(|x| 100.0 * x);
+    format!("{:.0}% [{low:.0}, {high:.0}]", 100.0 * share.share)
 }
 
 pub(crate) fn markdown(rows: &[Vec<String>]) -> String {

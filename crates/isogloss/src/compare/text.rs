@@ -21,7 +21,7 @@ const CHUNK: usize = 1000;
 /// Sentences of a direction by which its length is judged.
 const SAMPLE: usize = 10;
 
-/// A direction that the adapters weren't trained in runs on the base.
+/// How text is brought to the model. A direction that the adapters weren't trained in runs on the base, unless a method combines.
 pub(super) const TEXT_OPTIONS: TextOptions = TextOptions {
     long_lines: LongLines::Split,
     missing: MissingUpdates::Base,
@@ -175,12 +175,16 @@ impl TestSet {
     pub(super) fn translate<B: Backend>(
         &self,
         translator: &TextTranslator<'_, B>,
-        options: &DecodeOptions,
+        (missing, options): (MissingUpdates, &DecodeOptions),
         kept: &mut Hypotheses,
         directions: &[Direction],
         watcher: &mut (dyn super::Watcher + '_),
     ) -> Result<bool, CompareError> {
         let of_sentences: usize = directions.iter().map(|d| self.text.len(d)).sum();
+        let text = TextOptions {
+            missing,
+            ..TEXT_OPTIONS
+        };
         let mut done = 0;
         let mut rest = directions;
         while !rest.is_empty() {
@@ -194,7 +198,7 @@ impl TestSet {
             });
             let (now, later) = rest.split_at(fits.count().max(1));
             let evaluation = Evaluation::new(&self.text, now.to_vec(), vec![any_metric()?])?;
-            let found = evaluation.translate(translator, TEXT_OPTIONS, options, &mut |p| {
+            let found = evaluation.translate(translator, text, options, &mut |p| {
                 watcher.translating(p.within(done, of_sentences));
             })?;
             done += evaluation.sentences();

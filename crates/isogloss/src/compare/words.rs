@@ -81,8 +81,10 @@ impl Protocol {
     /// What is done, and what it is predicted to take: a line a cell.
     #[must_use]
     pub fn describe(&self) -> String {
+        let names = self.cells.iter().map(|cell| cell.name.len() + 2);
+        let width = names.fold(28, usize::max);
         let mut text = format!(
-            "{:<28}{:>6}{:>12}{:>12}\n",
+            "{:<width$}{:>6}{:>12}{:>12}\n",
             "cell", "rates", "training", "scoring"
         );
         for cell in &self.cells {
@@ -97,7 +99,7 @@ impl Protocol {
             };
             let _ = writeln!(
                 text,
-                "{:<28}{rates:>6}{training:>12}{:>12}",
+                "{:<width$}{rates:>6}{training:>12}{:>12}",
                 cell.name,
                 duration(3600.0 * cell.scoring_hours)
             );

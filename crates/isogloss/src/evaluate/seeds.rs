@@ -131,8 +131,14 @@ impl SeededChanges {
     /// a share of that means nothing. Both are of the same base, directions and options.
     #[must_use]
     pub fn share_of(&self, other: &Self) -> Option<Share> {
-        let (change, resampled, _) = self.means(|_| true);
-        let (whole, of, directions) = other.means(|_| true);
+        self.share_among(other, |_| true)
+    }
+
+    /// The same, of some directions.
+    #[must_use]
+    pub fn share_among(&self, other: &Self, among: impl Fn(&Direction) -> bool) -> Option<Share> {
+        let (change, resampled, _) = self.means(&among);
+        let (whole, of, directions) = other.means(&among);
         let certain = percentile_interval(of.clone(), self.level)[0] > 0.0;
         (directions > 0 && certain).then(|| Share {
             share: change / whole,
@@ -361,5 +367,10 @@ mod tests {
         assert_eq!(whole.share_of(&none), None);
         let own = whole.share_of(&whole).unwrap();
         assert_eq!((own.share, own.interval), (1.0, [1.0, 1.0]));
+        // Of one direction the share is that of a comparison of that direction alone.
+        let (uneven, first) = (of([9, 3]), directions()[0].clone());
+        let share = |of: &Direction| uneven.share_among(&whole, |d| d == of).unwrap().share;
+        assert_eq!(share(&first), 1.0);
+        assert_eq!(share(&directions()[1]), 0.0);
     }
 }

@@ -275,6 +275,7 @@ fn comparison(
         },
         foreign: BTreeMap::from([("report".to_owned(), report)]),
         methods: sizes.iter().map(method).collect(),
+        interference: None,
         plan: PlanConfig::default(),
         significance: SignificanceConfig::default(),
         least: LeastConfig::default(),
