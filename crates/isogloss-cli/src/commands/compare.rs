@@ -18,7 +18,7 @@ Examples:
 Trains and scores the base, a copy of the source, full fine-tuning, shared LoRA of equal size, LSLo and whatever else the file names.
 What doesn't fit into the budget is reduced, in this order: pairs of an epoch, seeds, directions, sentences; what was reduced is written
 down before anything starts, and every figure says so. Stop with Ctrl-C, go on with the same command. The results are in the
-comparison's folder: results.md for people, results.json for programs, each cell with its translations beside them.";
+comparison's folder: results.md and report.html for people, results.json for programs, each cell with its translations beside them.";
 
 /// Train and score methods of adaptation beside each other, over seeds, within a budget of hours
 #[derive(Debug, clap::Args)]

@@ -170,6 +170,23 @@ fn it_trains_scores_and_compares_and_does_nothing_twice() {
     assert!(config("lslo-placement").adapter.language_ranks.is_empty());
     let pruned = |method: &str| config(method).pruning.is_some();
     assert!(pruned("lslo-plan-pruned") && !pruned("lslo-plan") && !pruned("lslo-placement"));
+    // One page speaks of all methods, tested, with what exploring found.
+    let page = std::fs::read_to_string(workshop.path().join("compared/report.html")).unwrap();
+    for part in [
+        "lslo-plan-pruned-seed1",
+        "id=\"trade-off\"",
+        "id=\"demand\"",
+        "id=\"map\"",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let scores = read(&workshop, "full-seed1/scores.json");
+    let (compared, full) = (&scores["comparison"], row(&results, 0, "full"));
+    assert_eq!(compared["against"], "base");
+    assert_eq!(
+        compared["directions"].as_array().unwrap().len(),
+        full["directions"].as_array().unwrap().len()
+    );
     // A cell is an ordinary run, with its scores and translations.
     let cell = workshop.path().join("compared/lslo-seed2");
     for name in [

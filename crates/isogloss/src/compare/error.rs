@@ -7,6 +7,7 @@ use crate::decode::{DecodeError, LoadError};
 use crate::evaluate::{ComparisonError, EvaluateError, EvaluationError, HypothesesError};
 use crate::files::FileError;
 use crate::plan::PlanError;
+use crate::report::ReportError;
 use crate::train::TrainError;
 
 /// Why methods can't be compared.
@@ -137,6 +138,9 @@ pub enum CompareError {
     /// Comparing scores.
     #[error(transparent)]
     Comparison(#[from] ComparisonError),
+    /// The page.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// Scoring.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),

@@ -220,6 +220,7 @@ impl Experiment {
         }
         let results = Results::read(self, protocol)?;
         results.write(&self.run)?;
+        self.write_page(protocol)?;
         Ok(Ending::Finished(Box::new(results)))
     }
 

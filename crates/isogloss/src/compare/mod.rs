@@ -17,6 +17,7 @@ mod extent;
 mod interference;
 mod kind;
 mod method;
+mod page;
 mod predict;
 mod protocol;
 mod results;

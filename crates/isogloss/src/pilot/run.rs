@@ -283,16 +283,7 @@ impl Work<'_> {
         base: &Scores,
         system: &Scores,
     ) -> Result<Comparison, PilotError> {
-        let both = set.directions.iter().zip(base.iter().zip(system));
-        let pair = |(direction, (base, system)): (&crate::language::Direction, _)| {
-            let (base, system): (&Vec<Vec<f64>>, &Vec<Vec<f64>>) = (base, system);
-            PairedStatistics {
-                direction: direction.clone(),
-                base: base.clone(),
-                system: system.clone(),
-            }
-        };
-        let pairs: Vec<PairedStatistics> = both.map(pair).collect();
+        let pairs = PairedStatistics::zip(&set.directions, base.clone(), system.clone());
         let metric = &self.pilot.experiment.metrics[0];
         let options = CompareOptions::default();
         Ok(Comparison::new(

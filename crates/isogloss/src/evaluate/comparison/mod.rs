@@ -3,7 +3,7 @@
 mod judge;
 
 use super::significance::{Paired, Test, percentile_interval, simultaneous_lower_bounds};
-use super::{Classes, NamedMetric};
+use super::{Classes, NamedMetric, SystemStatistics};
 use crate::language::Direction;
 pub(super) use judge::check_pair;
 use judge::{by_class, changes, judge, mean};
@@ -68,6 +68,24 @@ pub struct PairedStatistics {
     pub base: Vec<Vec<f64>>,
     /// Of the system that is judged; of the same sentences in the same order.
     pub system: Vec<Vec<f64>>,
+}
+
+impl PairedStatistics {
+    /// Pairs the statistics of two systems in the same directions, in their order.
+    #[must_use]
+    pub fn zip(
+        directions: &[Direction],
+        base: SystemStatistics,
+        system: SystemStatistics,
+    ) -> Vec<Self> {
+        let both = directions.iter().zip(base.into_iter().zip(system));
+        let pair = |(direction, (base, system)): (&Direction, _)| PairedStatistics {
+            direction: direction.clone(),
+            base,
+            system,
+        };
+        both.map(pair).collect()
+    }
 }
 
 /// Why systems cannot be compared.
