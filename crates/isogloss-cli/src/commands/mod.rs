@@ -2,10 +2,10 @@
 
 mod adapters;
 mod bench;
+mod command_line;
 mod compare;
 mod compute;
 mod config;
-mod cost;
 mod decoding;
 mod demo;
 mod evaluate;

@@ -207,7 +207,9 @@ pub(crate) fn finish(
     let state = &trained.state;
     // The result lies in the run's folder.
     if let Some(run) = result.parent() {
-        super::cost::note(run, compute, state, estimate);
+        let command = super::command_line::command(std::env::args());
+        let peak = isogloss::memory::peak_bytes();
+        train::note_cost(run, compute, (state, estimate), Some(command), peak);
     }
     if args.json {
         let mut value = serde_json::json!({

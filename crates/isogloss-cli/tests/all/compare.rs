@@ -345,6 +345,29 @@ fn curves_of_several_runs_are_not_put_into_one_board() {
 }
 
 #[test]
+fn a_method_may_take_the_rate_of_another_and_all_may_differ_from_the_shared_file() {
+    let workshop = workshop(
+        "learning_rates = [0.001, 0.03]\noverrides = { training = { epochs = 3 } }",
+        "[methods.lslo]\n[methods.lslo-pruned]\nlike = \"lslo\"\n",
+    );
+    let _ = stdout(&mut compare(&workshop, &["--published"]));
+    let rate = |name: &str| {
+        read(&workshop, &format!("{name}-seed1/trained.json"))["learning_rate"].clone()
+    };
+    assert_eq!(rate("lslo"), 0.03);
+    assert_eq!(rate("lslo-pruned"), rate("lslo"));
+    assert!(
+        !workshop
+            .path()
+            .join("compared/tuning/lslo-pruned.json")
+            .exists()
+    );
+    let config: TrainConfig =
+        config::read(&workshop.path().join("compared/lslo-seed1/config.toml")).unwrap();
+    assert_eq!(config.training.epochs, 3);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_its_name() {
     for (comparison, methods, parts) in [
         (
@@ -379,6 +402,16 @@ fn what_makes_no_sense_is_refused_with_its_name() {
             "",
             "[methods.lslo]\nmissing = \"error\"\n",
             &["missing", "`base`", "`combine`"],
+        ),
+        (
+            "",
+            "[methods.full]\nlike = \"lslo\"\n[methods.lslo]\n",
+            &["`full`", "`like = \"lslo\"` is none of"],
+        ),
+        (
+            "",
+            "[methods.full]\n[methods.lslo]\nlike = \"full\"\nlearning_rates = [0.1]\n",
+            &["`lslo`", "leave one of the two out"],
         ),
         ("colour = 3", "", &["colour"]),
         ("", "[least]\npairs = 0.0\n", &["least.pairs"]),

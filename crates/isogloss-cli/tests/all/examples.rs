@@ -50,7 +50,7 @@ fn every_configuration_is_read() {
     .concat();
     assert!(found.len() > 5, "{found:?}");
     for path in found {
-        if path.ends_with("compare.toml") {
+        if path.ends_with("compare.toml") || path.ends_with("short.toml") {
             let config: CompareConfig = config::read(&path).unwrap();
             config.validate().unwrap();
         } else if path.parent().is_some_and(|folder| folder.ends_with("mini")) {

@@ -223,6 +223,14 @@ impl Bench<'_> {
                 return Ok(None);
             }
             let state = &done.trained.state;
+            // What the process holds is not this run's alone.
+            train::note_cost(
+                &config.run,
+                config.compute,
+                (state, &done.estimate),
+                None,
+                None,
+            );
             result.validation_score += state.best.unwrap_or(f64::NAN);
             result.trained += done.trainable;
             result.active = result.active.max(done.estimate.active);

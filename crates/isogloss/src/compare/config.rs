@@ -18,6 +18,9 @@ pub struct CompareConfig {
     /// What all methods share: a configuration of `isogloss train`, as a file (its relative paths start at its own folder) or as a
     /// table `[train]`. Its `run` and `method` count for nothing here.
     pub train: Shared,
+    /// Keys of the training configuration that are different for this comparison, such as `overrides.training.epochs`.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub overrides: toml::Table,
     /// Seeds of every method. Default `[1]`.
     #[serde(default = "first_seed")]
     pub seeds: Vec<u64>,
@@ -213,6 +216,9 @@ pub struct MethodConfig {
     /// Learning rates to try. Default: those of the comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rates: Option<Vec<f64>>,
+    /// Takes the learning rate that was chosen for this method, which stands before it in reports, instead of trying any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
     /// What it is scored on. Default `"all"`.
     pub scored: Scored,
     /// What translates a direction that it isn't trained in: `"base"` (default) or `"combine"`, the updates of its source and its target.
@@ -362,13 +368,26 @@ impl CompareConfig {
 
     /// The shared training configuration with the folder that its paths start at.
     pub(super) fn shared(&self, dir: &Path) -> Result<(toml::Table, PathBuf), CompareError> {
-        match &self.train {
-            Shared::Table(table) => Ok((table.clone(), dir.to_owned())),
+        let (mut table, folder) = match &self.train {
+            Shared::Table(table) => (table.clone(), dir.to_owned()),
             Shared::File(file) => {
                 let path = dir.join(file);
-                let table = config::read(&path)?;
                 let folder = path.parent().unwrap_or(dir).to_owned();
-                Ok((table, folder))
+                (config::read(&path)?, folder)
+            }
+        };
+        merge(&mut table, &self.overrides);
+        Ok((table, folder))
+    }
+}
+
+/// Puts `over` into `table`, key by key.
+pub(super) fn merge(table: &mut toml::Table, over: &toml::Table) {
+    for (key, value) in over {
+        match (table.get_mut(key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(over)) => merge(inner, over),
+            _ => {
+                table.insert(key.clone(), value.clone());
             }
         }
     }

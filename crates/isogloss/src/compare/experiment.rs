@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use isogloss_kernels::Cpu;
 
 use crate::checkpoint::{self, BaseHash};
-use crate::compare::cell::Bench;
+use crate::compare::cell::{Bench, cell_name};
 use crate::compare::explore::{EXPLORE, Source};
 use crate::compare::interference::Alone;
 use crate::compare::method::Workbench;
@@ -291,8 +291,8 @@ impl Experiment {
             return Ok(None);
         };
         let mut method = self.planned(method)?;
-        if let Some(alone) = self.alone_of(cell) {
-            method.rates = vec![self.rate_together(alone)?];
+        if let Some(like) = &method.like {
+            method.rates = vec![self.rate_of(like)?];
         }
         let bench = Bench {
             run: &self.run,
@@ -300,6 +300,16 @@ impl Experiment {
             extent: &protocol.extent,
         };
         bench.cell(at, watcher)
+    }
+
+    /// The learning rate of a method that is trained with its first seed.
+    fn rate_of(&self, name: &str) -> Result<f64, CompareError> {
+        let like = self.methods.iter().find(|m| m.name == name);
+        let seed = like.and_then(|m| m.seeds.first().copied()).unwrap_or(1);
+        let cell = self.run.join(cell_name(name, seed));
+        let missing = || CompareError::read(&cell, &"it is not trained yet");
+        let trained = CellResult::read(&cell)?.ok_or_else(missing)?;
+        Ok(trained.learning_rate)
     }
 
     /// A cell's method, and the place of its seed.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::cell::{CellResult, cell_name};
+use crate::compare::cell::cell_name;
 use crate::compare::{
     CellPlan, CompareConfig, CompareError, Experiment, Extent, Kind, Prepared, TestSet,
 };
@@ -89,8 +89,8 @@ impl Alone {
         let mut method = together.clone();
         method.name = format!("{}-alone-{language}", together.name);
         method.seeds.truncate(1);
-        // One: that which is chosen by then.
         method.rates.truncate(1);
+        method.like = Some(together.name.clone());
         let estimate = &mut method.estimate;
         estimate.directions.retain(|d| has(&d.direction, language));
         let pairs = estimate
@@ -265,14 +265,6 @@ impl Experiment {
                 Cow::Owned(own.cloned().collect())
             }
         }
-    }
-
-    /// The learning rate that the method took where it was trained in all directions.
-    pub(super) fn rate_together(&self, alone: &Alone) -> Result<f64, CompareError> {
-        let cell = self.run.join(self.cell_together(alone));
-        let trained = CellResult::read(&cell)?;
-        let missing = || CompareError::read(&cell, &"it is not trained yet");
-        Ok(trained.ok_or_else(missing)?.learning_rate)
     }
 
     /// The folder of the method's cell that was trained in all directions with the same seed.

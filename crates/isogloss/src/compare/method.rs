@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::adapter::Preset;
+use crate::compare::config::merge;
 use crate::compare::{CompareConfig, CompareError, Kind, MethodConfig, Missing, Scored};
 use crate::config::{Compute, Directions, Method, TrainConfig};
 use crate::language::Direction;
@@ -26,6 +27,8 @@ pub struct Prepared {
     pub seeds: Vec<u64>,
     /// Learning rates that the first seed tries; one is no choice.
     pub rates: Vec<f64>,
+    /// The method whose learning rate it takes instead.
+    pub like: Option<String>,
     /// Which directions are scored.
     pub scored: Scored,
     /// What translates a direction that it isn't trained in.
@@ -44,6 +47,23 @@ impl Prepared {
         shared.then(|| self.config.adapter.rank.unwrap_or(8))
     }
 
+    /// That the method whose learning rate it takes is one of those before it.
+    fn check_like(&self, before: &[Prepared], config: &MethodConfig) -> Result<(), CompareError> {
+        let Some(like) = &self.like else {
+            return Ok(());
+        };
+        let names: Vec<&str> = before.iter().map(|m| m.name.as_str()).collect();
+        let reason = match config.learning_rates {
+            Some(_) => "`like` takes a learning rate from another method, so it has no `learning_rates`; leave one of the two out".to_owned(),
+            None if names.contains(&like.as_str()) => return Ok(()),
+            None => format!("`like = \"{like}\"` is none of the methods that are trained before it: {}", names.join(", ")),
+        };
+        Err(CompareError::Method {
+            method: self.name.clone(),
+            reason,
+        })
+    }
+
     /// Whether it is trained in a direction.
     pub(super) fn trains(&self, direction: &Direction) -> bool {
         let mut trained = self.estimate.directions.iter();
@@ -55,18 +75,6 @@ impl Prepared {
     pub fn preset(&self) -> Option<Preset> {
         let adapted = self.config.method != Method::Full;
         adapted.then_some(self.config.adapter.preset)
-    }
-}
-
-/// Puts `over` into `table`, key by key.
-fn merge(table: &mut toml::Table, over: &toml::Table) {
-    for (key, value) in over {
-        match (table.get_mut(key), value) {
-            (Some(toml::Value::Table(inner)), toml::Value::Table(over)) => merge(inner, over),
-            _ => {
-                table.insert(key.clone(), value.clone());
-            }
-        }
     }
 }
 
@@ -171,7 +179,9 @@ impl<'a> Workbench<'a> {
                 };
                 config.adapter.rank = Some(self.nearest_rank(kind, &config, sizes)?);
             }
-            methods.push(self.prepared(name, kind, &method, config)?);
+            let prepared = self.prepared(name, kind, &method, config)?;
+            prepared.check_like(&methods, &method)?;
+            methods.push(prepared);
         }
         Ok(methods)
     }
@@ -249,12 +259,17 @@ impl<'a> Workbench<'a> {
         if method.learning_rates.is_none() {
             rates.clone_from(&self.config.learning_rates);
         }
+        if method.like.is_some() {
+            // One: that which is chosen by then.
+            rates.truncate(1);
+        }
         if rates.is_empty() {
             // As it is written, not as it is rounded.
             let rate = config.training.learning_rate;
             rates.push(rate.to_string().parse().unwrap_or_else(|_| f64::from(rate)));
         }
         Ok(Prepared {
+            like: method.like.clone(),
             seeds: method
                 .seeds
                 .clone()

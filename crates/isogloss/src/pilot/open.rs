@@ -258,6 +258,7 @@ fn comparison(
     CompareConfig {
         run: run.to_owned(),
         train: Shared::Table(toml::Table::try_from(small).unwrap_or_default()),
+        overrides: toml::Table::new(),
         seeds: vec![small.seed],
         learning_rates: Vec::new(),
         metrics: vec!["chrf++".to_owned()],

@@ -1,6 +1,7 @@
 //! Training: the loop over updates, its state on disk, validation and events; `adapt` and `pretrain` put runs together.
 
 mod adapt;
+mod cost;
 mod data;
 mod error;
 mod estimate;
@@ -20,6 +21,7 @@ mod trainer;
 mod validate;
 
 pub use adapt::{Adaptation, adapt};
+pub use cost::note_cost;
 pub use data::{Epoch, Example, Examples, LanguageIds, pack};
 pub use error::TrainError;
 pub use event::{Event, Observer, Silent};
