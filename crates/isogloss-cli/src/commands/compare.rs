@@ -1,5 +1,6 @@
 //! `isogloss compare`: methods beside each other, trained and scored over seeds.
 
+use super::page::PageArgs;
 use super::training::{RunArgs, train_failure};
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -32,6 +33,8 @@ pub(crate) struct Args {
     /// The whole experiment, whatever it takes
     #[arg(long)]
     published: bool,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 fn hours(text: &str) -> Result<f64, String> {
@@ -47,6 +50,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (config, dir) = args.run.read::<CompareConfig>()?;
     let compute = |compute| args.run.compute(compute);
     let mut experiment = Experiment::open(&config, &dir, compute).map_err(wrong)?;
+    experiment.set_page_language(args.page.lang);
     let budget = match args.budget_hours {
         Some(hours) => Some(Budget::Hours(hours)),
         None => args.published.then_some(Budget::Published),

@@ -11,6 +11,7 @@ mod demo;
 mod evaluate;
 mod explore;
 mod model;
+mod page;
 mod pilot;
 mod pretrain;
 mod report;

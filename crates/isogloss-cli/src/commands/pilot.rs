@@ -1,5 +1,6 @@
 //! `isogloss pilot`: gain, harm and cost of adapting, within a limit of time.
 
+use super::page::PageArgs;
 use super::training::{RunArgs, train_failure};
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     /// Remove what an earlier pilot left in the run's folder, and start over
     #[arg(long, conflicts_with = "dry_run")]
     fresh: bool,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// Seconds of `90s`, `30m`, `1h30m`.
@@ -82,6 +85,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         directions: args.directions.clone(),
         most: usize::from(args.most),
         test: test(args, &config)?,
+        tongue: args.page.lang,
     };
     let mut pilot = Pilot::open(&config, &dir, &options).map_err(wrong)?;
     if args.fresh {

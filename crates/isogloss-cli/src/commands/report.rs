@@ -1,10 +1,11 @@
 //! `isogloss report`: proof and price on one page.
 
+use super::page::PageArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use anyhow::anyhow;
 use isogloss::files;
-use isogloss::report::{self, Input, Price, Report, ReportError, ReportOptions, Tongue};
+use isogloss::report::{self, Input, Price, Report, ReportError, ReportOptions};
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
@@ -32,9 +33,8 @@ pub(crate) struct Args {
     /// Scores of the untouched base, for scores that hold no comparison with it; changes are then shown, but not tested
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
-    /// Language of the page: en or ja
-    #[arg(long, value_name = "LANGUAGE", default_value = "en", env = "ISOGLOSS_LANG", value_parser = tongue)]
-    lang: Tongue,
+    #[command(flatten)]
+    page: PageArgs,
     /// What an hour of this machine costs
     #[arg(long, value_name = "AMOUNT", requires = "currency")]
     price_per_hour: Option<f64>,
@@ -50,10 +50,6 @@ pub(crate) struct Args {
     /// Write the charts as SVG, too
     #[arg(long, value_name = "DIR")]
     charts: Option<PathBuf>,
-}
-
-fn tongue(text: &str) -> Result<Tongue, String> {
-    text.parse()
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -78,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         date: Some(report::today()),
     };
     let report = Report::read(&inputs, options).map_err(failure)?;
-    write(&args.output, &report.html(args.lang))?;
+    write(&args.output, &report.html(args.page.lang))?;
     if let Some(path) = &args.json {
         files::prepare(path).map_err(Failure::input)?;
         files::write_json(path, &report).map_err(Failure::input)?;
@@ -87,9 +83,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
         report.write_csv(dir).map_err(failure)?;
     }
     if let Some(dir) = &args.charts {
-        report.write_charts(dir, args.lang).map_err(failure)?;
+        report.write_charts(dir, args.page.lang).map_err(failure)?;
     }
-    let summary = report.summary(args.lang);
+    let summary = report.summary(args.page.lang);
     output::print(&format!("{summary}{}\n", args.output.display()))
 }
 

@@ -7,6 +7,7 @@ use isogloss::compare::{Speeds, Watcher};
 use isogloss::config::{self, TrainConfig};
 use isogloss::evaluate::Progress;
 use isogloss::pilot::{Ending, Pilot, PilotOptions, PilotPlan, PilotResults, Stop};
+use isogloss::report::Tongue;
 use isogloss::train::{Event, Observer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -161,7 +162,8 @@ fn other_text_may_report() {
             "deu_Latn-eng_Latn",
         ]
     };
-    let _ = stdout(&mut pilot(&workshop, &of("test")));
+    let _ = stdout(pilot(&workshop, &of("test")).args(["--lang", "ja"]));
+    assert!(read(&workshop, "report.html").contains("lang=\"ja\""));
     let found = results(&workshop);
     assert!(!found.halves);
     assert_eq!(
@@ -251,6 +253,7 @@ fn open(workshop: &Workshop) -> Pilot {
         directions: Vec::new(),
         most: 4,
         test: None,
+        tongue: Tongue::English,
     };
     Pilot::open(&config, workshop.path(), &options).unwrap()
 }

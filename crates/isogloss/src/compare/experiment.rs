@@ -18,6 +18,7 @@ use crate::config::{Compute, TrainConfig};
 use crate::decode::DecodeOptions;
 use crate::evaluate::{Bleu, Classes, Comparison, Metric, NamedMetric, Progress, Tokenizer};
 use crate::files;
+use crate::report::Tongue;
 use crate::tokenize;
 use crate::train::{self, Observer, TrainError};
 
@@ -63,6 +64,8 @@ pub struct Experiment {
     /// The plan of methods that go by one, if any does.
     pub(super) plan: Option<Source>,
     base_hash: OnceLock<BaseHash>,
+    /// Language of the page.
+    pub(super) tongue: Tongue,
 }
 
 impl Experiment {
@@ -102,7 +105,13 @@ impl Experiment {
             sets,
             plan,
             base_hash: OnceLock::new(),
+            tongue: Tongue::default(),
         })
+    }
+
+    /// Chooses the language of `report.html`; English, if it is left out.
+    pub fn set_page_language(&mut self, tongue: Tongue) {
+        self.tongue = tongue;
     }
 
     /// The folder of the comparison.

@@ -6,7 +6,7 @@ use crate::compare::explore::EXPLORE;
 use crate::compare::{CompareError, Experiment, Kind, Protocol};
 use crate::evaluate::{Comparison, PairedStatistics, ScoresFile};
 use crate::files;
-use crate::report::{self, Input, Report, ReportOptions, Tongue};
+use crate::report::{self, Input, Report, ReportOptions};
 
 /// What exploring found, in its folder.
 const FOUND: &str = "explore.json";
@@ -46,7 +46,7 @@ impl Experiment {
             date: Some(report::today()),
             ..ReportOptions::default()
         };
-        let page = Report::read(&inputs, options)?.html(Tongue::English);
+        let page = Report::read(&inputs, options)?.html(self.tongue);
         let to = self.run.join("report.html");
         Ok(files::write_atomic(&to, |w| w.write_all(page.as_bytes()))?)
     }

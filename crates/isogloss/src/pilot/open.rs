@@ -14,6 +14,7 @@ use crate::config::{Directions, Method, Pivot, TrainConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter};
 use crate::language::{Direction, Language, Resource};
 use crate::pilot::{Candidate, Chosen, PilotError, Size, choose};
+use crate::report::Tongue;
 use crate::train::{Estimate, TrainError};
 
 /// Fewest sentences of a direction in either text.
@@ -28,6 +29,9 @@ pub struct PilotOptions {
     pub most: usize,
     /// Text that reports; none: the second half of the validation text. Its paths start where the configuration's do.
     pub test: Option<DataConfig>,
+    /// Language of the page; the pilot is the same in any.
+    #[serde(skip)]
+    pub tongue: Tongue,
 }
 
 /// Everything of a pilot, read and checked; nothing is written yet.

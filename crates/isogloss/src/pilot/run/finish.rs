@@ -9,7 +9,7 @@ use crate::files;
 use crate::pilot::run::Work;
 use crate::pilot::{Ending, PilotError, PilotResults, Size, SizeRow, Stop};
 use crate::plan::{Plan, Reasons};
-use crate::report::{self, Input, Report, ReportOptions, Tongue};
+use crate::report::{self, Input, Report, ReportOptions};
 
 impl Work<'_> {
     /// The sizes so far, as the text that decides shows them.
@@ -124,7 +124,7 @@ impl Work<'_> {
             date: Some(report::today()),
             ..ReportOptions::default()
         };
-        let page = Report::read(&[input], options)?.html(Tongue::English);
+        let page = Report::read(&[input], options)?.html(self.pilot.options.tongue);
         let to = self.pilot.run.join("report.html");
         Ok(files::write_atomic(&to, |w| w.write_all(page.as_bytes()))?)
     }
