@@ -46,7 +46,7 @@ fn hours(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
-    args.run.refuse_board("compare")?;
+    args.run.refuse_board("compare", RunArgs::CURVES)?;
     let (config, dir) = args.run.read::<CompareConfig>()?;
     let compute = |compute| args.run.compute(compute);
     let mut experiment = Experiment::open(&config, &dir, compute).map_err(wrong)?;

@@ -4,7 +4,6 @@ use super::training::{self, RunArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::Progress;
-use anyhow::anyhow;
 use isogloss::config::TrainConfig;
 use isogloss::plan::{Budget, BudgetError};
 use isogloss::train::{Exploration, ExploreOptions};
@@ -24,7 +23,7 @@ folder. Stop with Ctrl-C, go on with the same command.";
 
 /// Learn which language's updates belong where, and how large they must be; writes a plan for training
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, mut_arg("tensorboard", |arg| arg.hide(true)))]
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
@@ -56,13 +55,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         let estimate = estimate.map_err(training::train_failure)?;
         return args.run.print_estimate(&estimate, config.compute);
     }
-    if args.run.tensorboard.is_some() {
-        let error =
-            anyhow!("exploring trains twice, and the curves of both would lie over each other");
-        return Err(Failure::input(error).hint(
-            "leave out --tensorboard; events.jsonl of both lie in the run's folder explore",
-        ));
-    }
+    let hint = "leave out --tensorboard; events.jsonl of both lie in the run's folder explore";
+    args.run.refuse_board("explore", hint)?;
     let options = ExploreOptions {
         budget: args.budget,
         classes: args.classes,

@@ -78,7 +78,7 @@ fn time(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let started = Instant::now();
     let clock = || started.elapsed().as_secs_f64();
-    args.run.refuse_board("pilot")?;
+    args.run.refuse_board("pilot", RunArgs::CURVES)?;
     let (mut config, dir) = args.run.read::<TrainConfig>()?;
     config.compute = args.run.compute(config.compute);
     let options = PilotOptions {

@@ -59,8 +59,11 @@ impl RunArgs {
         }
     }
 
-    /// Refuses `--tensorboard` for a command that trains several runs.
-    pub(crate) fn refuse_board(&self, command: &str) -> Outcome {
+    /// What there is in place of `--tensorboard`, for [`refuse_board`](Self::refuse_board).
+    pub(crate) const CURVES: &str = "leave it out; every run keeps its curves in its own folder, in events.jsonl, and `isogloss report` draws them";
+
+    /// Refuses `--tensorboard` for a command that trains several runs; `hint` says what there is instead.
+    pub(crate) fn refuse_board(&self, command: &str, hint: &'static str) -> Outcome {
         if self.tensorboard.is_none() {
             return Ok(());
         }
@@ -68,9 +71,7 @@ impl RunArgs {
             "`--tensorboard` can't be used with `isogloss {command}`: it trains one run after another, whose curves would overlap \
              in one board"
         );
-        Err(Failure::input(anyhow::Error::msg(message)).hint(
-            "leave it out; every run keeps its curves in its own folder, in events.jsonl, and `isogloss report` draws them",
-        ))
+        Err(Failure::input(anyhow::Error::msg(message)).hint(hint))
     }
 
     /// The machine's share, with the options of the command line.

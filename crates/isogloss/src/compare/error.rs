@@ -4,7 +4,9 @@ use crate::compare::Kind;
 use crate::config::ConfigError;
 use crate::corpus::CorpusError;
 use crate::decode::{DecodeError, LoadError};
-use crate::evaluate::{ComparisonError, EvaluateError, EvaluationError, HypothesesError};
+use crate::evaluate::{
+    ComparisonError, EvaluateError, EvaluationError, HypothesesError, ScoresFileError,
+};
 use crate::files::FileError;
 use crate::plan::PlanError;
 use crate::report::ReportError;
@@ -138,6 +140,9 @@ pub enum CompareError {
     /// Comparing scores.
     #[error(transparent)]
     Comparison(#[from] ComparisonError),
+    /// Scores that can't be read.
+    #[error(transparent)]
+    Scores(#[from] ScoresFileError),
     /// The page.
     #[error(transparent)]
     Report(#[from] ReportError),

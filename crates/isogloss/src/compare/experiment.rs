@@ -90,6 +90,8 @@ impl Experiment {
         let classes = classes.map(|(class, all)| (class.as_str().to_owned(), all.clone()));
         let mut resolved = config.clone();
         resolved.train = Shared::Table(workbench.shared);
+        // They are in the table now.
+        resolved.overrides.clear();
         Ok(Experiment {
             run: std::path::absolute(dir.join(&config.run))
                 .map_err(|e| CompareError::read(&config.run, &e))?,
@@ -311,11 +313,16 @@ impl Experiment {
         bench.cell(at, watcher)
     }
 
+    /// The name of a method's cell with its first seed.
+    pub(super) fn first_cell(&self, name: &str) -> String {
+        let method = self.methods.iter().find(|m| m.name == name);
+        let seed = method.and_then(|m| m.seeds.first().copied());
+        cell_name(name, seed.unwrap_or(1))
+    }
+
     /// The learning rate of a method that is trained with its first seed.
     fn rate_of(&self, name: &str) -> Result<f64, CompareError> {
-        let like = self.methods.iter().find(|m| m.name == name);
-        let seed = like.and_then(|m| m.seeds.first().copied()).unwrap_or(1);
-        let cell = self.run.join(cell_name(name, seed));
+        let cell = self.run.join(self.first_cell(name));
         let missing = || CompareError::read(&cell, &"it is not trained yet");
         let trained = CellResult::read(&cell)?.ok_or_else(missing)?;
         Ok(trained.learning_rate)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::cell::cell_name;
+use crate::compare::words::listed;
 use crate::compare::{
     CellPlan, CompareConfig, CompareError, Experiment, Extent, Kind, Prepared, TestSet,
 };
@@ -37,12 +37,6 @@ pub(crate) struct Alone {
 
 fn has(direction: &Direction, language: &Language) -> bool {
     [&direction.source, &direction.target].contains(&language)
-}
-
-/// `a, b, c`.
-fn listed(all: impl IntoIterator<Item: ToString>) -> String {
-    let all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
-    all.join(", ")
 }
 
 fn no_duplicates<T: Ord + ToString>(key: &'static str, all: &[T]) -> Result<(), ConfigError> {
@@ -265,11 +259,5 @@ impl Experiment {
                 Cow::Owned(own.cloned().collect())
             }
         }
-    }
-
-    /// The folder of the method's cell that was trained in all directions with the same seed.
-    pub(super) fn cell_together(&self, alone: &Alone) -> String {
-        let seed = alone.method.seeds.first().copied();
-        cell_name(&alone.of, seed.unwrap_or(1))
     }
 }

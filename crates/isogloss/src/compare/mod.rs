@@ -38,6 +38,7 @@ pub use extent::Extent;
 pub use interference::InterferenceConfig;
 pub use kind::{Kind, Missing};
 pub use method::Prepared;
+pub(crate) use page::{with_comparison, write_report};
 pub use protocol::{Budget, CellPlan, Label, Protocol, Speeds};
 pub use results::{
     ClassRow, DirectionRow, FewerTrained, Interference, PartOfGain, Results, Row, Summary,
@@ -45,5 +46,5 @@ pub use results::{
 };
 pub(crate) use table::markdown;
 pub use text::TestSet;
-pub(crate) use words::{count, with_interval};
+pub(crate) use words::{count, listed, with_interval};
 pub use words::{duration, grouped, signed};

@@ -1,22 +1,23 @@
 //! A comparison on one page.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::compare::explore::EXPLORE;
-use crate::compare::{CompareError, Experiment, Kind, Protocol};
+use crate::compare::{CompareError, Experiment, Kind, Protocol, Scored};
 use crate::evaluate::{Comparison, PairedStatistics, ScoresFile};
 use crate::files;
-use crate::report::{self, Input, Report, ReportOptions};
-
-/// What exploring found, in its folder.
-const FOUND: &str = "explore.json";
+use crate::report::{self, EXPLORATION, Input, Report, ReportOptions, Tongue};
 
 impl Experiment {
     /// Compares every method's first seed with the base, direction by direction, writes that into its scores, and puts all of them on
     /// one page, `report.html`. A method that is several runs isn't on it.
     pub(super) fn write_page(&self, protocol: &Protocol) -> Result<(), CompareError> {
         let (metric, set) = (&self.metrics[0], &self.sets[0]);
-        let base = self.run.join(Kind::Base.as_str());
+        let against = Kind::Base.as_str();
+        let all = set.scored(Scored::All, &protocol.extent);
+        let base = set.statistics(&metric.metric, &self.run.join(against), all)?;
+        let base: BTreeMap<_, _> = all.iter().zip(base).collect();
         let options = self.config.significance.options();
         let mut inputs = Vec::new();
         for method in self.methods.iter().filter(|m| m.apart.is_empty()) {
@@ -26,40 +27,58 @@ impl Experiment {
             };
             let run = self.run.join(&cell.name);
             let directions = self.scored(set, cell, &protocol.extent);
-            let of = |folder| set.statistics(&metric.metric, folder, &directions);
-            let pairs = PairedStatistics::zip(&directions, of(&base)?, of(&run)?);
-            let against = Kind::Base.as_str();
+            let system = set.statistics(&metric.metric, &run, &directions)?;
+            let of_base = directions.iter().filter_map(|d| base.get(d).cloned());
+            let pairs = PairedStatistics::zip(&directions, of_base.collect(), system);
             let compared = Comparison::new(against, metric, 1, &pairs, &self.classes, &options)?;
-            let path = set.files(&run).scores;
-            let mut scores = ScoresFile::read(&path).map_err(|e| CompareError::read(&path, &e))?;
-            scores.comparison = Some(compared);
-            scores.write(&path)?;
             if method.kind.is_planned() {
                 self.show_exploration(&run)?;
             }
-            inputs.push(Input {
-                run,
-                scores: Some(path),
-            });
+            inputs.push(with_comparison(&run, &set.files(&run).scores, compared)?);
         }
-        let options = ReportOptions {
-            date: Some(report::today()),
-            ..ReportOptions::default()
-        };
-        let page = Report::read(&inputs, options)?.html(self.tongue);
-        let to = self.run.join("report.html");
-        Ok(files::write_atomic(&to, |w| w.write_all(page.as_bytes()))?)
+        write_report(&inputs, self.tongue, &self.run)
     }
 
     /// Puts what exploring found beside a run that went by its plan, where a report looks for it.
     fn show_exploration(&self, run: &Path) -> Result<(), CompareError> {
-        let found = self.run.join(EXPLORE).join(FOUND);
+        let found = self.run.join(EXPLORE).join(EXPLORATION);
         if !found.exists() {
             return Ok(());
         }
         let bytes = std::fs::read(&found).map_err(|e| CompareError::read(&found, &e))?;
-        Ok(files::write_atomic(&run.join(FOUND), |w| {
+        Ok(files::write_atomic(&run.join(EXPLORATION), |w| {
             w.write_all(&bytes)
         })?)
     }
+}
+
+/// A run for a report, once the comparison is written into its scores.
+pub(crate) fn with_comparison(
+    run: &Path,
+    scores: &Path,
+    comparison: Comparison,
+) -> Result<Input, CompareError> {
+    let mut file = ScoresFile::read(scores)?;
+    file.comparison = Some(comparison);
+    file.write(scores)?;
+    Ok(Input {
+        run: run.to_owned(),
+        scores: Some(scores.to_owned()),
+    })
+}
+
+/// Writes the page on some runs, `report.html` in a folder.
+pub(crate) fn write_report(
+    inputs: &[Input],
+    tongue: Tongue,
+    folder: &Path,
+) -> Result<(), CompareError> {
+    let options = ReportOptions {
+        date: Some(report::today()),
+        ..ReportOptions::default()
+    };
+    let page = Report::read(inputs, options)?.html(tongue);
+    Ok(files::write_atomic(&folder.join("report.html"), |w| {
+        w.write_all(page.as_bytes())
+    })?)
 }

@@ -39,6 +39,12 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// `a, b, c`.
+pub(crate) fn listed(all: impl IntoIterator<Item: ToString>) -> String {
+    let all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
+    all.join(", ")
+}
+
 /// A mean change with its interval.
 pub(crate) fn with_interval(change: &ChangeOfMean) -> String {
     let [low, high] = change.interval.map(signed);

@@ -3,10 +3,9 @@ use std::path::PathBuf;
 use crate::compare::CompareError;
 use crate::config::ConfigError;
 use crate::corpus::CorpusError;
-use crate::evaluate::{ComparisonError, EvaluateError, ScoresFileError};
+use crate::evaluate::{ComparisonError, EvaluateError};
 use crate::files::FileError;
 use crate::language::Direction;
-use crate::report::ReportError;
 use crate::train::TrainError;
 
 /// Why there is no pilot.
@@ -87,12 +86,6 @@ pub enum PilotError {
     /// Scoring.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
-    /// Scores that can't be read.
-    #[error(transparent)]
-    Scores(#[from] ScoresFileError),
-    /// The report.
-    #[error(transparent)]
-    Report(#[from] ReportError),
     /// A file that can't be written.
     #[error(transparent)]
     File(#[from] FileError),

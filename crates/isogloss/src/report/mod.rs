@@ -32,6 +32,7 @@ pub use data::{
 };
 pub use error::ReportError;
 use read::Scored;
+pub(crate) use read::{COST, EXPLORATION};
 pub use read::{Input, shell_word};
 pub use text::Tongue;
 pub use trade_off::{TradeOff, TradeOffPoint};

@@ -5,11 +5,8 @@ use std::path::Path;
 
 use crate::config::Compute;
 use crate::files;
-use crate::report::Cost;
+use crate::report::{COST, Cost};
 use crate::train::{Estimate, TrainState};
-
-/// Name of the file.
-const FILE: &str = "cost.json";
 
 /// Writes what a run has taken so far. `command` is what was typed, and `peak_memory` the most that the process held, in bytes, where it
 /// did nothing but this run. A run isn't lost for want of it, so what fails is only told.
@@ -20,7 +17,7 @@ pub fn note_cost(
     command: Option<String>,
     peak_memory: Option<u64>,
 ) {
-    let path = run.join(FILE);
+    let path = run.join(COST);
     // Of a run that went on, the greatest of its parts.
     let before = std::fs::read_to_string(&path).ok();
     let before: Cost = before

@@ -71,7 +71,7 @@ fn one(
     let directions = experiment.scored(set, cell, &protocol.extent).into_owned();
     let base = statistics(set, base_name, &directions)?;
     let own = statistics(set, &cell.name, &directions)?;
-    let all = statistics(set, &experiment.cell_together(alone), &directions)?;
+    let all = statistics(set, &experiment.first_cell(&alone.of), &directions)?;
     let together = changes(&directions, &base, all.clone())?;
     let difference = mean(&changes(&directions, &own, all)?);
     let gain = changes(&directions, &base, own)?;

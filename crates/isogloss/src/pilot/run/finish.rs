@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::compare::{Kind, Watcher};
-use crate::evaluate::{Comparison, ScoresFile};
-use crate::files;
+use crate::compare::{Kind, Watcher, with_comparison, write_report};
+use crate::evaluate::Comparison;
 use crate::pilot::run::Work;
 use crate::pilot::{Ending, PilotError, PilotResults, Size, SizeRow, Stop};
 use crate::plan::{Plan, Reasons};
-use crate::report::{self, Input, Report, ReportOptions};
 
 impl Work<'_> {
     /// The sizes so far, as the text that decides shows them.
@@ -112,21 +110,10 @@ impl Work<'_> {
 
     /// Puts the size that is reported on one page, `report.html`.
     fn report(&self, gain: &Comparison, cell: &Path) -> Result<(), PilotError> {
-        let path = self.pilot.experiment.sets[1].files(cell).scores;
-        let mut scores = ScoresFile::read(&path)?;
-        scores.comparison = Some(gain.clone());
-        scores.write(&path)?;
-        let input = Input {
-            run: cell.to_owned(),
-            scores: Some(path),
-        };
-        let options = ReportOptions {
-            date: Some(report::today()),
-            ..ReportOptions::default()
-        };
-        let page = Report::read(&[input], options)?.html(self.pilot.options.tongue);
-        let to = self.pilot.run.join("report.html");
-        Ok(files::write_atomic(&to, |w| w.write_all(page.as_bytes()))?)
+        let scores = self.pilot.experiment.sets[1].files(cell).scores;
+        let input = with_comparison(cell, &scores, gain.clone())?;
+        let tongue = self.pilot.options.tongue;
+        Ok(write_report(&[input], tongue, &self.pilot.run)?)
     }
 
     /// What to type next; a size other than the configured one is written as a plan.

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::compare::{count, duration, grouped, signed, with_interval};
+use crate::compare::{count, duration, grouped, listed, signed, with_interval};
 use crate::evaluate::{Comparison, Verdict};
-use crate::pilot::text::words::list;
 use crate::pilot::{Chosen, PilotResults, SizeRow, Whole};
 
 pub(super) fn chosen_table(chosen: &[Chosen]) -> Vec<Vec<String>> {
@@ -86,7 +85,7 @@ impl PilotResults {
             if row.worse {
                 notes.push(match row.loses.as_slice() {
                     [] => "significantly worse".to_owned(),
-                    lost => format!("significantly worse: {}", list(lost)),
+                    lost => format!("significantly worse: {}", listed(lost)),
                 });
             }
             if row.cut {

@@ -1,7 +1,6 @@
 //! Sentences about a pilot's result.
 
-use crate::compare::{count, duration, signed, with_interval};
-use crate::language::Direction;
+use crate::compare::{count, duration, listed, signed, with_interval};
 use crate::pilot::text::tables::bytes;
 use crate::pilot::{PilotResults, Stop, Whole};
 
@@ -58,7 +57,7 @@ impl PilotResults {
         };
         let margin = -gain.margin;
         if !gain.harmed.is_empty() {
-            return format!("Harm: significantly worse: {}.", list(&gain.harmed));
+            return format!("Harm: significantly worse: {}.", listed(&gain.harmed));
         }
         if gain.unproven.is_empty() {
             return format!(
@@ -71,7 +70,7 @@ impl PilotResults {
         format!(
             "Harm: no direction is significantly worse, but a loss of more than {margin} points isn't ruled out for {} (the worst case is {}). \
              More test sentences would tell.",
-            list(&gain.unproven),
+            listed(&gain.unproven),
             signed(least),
         )
     }
@@ -154,11 +153,6 @@ impl PilotResults {
         );
         all
     }
-}
-
-pub(super) fn list(directions: &[Direction]) -> String {
-    let names: Vec<String> = directions.iter().map(ToString::to_string).collect();
-    names.join(", ")
 }
 
 fn cost_words(whole: &Whole) -> String {

@@ -49,6 +49,12 @@ struct AdapterSection {
     preset: Option<String>,
 }
 
+/// The file in a run's folder that says what exploring found.
+pub(crate) const EXPLORATION: &str = "explore.json";
+
+/// The file in a run's folder that says what training took.
+pub(crate) const COST: &str = "cost.json";
+
 /// What `explore.json` holds for a report.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -129,11 +135,11 @@ pub(super) fn run(
         adapters.describe(&mut run);
     }
     sizes(&mut run);
-    let explored: Explored = json_of(&dir.join("explore.json"))?.unwrap_or_default();
+    let explored: Explored = json_of(&dir.join(EXPLORATION))?.unwrap_or_default();
     run.placement = explored.placement.filter(|layers| !layers.is_empty());
     run.demand = explored.demand;
     if let Some(demand) = &run.demand {
-        check(demand).map_err(|reason| malformed(&dir.join("explore.json"), &reason))?;
+        check(demand).map_err(|reason| malformed(&dir.join(EXPLORATION), &reason))?;
     }
     run.projection = projection::of(&run);
     let scored = Scored::of_run(input)?;
@@ -188,7 +194,7 @@ fn check(demand: &Demand) -> Result<(), String> {
 
 /// What training took; of a run without `cost.json`, what its last state tells.
 fn cost(dir: &Path) -> Result<Option<Cost>, ReportError> {
-    if let Some(cost) = json_of(&dir.join("cost.json"))? {
+    if let Some(cost) = json_of(&dir.join(COST))? {
         return Ok(Some(cost));
     }
     let last = dir.join("checkpoints/last.safetensors");

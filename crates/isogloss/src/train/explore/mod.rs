@@ -18,6 +18,7 @@ use crate::language::Language;
 use crate::model::{Context, Model, ModelConfig};
 use crate::params::ParamStore;
 use crate::plan::{Budget, Plan, Reasons};
+use crate::report::EXPLORATION;
 use crate::train::adapt::adapter_set;
 use crate::train::material::Material;
 use crate::train::opened::Opened;
@@ -175,7 +176,7 @@ pub fn explore(
         reasons,
         path,
     };
-    files::write_json(&explorer.folder.join("explore.json"), &found)?;
+    files::write_json(&explorer.folder.join(EXPLORATION), &found)?;
     Ok(Some(found))
 }
 
