@@ -130,4 +130,18 @@ impl Adapters {
             .min()
             .unwrap_or(layers)
     }
+
+    /// How many of an encoder's `layers` lie below the lowest one that has an update which depends on the target: up to there a source is
+    /// the same for all its targets.
+    #[must_use]
+    pub fn encoder_layers_by_source(&self, layers: usize) -> usize {
+        let by_target = |bank: &Bank| bank.side == LanguageSide::Target;
+        let banks = self.banks.iter().filter(|(_, bank)| by_target(bank));
+        let sites = banks.map(|(site, _)| site).chain(self.mixtures.keys());
+        sites
+            .filter(|site| site.stack == Stack::Encoder && self.acts_at(**site))
+            .map(|site| site.layer)
+            .min()
+            .unwrap_or(layers)
+    }
 }

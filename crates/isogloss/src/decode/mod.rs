@@ -15,6 +15,7 @@ mod loaded;
 mod options;
 mod pool;
 mod search;
+mod sources;
 mod split;
 mod text;
 mod translator;

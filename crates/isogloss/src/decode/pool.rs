@@ -2,10 +2,10 @@
 
 use isogloss_kernels::Backend;
 
-use crate::batch::Packed;
 use crate::decode::active::Active;
 use crate::decode::generate::Run;
 use crate::decode::search::Search;
+use crate::decode::sources::Sources;
 use crate::decode::{DecodeError, Hypothesis, Request};
 use crate::model::DecoderCache;
 
@@ -30,6 +30,8 @@ pub(super) struct Pool<'a, B: Backend> {
     run: Run<'a, B>,
     cache: DecoderCache<B::Real>,
     active: Vec<Active<'a>>,
+    /// Sentences that were taken and wait for room, their sources encoded.
+    sources: Sources<'a, B>,
     budget: usize,
 }
 
@@ -44,54 +46,55 @@ impl<'a, B: Backend> Pool<'a, B> {
             cache,
             run,
             active: Vec::new(),
+            sources: Sources::none(),
             budget,
         }
     }
 
-    /// Whether nothing is being translated.
+    /// Whether nothing is being translated, or waits for room.
     pub fn is_empty(&self) -> bool {
-        self.active.is_empty()
+        self.active.is_empty() && self.sources.waiting().is_empty()
     }
 
-    /// Takes the first of the sentences that wait, as many as fit, unless too little is free.
-    pub fn choose(&self, waiting: &mut &'a [Waiting<'a>]) -> &'a [Waiting<'a>] {
+    /// The tokens that are free, if they are enough for others to enter.
+    fn room(&self) -> Option<usize> {
         let used: usize = self.active.iter().map(|s| s.cost).sum();
+        let free = self.budget.saturating_sub(used);
         let enough = (self.budget / PARTS).max(LEAST).min(self.budget);
-        if !self.is_empty() && self.budget.saturating_sub(used) < enough {
-            return &[];
+        (self.active.is_empty() || free >= enough).then_some(free)
+    }
+
+    /// The source tokens that are to be encoded, if the pool has room for others than those that it has taken.
+    pub fn wants(&self) -> Option<usize> {
+        self.room().filter(|_| self.sources.waiting().is_empty())
+    }
+
+    /// Takes sentences, and lets them enter as far as there is room.
+    pub fn enter(&mut self, taken: &'a [Waiting<'a>]) {
+        if !taken.is_empty() {
+            self.sources = Sources::new(&self.run, taken);
         }
-        let mut total = used;
+        let Some(room) = self.room() else {
+            return;
+        };
+        let waiting = self.sources.waiting();
+        let mut total = 0;
         let fits = |w: &&Waiting<'_>| {
             total += w.cost;
-            total == w.cost || total <= self.budget
+            total <= room || (total == w.cost && self.active.is_empty())
         };
         let count = waiting.iter().take_while(fits).count();
-        let (entering, rest) = waiting.split_at(count);
-        *waiting = rest;
-        entering
+        if count > 0 {
+            self.bring_in(count);
+        }
     }
 
-    /// Brings sentences through the encoder and into the cache.
-    pub fn enter(&mut self, entering: &[Waiting<'a>]) {
-        if entering.is_empty() {
-            return;
-        }
-        let mut entering = entering.to_vec();
+    /// Brings the next sentences into the cache.
+    fn bring_in(&mut self, count: usize) {
         let Run {
             model, cx, options, ..
         } = self.run;
-        entering.sort_by_key(|w| (w.request.source_language, w.request.target_language));
-        let mut rows = Packed::default();
-        for Waiting { request, .. } in &entering {
-            rows.push(
-                request.source_ids.iter().copied(),
-                model.layout().first_position,
-                request.source_language,
-                request.target_language,
-                0,
-            );
-        }
-        let memory = model.encode(&cx, &rows);
+        let (entering, rows, memory) = self.sources.take(&self.run, count);
         let cached = model.cache_sources(&cx, &rows, &memory, &mut self.cache);
         let config = model.config();
         for (waiting, cached) in entering.into_iter().zip(cached) {

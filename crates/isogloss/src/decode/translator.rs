@@ -42,6 +42,11 @@ impl Request {
     pub(crate) fn cost(&self) -> usize {
         self.source_ids.len().max(Self::SHORTEST)
     }
+
+    /// Whether its source, as the encoder sees it, is that of another.
+    pub(crate) fn has_source_of(&self, other: &Request) -> bool {
+        self.source_language == other.source_language && self.source_ids == other.source_ids
+    }
 }
 
 /// A translation.
@@ -164,6 +169,7 @@ impl<'a, B: Backend> Translator<'a, B> {
         let work = Mutex::new(Work::new(
             requests,
             &waiting,
+            workers,
             self.batch_tokens / PARTS,
             progress,
         ));
@@ -230,7 +236,8 @@ impl<'a, B: Backend> Translator<'a, B> {
     }
 
     /// The sentences, the longest first: sentences of about the same length need about as many steps, what doesn't fit in memory
-    /// shows at once, and short ones are left for the end, when the batch runs empty.
+    /// shows at once, and short ones are left for the end, when the batch runs empty. Those with the same source lie beside each other, since
+    /// they share what the encoder makes of it.
     fn longest_first<'r>(&self, requests: &'r [Request]) -> Vec<Waiting<'r>> {
         let all = requests.iter().enumerate();
         let waiting = all.filter(|(_, request)| !request.source_ids.is_empty());
@@ -241,7 +248,13 @@ impl<'a, B: Backend> Translator<'a, B> {
                 cost: request.cost(),
             })
             .collect();
-        waiting.sort_by_key(|w| std::cmp::Reverse(w.request.source_ids.len()));
+        waiting.sort_by(|a, b| {
+            let (a, b) = (a.request, b.request);
+            let longer = b.source_ids.len().cmp(&a.source_ids.len());
+            let same =
+                || (a.source_language, &a.source_ids).cmp(&(b.source_language, &b.source_ids));
+            longer.then_with(same)
+        });
         waiting
     }
 }

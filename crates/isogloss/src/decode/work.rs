@@ -7,10 +7,16 @@ use isogloss_kernels::Backend;
 use crate::decode::pool::{Pool, Waiting};
 use crate::decode::{DecodeError, Hypothesis, Progress, Request};
 
+/// A worker takes at most one in so many of the sentences that are its share of those that wait.
+const SHARES: usize = 2;
+
 /// The sentences of a translation.
 pub(super) struct Work<'a, 'p> {
     requests: &'a [Request],
     waiting: &'a [Waiting<'a>],
+    /// Cost of those that wait.
+    cost: usize,
+    workers: usize,
     found: Vec<Vec<Hypothesis>>,
     failed: Option<DecodeError>,
     state: Progress,
@@ -26,16 +32,19 @@ pub(super) fn lock<T>(work: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a, 'p> Work<'a, 'p> {
-    /// Nothing done yet. `progress` is told whenever sentences of `every` more tokens are done, and at the end.
+    /// Nothing done yet, and so many to do it. `progress` is told whenever sentences of `every` more tokens are done, and at the end.
     pub fn new(
         requests: &'a [Request],
         waiting: &'a [Waiting<'a>],
+        workers: usize,
         every: usize,
         progress: &'p mut (dyn FnMut(Progress) + Send),
     ) -> Self {
         Work {
             requests,
             waiting,
+            cost: waiting.iter().map(|w| w.cost).sum(),
+            workers,
             found: vec![Vec::new(); requests.len()],
             failed: None,
             state: Progress {
@@ -50,9 +59,28 @@ impl<'a, 'p> Work<'a, 'p> {
         }
     }
 
-    /// Hands out sentences that wait, as many as a pool has room for.
+    /// Hands out sentences that wait, if a pool has room for others: as many as share the sources that fit, since each source is encoded
+    /// once; but no more than leaves something for the other workers.
     pub fn next<B: Backend>(&mut self, pool: &Pool<'a, B>) -> &'a [Waiting<'a>] {
-        pool.choose(&mut self.waiting)
+        let Some(room) = pool.wants() else {
+            return &[];
+        };
+        let fair = room.max(self.cost / (SHARES * self.workers));
+        let (mut sources, mut total) = (0, 0);
+        let mut before: Option<&'a Request> = None;
+        let fits = |w: &&Waiting<'a>| {
+            if !before.is_some_and(|b| w.request.has_source_of(b)) {
+                sources += w.cost;
+            }
+            before = Some(w.request);
+            total += w.cost;
+            total == w.cost || (sources <= room && total <= fair)
+        };
+        let count = self.waiting.iter().take_while(fits).count();
+        let (taken, rest) = self.waiting.split_at(count);
+        self.waiting = rest;
+        self.cost -= taken.iter().map(|w| w.cost).sum::<usize>();
+        taken
     }
 
     /// Takes what a step has done. False if there's nothing more to do, because a worker failed.

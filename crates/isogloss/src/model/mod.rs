@@ -92,6 +92,28 @@ impl<R: Real> Model<R> {
         self.encoder.forward(cx, rows, x, 0, false).0
     }
 
+    /// What comes out of the lowest `layers` encoder layers `(N, D)`, in packed order.
+    pub(crate) fn encode_below<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        rows: &Packed,
+        layers: usize,
+    ) -> Buffer<R> {
+        let x = self.embed(cx, rows, Stack::Encoder);
+        self.encoder.below(cx, rows, x, layers)
+    }
+
+    /// Encoder states `(N, D)` from what came out of the lowest `layers` layers, `x (N, D)`.
+    pub(crate) fn encode_above<B: Backend<Real = R>>(
+        &self,
+        cx: &Context<'_, B>,
+        rows: &Packed,
+        x: Buffer<R>,
+        layers: usize,
+    ) -> Buffer<R> {
+        self.encoder.forward(cx, rows, x, layers, false).0
+    }
+
     /// Decoder states `(N, D)` under the batch's own targets, in packed order.
     ///
     /// # Panics

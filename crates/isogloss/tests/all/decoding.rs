@@ -264,6 +264,41 @@ fn sentences_that_come_and_go_change_no_bit() {
     }
 }
 
+/// A source is encoded once for all its targets, whoever translates them and when: each gets what it gets alone. The fixtures' updates
+/// are chosen by the source in the first encoder layer, by the target in the second.
+#[test]
+fn many_targets_of_a_source_change_no_bit() {
+    let sources = many();
+    let all: Vec<Request> = sources
+        .iter()
+        .flat_map(|request| {
+            (0..3).map(|target| Request {
+                target_language: LanguageId(target),
+                target_tag: 190 + u32::from(target),
+                ..request.clone()
+            })
+        })
+        .collect();
+    let beam = DecodeOptions {
+        beam: 3,
+        ..DecodeOptions::default()
+    };
+    for (adapted, threads) in [(false, 1), (true, 1), (true, 2)] {
+        let setup = Setup::new(Cpu::new(threads).unwrap(), adapted);
+        for options in [DecodeOptions::greedy(), beam.clone()] {
+            let alone: Vec<_> = all
+                .iter()
+                .map(|r| setup.translate(std::slice::from_ref(r), &options).remove(0))
+                .collect();
+            for budget in [0, 40, 512, usize::MAX] {
+                let translator = setup.translator().with_batch_tokens(budget);
+                let together = translator.translate_ids(&all, &options, &mut |_| ());
+                assert_eq!(together.unwrap(), alone, "{threads} threads, {budget}");
+            }
+        }
+    }
+}
+
 /// Packing is for speed: ids and scores keep their bits.
 #[test]
 fn weights_packed_ahead_change_nothing() {
