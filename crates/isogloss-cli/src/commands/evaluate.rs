@@ -79,6 +79,17 @@ pub(crate) struct Args {
     /// Hypotheses that are followed at a time; 1 is greedy search
     #[arg(long, value_name = "N", default_value_t = 5)]
     beam: usize,
+    /// Exponent of the length in the score; above 1 favours longer translations
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    length_penalty: f32,
+    /// Rule out a piece that would repeat a run of N tokens
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    no_repeat_ngram: usize,
     /// The most pieces of a translation, its end counted; by default twice the source and 10
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
@@ -269,6 +280,8 @@ impl Args {
     fn decode_options(&self) -> DecodeOptions {
         DecodeOptions {
             beam: self.beam,
+            length_penalty: self.length_penalty,
+            no_repeat_ngram: self.no_repeat_ngram,
             max_length: self
                 .max_length
                 .map_or(MaxLength::default(), MaxLength::Pieces),

@@ -41,7 +41,7 @@ fn workshop(comparison: &str, methods: &str) -> Workshop {
 fn toml(comparison: &str, methods: &str) -> String {
     let test = handbook("test.data", "test", "1-108");
     format!(
-        "run = \"compared\"\ntrain = \"train.toml\"\n{comparison}\n[decoding]\nbeam = 2\n[significance]\nresamples = 200\n{test}\
+        "run = \"compared\"\ntrain = \"train.toml\"\n{comparison}\n[decoding]\nbeam = 2\nno_repeat_ngram = 3\n[significance]\nresamples = 200\n{test}\
          [foreign.back]\ndirections = [\"deu_Latn-eng_Latn\"]\n{methods}"
     )
 }
@@ -136,6 +136,10 @@ fn it_trains_scores_and_compares_and_does_nothing_twice() {
         text.contains("results.md") && text.contains("(published)"),
         "{text}"
     );
+    let path = workshop.path().join("compared/results.md");
+    let markdown = std::fs::read_to_string(path).unwrap();
+    let searched = "beam 2, no run of 3 tokens twice. Changes";
+    assert!(markdown.contains(searched), "{markdown}");
     let results = read(&workshop, "results.json");
     assert_eq!(results["label"], "published");
     // The test, and the way back.
@@ -433,6 +437,7 @@ fn what_could_not_be_compared_afterwards_is_refused_before_training() {
             "resamples = 200\nlevel = 95.0",
             "confidence level is 95",
         ),
+        ("beam = 2", "beam = 0", "beam is 0"),
         (
             "rows = \"1-108\"",
             "rows = \"30-30\"",

@@ -118,6 +118,34 @@ fn every_direction_is_translated_and_scored() {
 }
 
 #[test]
+fn what_is_measured_is_what_translate_would_write() {
+    let folder = folder();
+    let folder = folder.path();
+    let direction = "eng_Latn-deu_Latn";
+    let directions = ["--directions", direction, "--hypotheses", "system"];
+    let translated = |options: &[&str]| {
+        stdout(&mut evaluate(folder, &[&directions[..], options].concat()));
+        std::fs::read_to_string(folder.join("system/eng_Latn-deu_Latn.txt")).unwrap()
+    };
+    let usual = translated(&[]);
+    assert_eq!(scores(folder)["options"].get("no_repeat_ngram"), None);
+    for options in [["--no-repeat-ngram", "1"], ["--length-penalty", "-2"]] {
+        // Translations that were made otherwise aren't taken for these.
+        let found = translated(&options);
+        assert_eq!(found != usual, options[0] == "--no-repeat-ngram");
+        let mut translate = Command::cargo_bin("isogloss").unwrap();
+        translate
+            .current_dir(folder)
+            .args(["translate", "--model", "model", "--from", "eng_Latn"])
+            .args(["--to", "deu_Latn", "--max-length", "6", "--beam", "2"])
+            .args(["--input", "text/eng_Latn.txt"])
+            .args(options);
+        assert_eq!(found, stdout(&mut translate), "{options:?}");
+    }
+    assert_eq!(scores(folder)["options"]["length_penalty"], -2.0);
+}
+
+#[test]
 fn rows_classes_and_spbleu() {
     let folder = folder();
     let folder = folder.path();

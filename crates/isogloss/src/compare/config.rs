@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{CompareError, InterferenceConfig, Kind, Missing};
-use crate::config::{self, ComputePrecision, Directions, value};
+use crate::compare::{CompareError, DecodingConfig, InterferenceConfig, Kind, Missing};
+use crate::config::{self, Directions, value};
 use crate::corpus::{DataConfig, DirectionFilter, Lines};
 use crate::evaluate::CompareOptions;
 use crate::language::{Direction, Language};
@@ -66,52 +66,6 @@ pub enum Shared {
     File(PathBuf),
     /// In place.
     Table(toml::Table),
-}
-
-/// `[decoding]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DecodingConfig {
-    /// Hypotheses followed at a time; 1 is greedy search. Default 5.
-    pub beam: usize,
-    /// What products are computed from: `"f32"` (default), `"bf16"` or `"int8"`.
-    pub precision: DecodingPrecision,
-    /// Source tokens translated together. Default: as many as are best.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch_tokens: Option<usize>,
-}
-
-impl Default for DecodingConfig {
-    fn default() -> Self {
-        DecodingConfig {
-            beam: 5,
-            precision: DecodingPrecision::F32,
-            batch_tokens: None,
-        }
-    }
-}
-
-/// Precision of products while translating.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DecodingPrecision {
-    /// Single precision.
-    #[default]
-    F32,
-    /// bfloat16 factors.
-    Bf16,
-    /// Weights and activations in 8 bits.
-    Int8,
-}
-
-impl From<DecodingPrecision> for isogloss_kernels::Precision {
-    fn from(precision: DecodingPrecision) -> Self {
-        match precision {
-            DecodingPrecision::F32 => ComputePrecision::F32.into(),
-            DecodingPrecision::Bf16 => ComputePrecision::Bf16.into(),
-            DecodingPrecision::Int8 => isogloss_kernels::Precision::Int8,
-        }
-    }
 }
 
 /// `[test]`.
@@ -363,7 +317,7 @@ impl CompareConfig {
         for name in self.methods.keys().chain(self.foreign.keys()) {
             check_name(name)?;
         }
-        Ok(())
+        self.decoding.validate()
     }
 
     /// The shared training configuration with the folder that its paths start at.

@@ -135,10 +135,7 @@ impl Experiment {
     }
 
     pub(super) fn decode_options(&self) -> DecodeOptions {
-        DecodeOptions {
-            beam: self.config.decoding.beam,
-            ..DecodeOptions::default()
-        }
+        self.config.decoding.options()
     }
 
     pub(super) fn decoding_backend(&self) -> Result<Cpu, CompareError> {

@@ -10,6 +10,7 @@
 
 mod cell;
 mod config;
+mod decoding;
 mod error;
 mod experiment;
 mod explore;
@@ -29,9 +30,10 @@ mod words;
 pub use cell::{CellResult, Part};
 pub(crate) use cell::{cell_name, read_json};
 pub use config::{
-    CompareConfig, DecodingConfig, DecodingPrecision, DirectionsFile, ForeignConfig, LeastConfig,
-    ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,
+    CompareConfig, DirectionsFile, ForeignConfig, LeastConfig, ListedDirections, MethodConfig,
+    PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,
 };
+pub use decoding::{DecodingConfig, DecodingPrecision};
 pub use error::CompareError;
 pub use experiment::{Ending, Experiment, Watcher};
 pub use extent::Extent;

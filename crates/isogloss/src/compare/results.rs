@@ -37,6 +37,12 @@ pub struct Results {
     pub signature: String,
     /// Hypotheses followed at a time.
     pub beam: usize,
+    /// Translations repeat no run of so many tokens; 0 where they may.
+    #[serde(default)]
+    pub no_repeat_ngram: usize,
+    /// Exponent of the length in the scores of hypotheses.
+    #[serde(default = "one")]
+    pub length_penalty: f32,
     /// Resamples of the intervals.
     pub resamples: u32,
     /// Confidence of intervals and bounds.
@@ -55,6 +61,10 @@ pub struct Results {
     /// What was trained alone as well, by language, then by method.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interference: Vec<Interference>,
+}
+
+fn one() -> f32 {
+    1.0
 }
 
 /// A method that was trained.
@@ -170,6 +180,7 @@ impl Results {
     pub(super) fn read(experiment: &Experiment, protocol: &Protocol) -> Result<Self, CompareError> {
         let metric = &experiment.metrics[0];
         let significance = &experiment.config.significance;
+        let decoding = &experiment.config.decoding;
         let mut tests = Vec::new();
         for set in &experiment.sets {
             for scope in scopes(experiment, protocol, set) {
@@ -184,7 +195,9 @@ impl Results {
             extent: protocol.extent,
             metric: metric.name.clone(),
             signature: metric.metric.signature(1).to_string(),
-            beam: experiment.config.decoding.beam,
+            beam: decoding.beam,
+            no_repeat_ngram: decoding.no_repeat_ngram,
+            length_penalty: decoding.length_penalty,
             resamples: significance.resamples,
             level: significance.level,
             margin: significance.margin,

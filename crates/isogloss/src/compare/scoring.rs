@@ -86,7 +86,6 @@ impl Experiment {
         folder: &Path,
         trained: Option<&CellResult>,
     ) -> Result<MadeWith, CompareError> {
-        let decoding = &self.config.decoding;
         let base = match kind {
             // Neither the base nor known by its hash.
             Kind::Copy | Kind::Full => None,
@@ -98,17 +97,16 @@ impl Experiment {
             (_, [part]) => Some(hash_of_folder(&folder.join(&part.result))?),
             _ => None,
         };
-        let precision = serde_json::to_value(decoding.precision).unwrap_or_default();
-        let made_with = [
+        let of_cell = [
             ("system", cell.method.as_str().into()),
             ("seed", cell.seed.into()),
-            ("beam", decoding.beam.into()),
-            ("precision", precision),
             ("missing", missing.as_str().into()),
             ("model_hash", base.map(|hash| hash.to_string()).into()),
             ("adapters_hash", adapters.into()),
         ];
-        Ok(made_with.map(|(k, v)| (k.to_owned(), v)).into())
+        let mut made_with = self.config.decoding.made_with();
+        made_with.extend(of_cell.map(|(k, v)| (k.to_owned(), v)));
+        Ok(made_with)
     }
 
     /// Translates what isn't translated yet; false if it was stopped.

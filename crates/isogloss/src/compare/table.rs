@@ -155,14 +155,26 @@ impl Results {
             ),
         };
         format!(
-            "{what} {} ({}), beam {}. Changes are against the base, with intervals of {:.0}% over resampled sentences, the same in all \
+            "{what} {} ({}), {}. Changes are against the base, with intervals of {:.0}% over resampled sentences, the same in all \
              directions, and seeds ({} resamples), never over directions. A bound is one-sided, and those of all directions hold together.",
             self.metric,
             self.signature,
-            self.beam,
+            self.decoding(),
             100.0 * self.level,
             grouped(self.resamples as usize)
         )
+    }
+
+    /// How translations were searched for, as far as it isn't as usual.
+    fn decoding(&self) -> String {
+        let mut text = format!("beam {}", self.beam);
+        if self.length_penalty != 1.0 {
+            let _ = write!(text, ", length penalty {}", self.length_penalty);
+        }
+        if self.no_repeat_ngram > 0 {
+            let _ = write!(text, ", no run of {} tokens twice", self.no_repeat_ngram);
+        }
+        text
     }
 
     fn harm(&self, test: &TestResults) -> String {

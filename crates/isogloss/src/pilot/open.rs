@@ -270,7 +270,7 @@ fn comparison(
         decoding: DecodingConfig {
             beam: 1,
             precision: DecodingPrecision::Int8,
-            batch_tokens: None,
+            ..DecodingConfig::default()
         },
         test: TestConfig {
             data: small.validation.data.clone(),

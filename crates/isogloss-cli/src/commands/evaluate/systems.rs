@@ -181,6 +181,13 @@ fn decoding_options(args: &Args, adapted: bool) -> Vec<(&'static str, serde_json
         ("max_length", args.max_length.into()),
         ("precision", name(args.precision.to_possible_value())),
     ];
+    // What is as usual isn't named, so that translations of earlier versions still count.
+    if args.length_penalty != 1.0 {
+        options.push(("length_penalty", args.length_penalty.into()));
+    }
+    if args.no_repeat_ngram > 0 {
+        options.push(("no_repeat_ngram", args.no_repeat_ngram.into()));
+    }
     if adapted {
         options.extend([("missing", name(missing)), ("vocabulary", name(vocabulary))]);
     }

@@ -262,9 +262,17 @@ fn evaluate(run: &Run, scored: Option<&Scored>, directions: &[Direction]) -> Str
         ),
         true => add("--languages", &list(codes().collect())),
     }
-    for key in ["beam", "precision", "missing", "vocabulary"] {
+    for key in [
+        "beam",
+        "length_penalty",
+        "no_repeat_ngram",
+        "max_length",
+        "precision",
+        "missing",
+        "vocabulary",
+    ] {
         if let Some(value) = option(key) {
-            add(&format!("--{key}"), &value);
+            add(&format!("--{}", key.replace('_', "-")), &value);
         }
     }
     match run.method.as_deref() {
