@@ -86,7 +86,7 @@ pub(crate) struct Args {
         default_value_t = 1.0,
         allow_negative_numbers = true
     )]
-    length_penalty: f32,
+    length_penalty: f64,
     /// Rule out a piece that would repeat a run of N tokens
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     no_repeat_ngram: usize,
@@ -280,7 +280,7 @@ impl Args {
     fn decode_options(&self) -> DecodeOptions {
         DecodeOptions {
             beam: self.beam,
-            length_penalty: self.length_penalty,
+            length_penalty: self.length_penalty as f32,
             no_repeat_ngram: self.no_repeat_ngram,
             max_length: self
                 .max_length

@@ -186,6 +186,24 @@ fn a_system_equals_itself() {
 }
 
 #[test]
+fn another_search_is_no_secret() {
+    let folder = folder();
+    let folder = folder.path();
+    let ours = ["--no-repeat-ngram", "3"];
+    output(&mut evaluate(folder, "a.json", &ours));
+    let against = ["--against", "a.json", "--resamples", "200"];
+    let [_, told] = output(&mut evaluate(folder, "b.json", &against));
+    let warning = "no_repeat_ngram is 0 here, and 3 of the translations in a.hypotheses";
+    assert!(told.contains(warning), "{told}");
+    let [_, told] = output(&mut evaluate(
+        folder,
+        "c.json",
+        &[&ours[..], &against].concat(),
+    ));
+    assert!(!told.contains("here, and"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_compared_is_named_before_anything_is_translated() {
     let folder = folder();
     let folder = folder.path();

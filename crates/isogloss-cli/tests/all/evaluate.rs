@@ -1,5 +1,6 @@
 //! `isogloss evaluate`, whole, with a random model.
 
+use crate::examples::root;
 use crate::tiny;
 use assert_cmd::Command;
 use serde_json::Value;
@@ -117,32 +118,44 @@ fn every_direction_is_translated_and_scored() {
     );
 }
 
+/// With the base that ships here: a random model's hypotheses are all cut off at the same length.
 #[test]
 fn what_is_measured_is_what_translate_would_write() {
     let folder = folder();
-    let folder = folder.path();
-    let direction = "eng_Latn-deu_Latn";
-    let directions = ["--directions", direction, "--hypotheses", "system"];
-    let translated = |options: &[&str]| {
-        stdout(&mut evaluate(folder, &[&directions[..], options].concat()));
-        std::fs::read_to_string(folder.join("system/eng_Latn-deu_Latn.txt")).unwrap()
+    let mini = root().join("models/mini");
+    let command = |name: &str, more: &[&str]| {
+        let mut command = Command::cargo_bin("isogloss").unwrap();
+        command
+            .current_dir(folder.path())
+            .args([name, "--beam", "4", "--threads", "1", "--model"])
+            .arg(&mini)
+            .args(more);
+        stdout(&mut command)
     };
-    let usual = translated(&[]);
-    assert_eq!(scores(folder)["options"].get("no_repeat_ngram"), None);
-    for options in [["--no-repeat-ngram", "1"], ["--length-penalty", "-2"]] {
+    let measured = |options: &[&str]| {
+        let what = ["--data", "text", "--directions", "eng_Latn-deu_Latn"];
+        let out = ["--out", "out/scores.json", "--hypotheses", "system"];
+        command("evaluate", &[&what[..], &out, options].concat());
+        let file = folder.path().join("system/eng_Latn-deu_Latn.txt");
+        std::fs::read_to_string(file).unwrap()
+    };
+    let usual = measured(&[]);
+    assert_eq!(
+        scores(folder.path())["options"].get("no_repeat_ngram"),
+        None
+    );
+    for options in [["--no-repeat-ngram", "1"], ["--length-penalty", "0.6"]] {
         // Translations that were made otherwise aren't taken for these.
-        let found = translated(&options);
-        assert_eq!(found != usual, options[0] == "--no-repeat-ngram");
-        let mut translate = Command::cargo_bin("isogloss").unwrap();
-        translate
-            .current_dir(folder)
-            .args(["translate", "--model", "model", "--from", "eng_Latn"])
-            .args(["--to", "deu_Latn", "--max-length", "6", "--beam", "2"])
-            .args(["--input", "text/eng_Latn.txt"])
-            .args(options);
-        assert_eq!(found, stdout(&mut translate), "{options:?}");
+        let found = measured(&options);
+        assert_ne!(found, usual, "{options:?}");
+        let text = ["--from", "eng_Latn", "--to", "deu_Latn", "--input"];
+        let text = [&text[..], &["text/eng_Latn.txt"], &options].concat();
+        assert_eq!(found, command("translate", &text), "{options:?}");
     }
-    assert_eq!(scores(folder)["options"]["length_penalty"], -2.0);
+    assert_eq!(
+        scores(folder.path())["options"]["length_penalty"].to_string(),
+        "0.6"
+    );
 }
 
 #[test]

@@ -95,6 +95,8 @@ fn a_run_is_trained_evaluated_and_reported() {
     let data: Value =
         serde_json::from_str(&read(&workshop.path().join("out/report.json"))).unwrap();
     let run = &data["runs"][0];
+    let command = "--beam 1 --max-length 12 --precision f32 --missing";
+    assert!(run["commands"].to_string().contains(command), "{run}");
     let scores: Value =
         serde_json::from_str(&read(&workshop.path().join("run/scores.json"))).unwrap();
     let (shown, scored) = (

@@ -123,22 +123,26 @@ impl Adapters {
     /// How many of an encoder's `layers` lie below the lowest one that has an update of any language.
     #[must_use]
     pub fn encoder_layers_below(&self, layers: usize) -> usize {
-        let sites = self.banks.keys().chain(self.mixtures.keys());
-        sites
-            .filter(|site| site.stack == Stack::Encoder && self.acts_at(**site))
-            .map(|site| site.layer)
-            .min()
-            .unwrap_or(layers)
+        self.lowest_encoder_layer(self.banks.keys(), layers)
     }
 
     /// How many of an encoder's `layers` lie below the lowest one that has an update which depends on the target: up to there a source is
     /// the same for all its targets.
     #[must_use]
     pub fn encoder_layers_by_source(&self, layers: usize) -> usize {
-        let by_target = |bank: &Bank| bank.side == LanguageSide::Target;
-        let banks = self.banks.iter().filter(|(_, bank)| by_target(bank));
-        let sites = banks.map(|(site, _)| site).chain(self.mixtures.keys());
-        sites
+        let banks = self.banks.iter();
+        let by_target = banks.filter(|(_, bank)| bank.side == LanguageSide::Target);
+        self.lowest_encoder_layer(by_target.map(|(site, _)| site), layers)
+    }
+
+    /// The lowest encoder layer among sites of banks and those of mixtures at which something acts; `layers` if there's none.
+    fn lowest_encoder_layer<'a>(
+        &'a self,
+        banks: impl Iterator<Item = &'a Site>,
+        layers: usize,
+    ) -> usize {
+        banks
+            .chain(self.mixtures.keys())
             .filter(|site| site.stack == Stack::Encoder && self.acts_at(**site))
             .map(|site| site.layer)
             .min()

@@ -1,8 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compare::CompareError;
-use crate::config::ComputePrecision;
-use crate::config::value;
+use crate::config::{ComputePrecision, value};
 use crate::decode::DecodeOptions;
 use crate::evaluate::MadeWith;
 
@@ -14,7 +13,7 @@ pub struct DecodingConfig {
     pub beam: usize,
     /// Exponent of the length in the score; above 1 favours longer translations. Default 1.
     #[serde(skip_serializing_if = "is_one")]
-    pub length_penalty: f32,
+    pub length_penalty: f64,
     /// Rules out a piece that would repeat a run of so many tokens. Default 0: off.
     #[serde(skip_serializing_if = "is_zero")]
     pub no_repeat_ngram: usize,
@@ -37,7 +36,7 @@ impl Default for DecodingConfig {
     }
 }
 
-fn is_one(value: &f32) -> bool {
+fn is_one(value: &f64) -> bool {
     *value == 1.0
 }
 
@@ -51,7 +50,7 @@ impl DecodingConfig {
     pub fn options(&self) -> DecodeOptions {
         DecodeOptions {
             beam: self.beam,
-            length_penalty: self.length_penalty,
+            length_penalty: self.length_penalty as f32,
             no_repeat_ngram: self.no_repeat_ngram,
             ..DecodeOptions::default()
         }
@@ -109,18 +108,36 @@ impl From<DecodingPrecision> for isogloss_kernels::Precision {
 mod tests {
     use super::*;
 
+    fn config(text: &str) -> DecodingConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    const UNUSUAL: &str =
+        "beam = 2\nlength_penalty = 0.6\nno_repeat_ngram = 4\nprecision = \"int8\"";
+
     #[test]
     fn translations_are_known_by_what_is_not_as_usual() {
-        let of = |text: &str| {
-            let config: DecodingConfig = toml::from_str(text).unwrap();
-            serde_json::Value::from_iter(config.made_with())
-        };
+        let of = |text: &str| serde_json::Value::from_iter(config(text).made_with());
         let usual = serde_json::json!({ "beam": 5, "precision": "f32" });
         assert_eq!(of(""), usual);
         assert_eq!(of("length_penalty = 1.0\nno_repeat_ngram = 0"), usual);
         assert_eq!(
-            of("beam = 1\nlength_penalty = 0.5\nno_repeat_ngram = 4\nprecision = \"int8\""),
-            serde_json::json!({ "beam": 1, "length_penalty": 0.5, "no_repeat_ngram": 4, "precision": "int8" })
+            of(UNUSUAL).to_string(),
+            r#"{"beam":2,"length_penalty":0.6,"no_repeat_ngram":4,"precision":"int8"}"#
         );
+    }
+
+    #[test]
+    fn the_search_is_what_is_configured() {
+        assert_eq!(config("").options(), DecodeOptions::default());
+        let expected = DecodeOptions {
+            beam: 2,
+            length_penalty: 0.6,
+            no_repeat_ngram: 4,
+            ..DecodeOptions::default()
+        };
+        assert_eq!(config(UNUSUAL).options(), expected);
+        let wrong = config("length_penalty = inf").validate().unwrap_err();
+        assert!(wrong.to_string().contains("length penalty"), "{wrong}");
     }
 }

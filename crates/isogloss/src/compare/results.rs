@@ -42,7 +42,7 @@ pub struct Results {
     pub no_repeat_ngram: usize,
     /// Exponent of the length in the scores of hypotheses.
     #[serde(default = "one")]
-    pub length_penalty: f32,
+    pub length_penalty: f64,
     /// Resamples of the intervals.
     pub resamples: u32,
     /// Confidence of intervals and bounds.
@@ -63,7 +63,7 @@ pub struct Results {
     pub interference: Vec<Interference>,
 }
 
-fn one() -> f32 {
+fn one() -> f64 {
     1.0
 }
 

@@ -10,13 +10,10 @@ use crate::config::TrainConfig;
 use crate::corpus::{Corpus, DirectionFilter};
 use crate::decode::{DecodeOptions, LongLines, MissingUpdates, TextOptions, TextTranslator};
 use crate::evaluate::{
-    Classes, Evaluation, Hypotheses, Metric, NamedMetric, ScoresFile, SystemStatistics,
+    Classes, Evaluation, Groups, Hypotheses, Metric, NamedMetric, ScoresFile, SystemStatistics,
 };
 use crate::language::{Direction, Language};
 use crate::tokenize::{TokenizeError, Tokenizer};
-
-/// Sentences that are translated between two looks at whether to stop: whole directions, as many as fit, and one at least.
-const CHUNK: usize = 1000;
 
 /// Sentences of a direction by which its length is judged.
 const SAMPLE: usize = 10;
@@ -171,7 +168,7 @@ impl TestSet {
         directions.iter().filter(missing).cloned().collect()
     }
 
-    /// Translates directions and writes each one's translations; false if it was stopped between two of them.
+    /// Translates directions and writes each one's translations; false if it was stopped between two [groups](Groups) of them.
     pub(super) fn translate<B: Backend>(
         &self,
         translator: &TextTranslator<'_, B>,
@@ -186,26 +183,19 @@ impl TestSet {
             ..TEXT_OPTIONS
         };
         let mut done = 0;
-        let mut rest = directions;
-        while !rest.is_empty() {
+        for group in Groups::new(directions, |d| self.text.len(d)) {
             if watcher.stop() {
                 return Ok(false);
             }
-            let mut sentences = 0;
-            let fits = rest.iter().take_while(|d| {
-                sentences += self.text.len(d);
-                sentences <= CHUNK
-            });
-            let (now, later) = rest.split_at(fits.count().max(1));
-            let evaluation = Evaluation::new(&self.text, now.to_vec(), vec![any_metric()?])?;
+            let now: Vec<Direction> = group.iter().map(|&i| directions[i].clone()).collect();
+            let evaluation = Evaluation::new(&self.text, now, vec![any_metric()?])?;
             let found = evaluation.translate(translator, text, options, &mut |p| {
                 watcher.translating(p.within(done, of_sentences));
             })?;
             done += evaluation.sentences();
-            for (direction, lines) in now.iter().zip(&found) {
+            for (direction, lines) in evaluation.directions().iter().zip(&found) {
                 kept.put(direction, &self.sources(direction), lines)?;
             }
-            rest = later;
         }
         Ok(true)
     }

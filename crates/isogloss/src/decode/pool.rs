@@ -15,6 +15,22 @@ pub(super) const PARTS: usize = 4;
 /// But not before so many tokens are free, or all: the encoder is slow with less at a time.
 const LEAST: usize = 64;
 
+/// What a pool can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Source tokens.
+    pub tokens: usize,
+    /// Whether nothing is being translated: then even a sentence that is longer gets in.
+    pub empty: bool,
+}
+
+impl Room {
+    /// Whether sentences that cost so much get in; `alone` is the first of them.
+    pub fn holds(self, cost: usize, alone: bool) -> bool {
+        cost <= self.tokens || (alone && self.empty)
+    }
+}
+
 /// A sentence that has yet to be translated.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting<'a> {
@@ -56,22 +72,24 @@ impl<'a, B: Backend> Pool<'a, B> {
         self.active.is_empty() && self.sources.waiting().is_empty()
     }
 
-    /// The tokens that are free, if they are enough for others to enter.
-    fn room(&self) -> Option<usize> {
+    /// What is free, if it's enough for others to enter.
+    fn room(&self) -> Option<Room> {
         let used: usize = self.active.iter().map(|s| s.cost).sum();
-        let free = self.budget.saturating_sub(used);
+        let tokens = self.budget.saturating_sub(used);
+        let empty = self.active.is_empty();
         let enough = (self.budget / PARTS).max(LEAST).min(self.budget);
-        (self.active.is_empty() || free >= enough).then_some(free)
+        (empty || tokens >= enough).then_some(Room { tokens, empty })
     }
 
-    /// The source tokens that are to be encoded, if the pool has room for others than those that it has taken.
-    pub fn wants(&self) -> Option<usize> {
+    /// What is free, if others than those that were taken can enter.
+    pub fn wants(&self) -> Option<Room> {
         self.room().filter(|_| self.sources.waiting().is_empty())
     }
 
-    /// Takes sentences, and lets them enter as far as there is room.
+    /// Takes sentences, and lets them enter as far as there is room. Others are only taken when none of those before waits any more.
     pub fn enter(&mut self, taken: &'a [Waiting<'a>]) {
         if !taken.is_empty() {
+            debug_assert!(self.sources.waiting().is_empty(), "they would be lost");
             self.sources = Sources::new(&self.run, taken);
         }
         let Some(room) = self.room() else {
@@ -81,7 +99,7 @@ impl<'a, B: Backend> Pool<'a, B> {
         let mut total = 0;
         let fits = |w: &&Waiting<'_>| {
             total += w.cost;
-            total <= room || (total == w.cost && self.active.is_empty())
+            room.holds(total, total == w.cost)
         };
         let count = waiting.iter().take_while(fits).count();
         if count > 0 {

@@ -176,7 +176,7 @@ impl<'a, B: Backend> Translator<'a, B> {
         self.cx.backend.in_parallel(workers, &|_| {
             let mut pool = Pool::new(run, budget);
             loop {
-                let entering = lock(&work).next(&pool);
+                let entering = lock(&work).next(pool.wants());
                 pool.enter(entering);
                 if pool.is_empty() {
                     return;

@@ -169,7 +169,7 @@ impl<'a> Evaluation<'a> {
 
     /// Translates all directions: for each, its lines in the order of the text. All sentences go through the model together,
     /// those of like length about the same time whatever their languages, and a source is encoded once for all its targets. The best of
-    /// several hypotheses is taken.
+    /// several hypotheses is taken. [`Groups`](crate::evaluate::Groups) divides what would take long.
     ///
     /// # Errors
     /// If the model has no tag for a language, or the adapters no update for it (see

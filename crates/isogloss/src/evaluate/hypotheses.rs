@@ -132,6 +132,12 @@ impl Hypotheses {
         hash.filter(|_| alone && base)
     }
 
+    /// What made these translations; empty where nobody noted it.
+    #[must_use]
+    pub fn made_with(&self) -> &MadeWith {
+        &self.note.made_with
+    }
+
     /// The file of a direction.
     #[must_use]
     pub fn path(&self, direction: &Direction) -> PathBuf {

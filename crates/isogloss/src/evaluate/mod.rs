@@ -27,6 +27,7 @@ mod chrf;
 mod comparison;
 mod directions;
 mod error;
+mod groups;
 mod hypotheses;
 mod ngram;
 mod sacrebleu;
@@ -48,6 +49,7 @@ pub use comparison::{
 };
 pub use directions::{Evaluation, EvaluationError, NamedMetric, Progress};
 pub use error::EvaluateError;
+pub use groups::Groups;
 pub use hypotheses::{Hypotheses, HypothesesError, MadeWith, hash_of_folder};
 pub use sacrebleu::{Confidence, PairedTest, SACREBLEU_SEED, Tested};
 pub use score::{Details, Score};

@@ -88,8 +88,8 @@ impl<R: Real> Model<R> {
     /// If an id lies outside the vocabulary or a position outside the table, or if the context's store or updates are another model's.
     #[must_use]
     pub fn encode<B: Backend<Real = R>>(&self, cx: &Context<'_, B>, rows: &Packed) -> Buffer<R> {
-        let x = self.embed(cx, rows, Stack::Encoder);
-        self.encoder.forward(cx, rows, x, 0, false).0
+        let x = self.encode_below(cx, rows, 0);
+        self.encode_above(cx, rows, x, 0)
     }
 
     /// What comes out of the lowest `layers` encoder layers `(N, D)`, in packed order.

@@ -4,7 +4,6 @@ use std::ops::Range;
 use isogloss_kernels::{Backend, Buffer, Real, Span};
 
 use crate::batch::{LanguageId, Packed};
-use crate::graph::Stack;
 use crate::model::{Context, Model};
 
 /// Bytes that an entry takes beside its values: two fat pointers, its share of the table, the allocator's headers.
@@ -118,8 +117,7 @@ impl<R: Real> Model<R> {
         }
         let mut computed = Buffer::default();
         if !missing.is_empty() {
-            let x = self.embed(cx, &missing, Stack::Encoder);
-            computed = self.encoder.below(cx, &missing, x, cache.layers);
+            computed = self.encode_below(cx, &missing, cache.layers);
             cache.computed += missing.len() as u64;
         }
         let mut x = Buffer::unset(rows.len() * d);

@@ -1,6 +1,6 @@
 //! What a system is compared with.
 
-use super::systems::translate;
+use super::systems::{searched_otherwise, translate};
 use super::{Args, SystemArg};
 use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
@@ -48,12 +48,12 @@ pub(super) fn against(args: &Args, evaluation: &Evaluation<'_>) -> Outcome<Optio
         "copy" if args.system == SystemArg::Copy => itself("the copy"),
         "base" => Ok(Some(Against::Base)),
         "copy" => Ok(Some(Against::Copy)),
-        _ => kept(what, evaluation).map(Some),
+        _ => kept(args, what, evaluation).map(Some),
     }
 }
 
 /// The translations of a folder, or of the evaluation that a scores.json is from.
-fn kept(what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against> {
+fn kept(args: &Args, what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against> {
     let path = Path::new(what);
     let dir = match path.is_dir() {
         true => path.to_owned(),
@@ -65,6 +65,14 @@ fn kept(what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against> {
     let found = Hypotheses::open(&dir).map_err(|e| {
         Failure::input(e).hint("--against takes base, copy, a scores.json with its translations beside it, or a folder with SOURCE-TARGET.txt")
     })?;
+    if args.system == SystemArg::Model {
+        for (option, ours, theirs) in searched_otherwise(args, found.made_with()) {
+            let dir = dir.display();
+            tracing::warn!(
+                "{option} is {ours} here, and {theirs} of the translations in {dir}: the change is partly that of the search"
+            );
+        }
+    }
     let read = |d| found.read(d, &evaluation.sources(d));
     let translations = evaluation.directions().iter().map(read);
     let translations = translations.collect::<Result<Vec<_>, _>>();

@@ -7,12 +7,10 @@ use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use clap::ValueEnum;
 use isogloss::decode::{LongLines, TextOptions, TextTranslator};
-use isogloss::evaluate::{Evaluation, Hypotheses, MadeWith, Progress, hash_of_folder};
+use isogloss::evaluate::{Evaluation, Groups, Hypotheses, MadeWith, Progress, hash_of_folder};
+use isogloss::language::Direction;
 use isogloss_kernels::Cpu;
 use std::path::Path;
-
-/// Directions are translated together until they have this many sentences; then what is there is kept.
-const SENTENCES_AT_ONCE: usize = 4000;
 
 /// What a system made of the text.
 #[derive(Debug, Default)]
@@ -104,11 +102,12 @@ impl Work<'_> {
                 found.len()
             );
         }
-        let sentences = |i: usize| evaluation.sources(&directions[i]).len();
-        let all: usize = open.iter().map(|&i| sentences(i)).sum();
+        let waiting: Vec<Direction> = open.iter().map(|&i| directions[i].clone()).collect();
+        let sentences = |d: &Direction| evaluation.sources(d).len();
+        let all: usize = waiting.iter().map(sentences).sum();
         let (mut shown, mut done) = (Shown::start(self.quiet), 0);
-        for group in groups(&open, sentences) {
-            let of_group = group.iter().map(|&i| directions[i].clone()).collect();
+        for group in Groups::new(&waiting, sentences) {
+            let of_group = group.iter().map(|&i| waiting[i].clone()).collect();
             let part = evaluation.of_directions(of_group).map_err(wrong)?;
             let decoding = self.args.decode_options();
             let mut update = |p: Progress| shown.update(p.within(done, all));
@@ -117,30 +116,12 @@ impl Work<'_> {
             keep(&mut self.kept, &part, &lines)?;
             done += part.sentences();
             for (&i, lines) in group.iter().zip(lines) {
-                found[i] = Some(lines);
+                found[open[i]] = Some(lines);
             }
         }
         shown.finish();
         Ok(found.into_iter().map(Option::unwrap_or_default).collect())
     }
-}
-
-/// Consecutive directions, as many as are translated together.
-fn groups(open: &[usize], sentences: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
-    let mut groups = vec![Vec::new()];
-    let mut of_group = 0;
-    for &direction in open {
-        if of_group >= SENTENCES_AT_ONCE {
-            groups.push(Vec::new());
-            of_group = 0;
-        }
-        of_group += sentences(direction);
-        if let Some(group) = groups.last_mut() {
-            group.push(direction);
-        }
-    }
-    groups.retain(|group| !group.is_empty());
-    groups
 }
 
 /// Writes translations, those left out that lie there already.
@@ -171,6 +152,32 @@ fn made_with(args: &Args, model: &str, adapters: Option<&str>, backend: &Cpu) ->
         made.insert(key.to_owned(), value);
     }
     made
+}
+
+/// Options of the search that other translations were made with, if they differ: option, ours, theirs. What isn't named there was as usual;
+/// where nothing is known, nothing differs.
+pub(super) fn searched_otherwise(
+    args: &Args,
+    theirs: &MadeWith,
+) -> Vec<(&'static str, serde_json::Value, serde_json::Value)> {
+    if !theirs.contains_key("beam") {
+        return Vec::new();
+    }
+    let options = [
+        ("beam", args.beam.into(), 5.into()),
+        ("length_penalty", args.length_penalty.into(), 1.0.into()),
+        ("no_repeat_ngram", args.no_repeat_ngram.into(), 0.into()),
+        (
+            "max_length",
+            args.max_length.into(),
+            serde_json::Value::Null,
+        ),
+    ];
+    let of = options.into_iter().map(|(option, ours, usual)| {
+        let theirs = theirs.get(option).cloned().unwrap_or(usual);
+        (option, ours, theirs)
+    });
+    of.filter(|(_, ours, theirs)| ours != theirs).collect()
 }
 
 fn decoding_options(args: &Args, adapted: bool) -> Vec<(&'static str, serde_json::Value)> {

@@ -1,5 +1,6 @@
 //! Quality against size, and learning curves.
 
+use super::labels::{self, Anchor, Area, Label};
 use super::tables::{folded, number, some_number, table};
 use super::{Page, Section, metric};
 use crate::report::TradeOff;
@@ -87,12 +88,12 @@ fn scatter(page: Page<'_>, trade_off: &TradeOff, width: f64) -> (f64, Html) {
         x: Axis::logarithmic(points.iter().map(|p| p.trainable as f64)),
         y: Axis::around(scores),
     };
-    let name = metric(&trade_off.metric);
     let mut html = plot.frame(
-        (t.trade_off_axis, name),
+        (t.trade_off_axis, metric(&trade_off.metric)),
         |x| f.short(x),
         |y| f.decimal(y, 1),
     );
+    let mut taken = Vec::new();
     if let Some(base) = trade_off.base {
         let y = plot.y(base);
         html.push(svg::line(
@@ -100,11 +101,12 @@ fn scatter(page: Page<'_>, trade_off: &TradeOff, width: f64) -> (f64, Html) {
             (width - plot.right, y),
             "base-line",
         ));
-        html.push(svg::text(
-            (plot.left + 6.0, y - 6.0),
-            "label",
-            t.trade_off_base,
-        ));
+        let label = Label {
+            at: (plot.left + 6.0, y - 6.0),
+            anchor: Anchor::Start,
+        };
+        taken.push(label.area(t.trade_off_base));
+        html.push(svg::text(label.at, label.class(), t.trade_off_base));
     }
     let best: Vec<(f64, f64)> = points
         .iter()
@@ -112,8 +114,19 @@ fn scatter(page: Page<'_>, trade_off: &TradeOff, width: f64) -> (f64, Html) {
         .map(|p| (p.trainable as f64, p.score))
         .collect();
     html.push(plot.path(&best, "front"));
-    for p in points {
-        let run = &page.report.runs[p.run].name;
+    let name = |run: usize| page.report.runs[run].name.as_str();
+    let named: Vec<_> = points
+        .iter()
+        .map(|p| ((plot.x(p.trainable as f64), plot.y(p.score)), name(p.run)))
+        .collect();
+    let frame = Area {
+        left: plot.left,
+        right: width - plot.right,
+        top: 0.0,
+        bottom: height - plot.bottom,
+    };
+    for (p, label) in points.iter().zip(labels::places(&named, frame, taken)) {
+        let run = name(p.run);
         let (x, y) = (p.trainable as f64, p.score);
         let title = format!(
             "{run}: {}, {}",
@@ -121,13 +134,9 @@ fn scatter(page: Page<'_>, trade_off: &TradeOff, width: f64) -> (f64, Html) {
             f.decimal(p.score, 2)
         );
         html.push(plot.mark((x, y), p.run, &title));
-        let right = plot.x(x) > 0.65 * width;
-        let at = (plot.x(x) + if right { -9.0 } else { 9.0 }, plot.y(y) - 8.0);
-        html.push(svg::text(
-            at,
-            if right { "label end" } else { "label" },
-            run,
-        ));
+        if let Some(label) = label {
+            html.push(svg::text(label.at, label.class(), run));
+        }
     }
     (height, html)
 }

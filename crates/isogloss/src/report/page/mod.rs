@@ -7,6 +7,7 @@ mod cost;
 mod examples;
 mod expert;
 mod gaps;
+mod labels;
 mod language;
 mod map;
 mod policy;
