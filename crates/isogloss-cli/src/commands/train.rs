@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use isogloss::checkpoint;
 use isogloss::config::TrainConfig;
 use isogloss::decode::{Coverage, Vocabularies, VocabularyUse};
-use isogloss::language::Language;
+use isogloss::language::{Direction, Language};
 use isogloss::plan::Plan;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -82,6 +82,7 @@ fn add(languages: &[Language], config: &mut TrainConfig) -> Outcome {
             );
         }
     }
+    narrow(languages, config);
     if config.extends.is_none() {
         config.extends = Some(config.run.join("adapters"));
     }
@@ -90,6 +91,36 @@ fn add(languages: &[Language], config: &mut TrainConfig) -> Outcome {
     name.push(format!("+{}", codes.join("+")));
     config.run = PathBuf::from(name);
     Ok(())
+}
+
+/// Gives the languages as many updates as they would get among all others: batches of their share of the directions.
+fn narrow(added: &[Language], config: &mut TrainConfig) {
+    let all: Vec<Language> = config.languages.values().flatten().cloned().collect();
+    let filter = config.directions.filter(&all);
+    let (mut of_all, mut of_added) = (0_usize, 0_usize);
+    for source in &all {
+        for target in all.iter().filter(|target| *target != source) {
+            if filter.wants(&Direction::new(source.clone(), target.clone())) {
+                of_all += 1;
+                of_added += usize::from(added.contains(source) || added.contains(target));
+            }
+        }
+    }
+    if of_added == 0 || of_added == of_all {
+        return;
+    }
+    let share = of_added as f64 / of_all as f64;
+    let training = &mut config.training;
+    let before = training.batch_tokens * training.accumulate;
+    let updates = training.narrow(share);
+    training.warmup = ((training.warmup as f64 * updates).round() as u64).max(1);
+    if let Some(pairs) = &mut training.sample.pairs_per_epoch {
+        *pairs = ((*pairs as f64 * share).round() as usize).max(1);
+    }
+    tracing::info!(
+        "{of_added} of {of_all} directions are trained: an update takes {} tokens in place of {before}, as much text of them as among all",
+        training.batch_tokens * training.accumulate
+    );
 }
 
 /// Puts a plan into the configuration, if it is for the same base.

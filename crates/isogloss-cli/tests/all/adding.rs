@@ -1,5 +1,6 @@
 //! `isogloss train --add`: a language more, beside adapters that are in use.
 
+use crate::demo;
 use crate::workshop::{Workshop, isogloss, refusal, stdout};
 
 #[test]
@@ -46,4 +47,23 @@ fn a_language_is_added_beside_what_is_in_use() {
         text.contains("`languages` don't name nld_Latn") && text.contains("hint"),
         "{text}"
     );
+}
+
+#[test]
+fn an_added_language_gets_its_share_of_a_batch() {
+    let mut workshop = Workshop::new();
+    let base = workshop.path().join("base");
+    demo::base(&base);
+    workshop.top = format!("run = \"run\"\nmodel = {base:?}\n");
+    workshop.languages =
+        "[languages]\nhigh = [\"eng_Latn\", \"deu_Latn\"]\nlow = [\"nld_Latn\"]\n".to_owned();
+    let whole = workshop.more.clone();
+    workshop.more += "[adapter]\nlanguage_ranks = { nld_Latn = 0 }\n";
+    let _ = stdout(&mut workshop.train());
+    workshop.more = whole;
+    let mut add = workshop.train();
+    let output = add.args(["--add", "nld_Latn", "--dry-run"]).assert();
+    let told = String::from_utf8(output.success().get_output().stderr.clone()).unwrap();
+    let expected = "4 of 6 directions are trained: an update takes 533 tokens in place of 800";
+    assert!(told.contains(expected), "{told}");
 }

@@ -110,7 +110,9 @@ impl Alone {
         config.validation.directions = validated.map(Directions::Only);
         config.directions = Directions::Only(own);
         config.training.sample.pairs_per_epoch = Some(pairs);
-        Extent::shrink_warmup(config, share);
+        // Else a method would get the fewer updates, the fewer languages there are, and the difference would be theirs.
+        let updates = config.training.narrow(share);
+        Extent::shrink_warmup(config, updates);
         Alone {
             method,
             of: together.name.clone(),

@@ -140,7 +140,9 @@ fn trained_alone(workshop: &Workshop, method: &str) {
     let own = read(workshop, &format!("{cell}/trained.json"));
     let together = read(workshop, &format!("{method}-seed1/trained.json"));
     assert_eq!(own["learning_rate"], together["learning_rate"]);
-    assert!(own["updates"].as_u64() < together["updates"].as_u64());
+    // As many as together, give or take how sentences fill batches.
+    let updates = [&own, &together].map(|trained| trained["updates"].as_f64().unwrap());
+    assert!((updates[0] / updates[1] - 1.0).abs() < 0.35, "{updates:?}");
 }
 
 #[test]
