@@ -4,7 +4,7 @@ use serde::Serializer;
 
 /// The `f64` whose shortest decimal is that of an `f32`: 0.003 for `0.003_f32`, which is 0.003000000026077032 itself. As `f32` it is
 /// the same number again.
-fn shortest(x: f32) -> f64 {
+pub(crate) fn shortest(x: f32) -> f64 {
     let exact = f64::from(x);
     match x.to_string().parse::<f64>() {
         // Reading by way of `f64` rounds twice; should that ever matter, the long decimal is right.

@@ -3,7 +3,8 @@
 use crate::failure::{Failure, Outcome};
 use clap::ValueEnum;
 use isogloss::decode::{
-    DecodeError, LoadError, Loaded, MissingUpdates, TextTranslator, VocabularyUse,
+    DecodeError, DecodeOptions, LoadError, Loaded, MaxLength, MissingUpdates, TextTranslator,
+    VocabularyUse,
 };
 use isogloss::language::Direction;
 use isogloss_kernels::Cpu;
@@ -45,6 +46,42 @@ impl From<VocabularyArg> for VocabularyUse {
             VocabularyArg::Auto => VocabularyUse::Auto,
             VocabularyArg::Learnt => VocabularyUse::Learnt,
             VocabularyArg::Full => VocabularyUse::Full,
+        }
+    }
+}
+
+/// How translations are searched for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchArgs {
+    /// Hypotheses that are followed at a time; 1 is greedy search
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    beam: usize,
+    /// Exponent of the length in the score; above 1 favours longer translations
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    length_penalty: f32,
+    /// The most pieces of a translation, its end counted; by default twice the source and 10
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Rule out a piece that would repeat a run of N tokens
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    no_repeat_ngram: usize,
+}
+
+impl SearchArgs {
+    pub(crate) fn options(&self) -> DecodeOptions {
+        DecodeOptions {
+            beam: self.beam,
+            length_penalty: self.length_penalty,
+            max_length: self
+                .max_length
+                .map_or(MaxLength::default(), MaxLength::Pieces),
+            no_repeat_ngram: self.no_repeat_ngram,
+            ..DecodeOptions::default()
         }
     }
 }

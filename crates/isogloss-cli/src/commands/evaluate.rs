@@ -10,13 +10,12 @@ use self::show::table;
 use self::systems::{copies, options, translate};
 use self::text::{data, directions, metrics};
 use super::compute::{DecodingPrecisionArg, backend};
-use super::decoding::{AdapterArgs, failure, hint};
+use super::decoding::{AdapterArgs, SearchArgs, failure, hint};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use isogloss::corpus::{Corpus, DirectionFilter, Rows};
-use isogloss::decode::{DecodeOptions, MaxLength};
 use isogloss::evaluate::{
     Classes, CompareOptions, Correction, Evaluation, EvaluationError, ScoresFile,
 };
@@ -76,23 +75,8 @@ pub(crate) struct Args {
     /// A class of languages, such as `low=oci_Latn,ast_Latn`: means by classes of source and target are added
     #[arg(long, value_name = "NAME=LANGUAGES", value_parser = class)]
     class: Vec<(String, Vec<Language>)>,
-    /// Hypotheses that are followed at a time; 1 is greedy search
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    beam: usize,
-    /// Exponent of the length in the score; above 1 favours longer translations
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        default_value_t = 1.0,
-        allow_negative_numbers = true
-    )]
-    length_penalty: f64,
-    /// Rule out a piece that would repeat a run of N tokens
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    no_repeat_ngram: usize,
-    /// The most pieces of a translation, its end counted; by default twice the source and 10
-    #[arg(long, value_name = "N")]
-    max_length: Option<usize>,
+    #[command(flatten)]
+    search: SearchArgs,
     /// What matrix products are computed from; int8 is fastest, bf16 is faster than f32 where the processor knows it
     #[arg(
         long,
@@ -187,7 +171,7 @@ fn class(text: &str) -> Result<(String, Vec<Language>), String> {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
-    let decoding = args.decode_options();
+    let decoding = args.search.options();
     decoding.validate().map_err(failure)?;
     check_classes(&args.class)?;
     let directions = directions(args)?;
@@ -274,18 +258,6 @@ impl Args {
                 CorrectionArg::Holm => Correction::Holm,
             },
             ..CompareOptions::default()
-        }
-    }
-
-    fn decode_options(&self) -> DecodeOptions {
-        DecodeOptions {
-            beam: self.beam,
-            length_penalty: self.length_penalty as f32,
-            no_repeat_ngram: self.no_repeat_ngram,
-            max_length: self
-                .max_length
-                .map_or(MaxLength::default(), MaxLength::Pieces),
-            ..DecodeOptions::default()
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use isogloss::checkpoint;
 use isogloss::config::TrainConfig;
 use isogloss::decode::{Coverage, Vocabularies, VocabularyUse};
-use isogloss::language::{Direction, Language};
+use isogloss::language::{Direction, Language, ordered_pairs};
 use isogloss::plan::Plan;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -97,23 +97,16 @@ fn add(languages: &[Language], config: &mut TrainConfig) -> Outcome {
 fn narrow(added: &[Language], config: &mut TrainConfig) {
     let all: Vec<Language> = config.languages.values().flatten().cloned().collect();
     let filter = config.directions.filter(&all);
-    let (mut of_all, mut of_added) = (0_usize, 0_usize);
-    for source in &all {
-        for target in all.iter().filter(|target| *target != source) {
-            if filter.wants(&Direction::new(source.clone(), target.clone())) {
-                of_all += 1;
-                of_added += usize::from(added.contains(source) || added.contains(target));
-            }
-        }
-    }
+    let trained: Vec<Direction> = ordered_pairs(&all).filter(|d| filter.wants(d)).collect();
+    let adds = |d: &&Direction| added.contains(&d.source) || added.contains(&d.target);
+    let (of_all, of_added) = (trained.len(), trained.iter().filter(adds).count());
     if of_added == 0 || of_added == of_all {
         return;
     }
     let share = of_added as f64 / of_all as f64;
     let training = &mut config.training;
     let before = training.batch_tokens * training.accumulate;
-    let updates = training.narrow(share);
-    training.warmup = ((training.warmup as f64 * updates).round() as u64).max(1);
+    training.narrow(share);
     if let Some(pairs) = &mut training.sample.pairs_per_epoch {
         *pairs = ((*pairs as f64 * share).round() as usize).max(1);
     }

@@ -4,14 +4,12 @@ mod interactive;
 mod served;
 
 use super::compute::{DecodingPrecisionArg, backend};
-use super::decoding::{AdapterArgs, failure};
+use super::decoding::{AdapterArgs, SearchArgs, failure};
 use crate::failure::{Failure, Outcome};
 use crate::{input, output};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use isogloss::decode::{
-    DecodeOptions, Line, LongLines, MaxLength, TextOptions, TextTranslator, Translation,
-};
+use isogloss::decode::{DecodeOptions, Line, LongLines, TextOptions, TextTranslator, Translation};
 use isogloss::files;
 use isogloss::language::{Direction, Language};
 use isogloss_kernels::Cpu;
@@ -52,26 +50,11 @@ pub(crate) struct Args {
     /// Language of the translation
     #[arg(long, value_name = "LANGUAGE")]
     to: Language,
-    /// Hypotheses that are followed at a time; 1 is greedy search
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    beam: usize,
+    #[command(flatten)]
+    search: SearchArgs,
     /// Translations of each line, best first; at most the beam
     #[arg(long, value_name = "N", default_value_t = 1)]
     n_best: usize,
-    /// Exponent of the length in the score; above 1 favours longer translations
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        default_value_t = 1.0,
-        allow_negative_numbers = true
-    )]
-    length_penalty: f32,
-    /// The most pieces of a translation, its end counted; by default twice the source and 10
-    #[arg(long, value_name = "N")]
-    max_length: Option<usize>,
-    /// Rule out a piece that would repeat a run of N tokens
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    no_repeat_ngram: usize,
     /// What matrix products are computed from; int8 is fastest, bf16 is faster than f32 where the processor knows it
     #[arg(
         long,
@@ -211,14 +194,8 @@ fn translate(
 impl Args {
     fn decode_options(&self) -> DecodeOptions {
         DecodeOptions {
-            beam: self.beam,
             n_best: self.n_best,
-            length_penalty: self.length_penalty,
-            max_length: self
-                .max_length
-                .map_or(MaxLength::default(), MaxLength::Pieces),
-            no_repeat_ngram: self.no_repeat_ngram,
-            ..DecodeOptions::default()
+            ..self.search.options()
         }
     }
 

@@ -4,14 +4,14 @@ use crate::language::{Direction, Language, LanguageSide, Resource};
 use crate::params::ParamStore;
 
 fn config(layers: usize, d_model: usize, ffn: usize) -> ModelConfig {
-    let json = serde_json::json!({
-        "d_model": d_model, "encoder_layers": layers, "decoder_layers": layers, "encoder_attention_heads": 16,
-        "decoder_attention_heads": 16, "encoder_ffn_dim": ffn, "decoder_ffn_dim": ffn, "vocab_size": 256_206,
-        "max_position_embeddings": 1024, "scale_embedding": true, "dropout": 0.1, "attention_dropout": 0.1,
-        "activation_dropout": 0.0, "init_std": 0.02, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
-        "decoder_start_token_id": 2,
-    });
-    serde_json::from_value(json).unwrap()
+    ModelConfig {
+        d_model,
+        encoder_layers: layers,
+        decoder_layers: layers,
+        encoder_ffn_dim: ffn,
+        decoder_ffn_dim: ffn,
+        ..ModelConfig::published(256_206)
+    }
 }
 
 /// The languages of the paper's experiment, with their classes.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::compare::CompareError;
 use crate::config::{ComputePrecision, value};
 use crate::decode::DecodeOptions;
-use crate::evaluate::MadeWith;
+use crate::evaluate::{MadeWith, searched_by};
 
 /// `[decoding]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,8 +12,11 @@ pub struct DecodingConfig {
     /// Hypotheses followed at a time; 1 is greedy search. Default 5.
     pub beam: usize,
     /// Exponent of the length in the score; above 1 favours longer translations. Default 1.
-    #[serde(skip_serializing_if = "is_one")]
-    pub length_penalty: f64,
+    #[serde(
+        serialize_with = "crate::decimal::serialize",
+        skip_serializing_if = "is_one"
+    )]
+    pub length_penalty: f32,
     /// Rules out a piece that would repeat a run of so many tokens. Default 0: off.
     #[serde(skip_serializing_if = "is_zero")]
     pub no_repeat_ngram: usize,
@@ -36,7 +39,7 @@ impl Default for DecodingConfig {
     }
 }
 
-fn is_one(value: &f64) -> bool {
+fn is_one(value: &f32) -> bool {
     *value == 1.0
 }
 
@@ -50,7 +53,7 @@ impl DecodingConfig {
     pub fn options(&self) -> DecodeOptions {
         DecodeOptions {
             beam: self.beam,
-            length_penalty: self.length_penalty as f32,
+            length_penalty: self.length_penalty,
             no_repeat_ngram: self.no_repeat_ngram,
             ..DecodeOptions::default()
         }
@@ -67,17 +70,12 @@ impl DecodingConfig {
         Ok(())
     }
 
-    /// What translations are known by. What is as usual isn't named, so that translations of earlier versions still count.
+    /// What translations are known by.
     pub(super) fn made_with(&self) -> MadeWith {
+        let mut made = searched_by(&self.options());
         let precision = serde_json::to_value(self.precision).unwrap_or_default();
-        let mut made = vec![("beam", self.beam.into()), ("precision", precision)];
-        if !is_one(&self.length_penalty) {
-            made.push(("length_penalty", self.length_penalty.into()));
-        }
-        if !is_zero(&self.no_repeat_ngram) {
-            made.push(("no_repeat_ngram", self.no_repeat_ngram.into()));
-        }
-        made.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+        made.insert("precision".to_owned(), precision);
+        made
     }
 }
 

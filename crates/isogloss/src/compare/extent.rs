@@ -30,13 +30,7 @@ impl Extent {
         let pairs = (estimate.pairs_per_epoch as f64 * self.pairs).round() as usize;
         let pairs = pairs.max(estimate.directions.len());
         config.training.sample.pairs_per_epoch = Some(pairs);
-        Self::shrink_warmup(config, self.pairs);
-    }
-
-    /// Warm-up of a share of the pairs: as large a part of the updates.
-    pub(super) fn shrink_warmup(config: &mut TrainConfig, share: f64) {
-        let warmup = config.training.warmup as f64 * share;
-        config.training.warmup = (warmup.round() as u64).max(1);
+        config.training.shrink_warmup(self.pairs);
     }
 }
 

@@ -111,8 +111,7 @@ impl Alone {
         config.directions = Directions::Only(own);
         config.training.sample.pairs_per_epoch = Some(pairs);
         // Else a method would get the fewer updates, the fewer languages there are, and the difference would be theirs.
-        let updates = config.training.narrow(share);
-        Extent::shrink_warmup(config, updates);
+        config.training.narrow(share);
         Alone {
             method,
             of: together.name.clone(),

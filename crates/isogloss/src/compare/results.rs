@@ -41,8 +41,8 @@ pub struct Results {
     #[serde(default)]
     pub no_repeat_ngram: usize,
     /// Exponent of the length in the scores of hypotheses.
-    #[serde(default = "one")]
-    pub length_penalty: f64,
+    #[serde(default = "one", serialize_with = "crate::decimal::serialize")]
+    pub length_penalty: f32,
     /// Resamples of the intervals.
     pub resamples: u32,
     /// Confidence of intervals and bounds.
@@ -63,7 +63,7 @@ pub struct Results {
     pub interference: Vec<Interference>,
 }
 
-fn one() -> f64 {
+fn one() -> f32 {
     1.0
 }
 

@@ -82,14 +82,21 @@ impl Default for TrainingConfig {
 impl TrainingConfig {
     /// Batches for a part of what would be trained together: a `share` of the tokens, so that what is trained gets as many updates, with as much
     /// of its own text in each, as it would get among the others. An update holds [`max_tokens`](Self::max_tokens) at least, so for a small share
-    /// there are fewer. Returns the share of the updates that is left, at most 1.
-    pub fn narrow(&mut self, share: f64) -> f64 {
+    /// there are fewer, and warm-up shrinks with them.
+    pub fn narrow(&mut self, share: f64) {
         let wanted = (self.batch_tokens * self.accumulate) as f64 * share;
         let batch = (wanted.round() as usize).min(self.batch_tokens);
         self.batch_tokens = batch.max(self.max_tokens);
         let batches = (wanted / self.batch_tokens as f64).round() as usize;
         self.accumulate = batches.max(1);
-        (wanted / (self.batch_tokens * self.accumulate) as f64).min(1.0)
+        let updates = wanted / (self.batch_tokens * self.accumulate) as f64;
+        self.shrink_warmup(updates.min(1.0));
+    }
+
+    /// Warm-up of a share of the updates: as large a part of them.
+    pub(crate) fn shrink_warmup(&mut self, share: f64) {
+        let warmup = self.warmup as f64 * share;
+        self.warmup = (warmup.round() as u64).max(1);
     }
 
     /// The loss.
@@ -183,16 +190,17 @@ mod tests {
                 batch_tokens,
                 accumulate,
                 max_tokens: 256,
+                warmup: 100,
                 ..TrainingConfig::default()
             };
-            let left = training.narrow(share);
-            (training.batch_tokens, training.accumulate, left)
+            training.narrow(share);
+            (training.batch_tokens, training.accumulate, training.warmup)
         };
-        assert_eq!(narrowed(4000, 1, 1.0), (4000, 1, 1.0));
-        assert_eq!(narrowed(4000, 1, 0.25), (1000, 1, 1.0));
-        assert_eq!(narrowed(4000, 4, 0.5), (4000, 2, 1.0));
-        assert_eq!(narrowed(4000, 4, 0.125), (2000, 1, 1.0));
+        assert_eq!(narrowed(4000, 1, 1.0), (4000, 1, 100));
+        assert_eq!(narrowed(4000, 1, 0.25), (1000, 1, 100));
+        assert_eq!(narrowed(4000, 4, 0.5), (4000, 2, 100));
+        assert_eq!(narrowed(4000, 4, 0.125), (2000, 1, 100));
         // The longest sentence must fit.
-        assert_eq!(narrowed(2000, 1, 0.064), (256, 1, 0.5));
+        assert_eq!(narrowed(2000, 1, 0.064), (256, 1, 50));
     }
 }

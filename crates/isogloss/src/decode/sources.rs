@@ -124,14 +124,19 @@ mod tests {
     const WIDTH: usize = 8;
 
     fn config() -> ModelConfig {
-        let json = serde_json::json!({
-            "d_model": WIDTH, "encoder_layers": 3, "decoder_layers": 1, "encoder_attention_heads": 2,
-            "decoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "vocab_size": 32,
-            "max_position_embeddings": 16, "scale_embedding": true, "dropout": 0.0, "attention_dropout": 0.0,
-            "activation_dropout": 0.0, "init_std": 0.02, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
-            "decoder_start_token_id": 2,
-        });
-        serde_json::from_value(json).unwrap()
+        ModelConfig {
+            d_model: WIDTH,
+            encoder_layers: 3,
+            decoder_layers: 1,
+            encoder_attention_heads: 2,
+            decoder_attention_heads: 2,
+            encoder_ffn_dim: 16,
+            decoder_ffn_dim: 16,
+            max_position_embeddings: 16,
+            dropout: 0.0,
+            attention_dropout: 0.0,
+            ..ModelConfig::published(32)
+        }
     }
 
     /// An update of rank 1 for each of two languages on `fc1` of some encoder layers.

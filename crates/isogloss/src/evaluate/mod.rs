@@ -33,6 +33,7 @@ mod ngram;
 mod sacrebleu;
 mod score;
 mod scores_file;
+mod search;
 mod seeds;
 mod signature;
 mod significance;
@@ -56,6 +57,7 @@ pub use score::{Details, Score};
 pub use scores_file::{
     ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile, ScoresFileError,
 };
+pub use search::{OtherSearch, searched_by, searched_otherwise};
 pub use seeds::{SeededChanges, Share, SystemStatistics};
 pub use signature::{SACREBLEU_VERSION, Signature};
 pub use ter::Ter;

@@ -1,10 +1,10 @@
 //! What a system is compared with.
 
-use super::systems::{searched_otherwise, translate};
+use super::systems::translate;
 use super::{Args, SystemArg};
 use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
-use isogloss::evaluate::{Comparison, Evaluation, Hypotheses, ScoresFile};
+use isogloss::evaluate::{Comparison, Evaluation, Hypotheses, ScoresFile, searched_otherwise};
 use isogloss_kernels::Cpu;
 use std::path::Path;
 
@@ -66,10 +66,13 @@ fn kept(args: &Args, what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against
         Failure::input(e).hint("--against takes base, copy, a scores.json with its translations beside it, or a folder with SOURCE-TARGET.txt")
     })?;
     if args.system == SystemArg::Model {
-        for (option, ours, theirs) in searched_otherwise(args, found.made_with()) {
-            let dir = dir.display();
+        for other in searched_otherwise(&args.search.options(), found.made_with()) {
             tracing::warn!(
-                "{option} is {ours} here, and {theirs} of the translations in {dir}: the change is partly that of the search"
+                "{} is {} here, and {} of the translations in {}: the change is partly that of the search",
+                other.option,
+                other.ours,
+                other.theirs,
+                dir.display()
             );
         }
     }

@@ -7,7 +7,9 @@ use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use clap::ValueEnum;
 use isogloss::decode::{LongLines, TextOptions, TextTranslator};
-use isogloss::evaluate::{Evaluation, Groups, Hypotheses, MadeWith, Progress, hash_of_folder};
+use isogloss::evaluate::{
+    Evaluation, Groups, Hypotheses, MadeWith, Progress, hash_of_folder, searched_by,
+};
 use isogloss::language::Direction;
 use isogloss_kernels::Cpu;
 use std::path::Path;
@@ -109,7 +111,7 @@ impl Work<'_> {
         for group in Groups::new(&waiting, sentences) {
             let of_group = group.iter().map(|&i| waiting[i].clone()).collect();
             let part = evaluation.of_directions(of_group).map_err(wrong)?;
-            let decoding = self.args.decode_options();
+            let decoding = self.args.search.options();
             let mut update = |p: Progress| shown.update(p.within(done, all));
             let lines = part.translate(translator, self.options, &decoding, &mut update);
             let lines = lines.map_err(wrong)?;
@@ -138,67 +140,37 @@ fn keep(kept: &mut Hypotheses, of: &Evaluation<'_>, lines: &[Vec<String>]) -> Ou
 
 /// What translations depend on besides the sentences.
 fn made_with(args: &Args, model: &str, adapters: Option<&str>, backend: &Cpu) -> MadeWith {
-    let mut made: MadeWith = decoding_options(args, adapters.is_some())
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-    for (key, value) in [
+    let mut made = decoding_options(args, adapters.is_some());
+    made.extend(owned([
         ("model_hash", model.into()),
         ("adapters_hash", adapters.into()),
         // Instructions differ in last digits, versions in what they must.
         ("kernel_path", backend.path().name().into()),
         ("version", env!("CARGO_PKG_VERSION").into()),
-    ] {
-        made.insert(key.to_owned(), value);
-    }
+    ]));
     made
 }
 
-/// Options of the search that other translations were made with, if they differ: option, ours, theirs. What isn't named there was as usual;
-/// where nothing is known, nothing differs.
-pub(super) fn searched_otherwise(
-    args: &Args,
-    theirs: &MadeWith,
-) -> Vec<(&'static str, serde_json::Value, serde_json::Value)> {
-    if !theirs.contains_key("beam") {
-        return Vec::new();
-    }
-    let options = [
-        ("beam", args.beam.into(), 5.into()),
-        ("length_penalty", args.length_penalty.into(), 1.0.into()),
-        ("no_repeat_ngram", args.no_repeat_ngram.into(), 0.into()),
-        (
-            "max_length",
-            args.max_length.into(),
-            serde_json::Value::Null,
-        ),
-    ];
-    let of = options.into_iter().map(|(option, ours, usual)| {
-        let theirs = theirs.get(option).cloned().unwrap_or(usual);
-        (option, ours, theirs)
-    });
-    of.filter(|(_, ours, theirs)| ours != theirs).collect()
-}
-
-fn decoding_options(args: &Args, adapted: bool) -> Vec<(&'static str, serde_json::Value)> {
+fn decoding_options(args: &Args, adapted: bool) -> MadeWith {
     let missing = args.served.missing.to_possible_value();
     let vocabulary = args.served.vocabulary.to_possible_value();
-    let mut options = vec![
-        ("beam", args.beam.into()),
-        ("max_length", args.max_length.into()),
-        ("precision", name(args.precision.to_possible_value())),
-    ];
-    // What is as usual isn't named, so that translations of earlier versions still count.
-    if args.length_penalty != 1.0 {
-        options.push(("length_penalty", args.length_penalty.into()));
-    }
-    if args.no_repeat_ngram > 0 {
-        options.push(("no_repeat_ngram", args.no_repeat_ngram.into()));
-    }
+    let mut options = vec![("precision", name(args.precision.to_possible_value()))];
     if adapted {
         options.extend([("missing", name(missing)), ("vocabulary", name(vocabulary))]);
     }
+    let mut made = searched_by(&args.search.options());
+    // Named in notes of earlier versions, too, where it was as usual.
+    made.entry("max_length".to_owned()).or_default();
+    made.extend(owned(options));
+    made
+}
+
+fn owned<'a>(
+    options: impl IntoIterator<Item = (&'a str, serde_json::Value)>,
+) -> impl Iterator<Item = (String, serde_json::Value)> {
     options
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
 }
 
 fn name(value: Option<clap::builder::PossibleValue>) -> serde_json::Value {
@@ -207,17 +179,15 @@ fn name(value: Option<clap::builder::PossibleValue>) -> serde_json::Value {
 
 /// What the scores depend on besides model and adapters.
 pub(super) fn options(args: &Args) -> MadeWith {
-    let mut options = vec![
+    let mut options = match args.system {
+        SystemArg::Model => decoding_options(args, true),
+        SystemArg::Copy => MadeWith::new(),
+    };
+    options.extend(owned([
         ("system", name(args.system.to_possible_value())),
         ("data", args.data.display().to_string().into()),
         ("rows", args.rows.as_ref().map(ToString::to_string).into()),
         ("split", args.split.clone().into()),
-    ];
-    if args.system == SystemArg::Model {
-        options.extend(decoding_options(args, true));
-    }
+    ]));
     options
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
 }

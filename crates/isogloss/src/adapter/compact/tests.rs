@@ -172,14 +172,17 @@ fn the_largest_and_smallest_values_are_borne() {
 }
 
 fn model() -> ModelConfig {
-    let json = serde_json::json!({
-        "d_model": 64, "encoder_layers": 2, "decoder_layers": 1, "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128, "vocab_size": 90,
-        "max_position_embeddings": 64, "scale_embedding": true, "dropout": 0.1, "attention_dropout": 0.1,
-        "activation_dropout": 0.0, "init_std": 0.02, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
-        "decoder_start_token_id": 2,
-    });
-    serde_json::from_value(json).unwrap()
+    ModelConfig {
+        d_model: 64,
+        encoder_layers: 2,
+        decoder_layers: 1,
+        encoder_attention_heads: 2,
+        decoder_attention_heads: 2,
+        encoder_ffn_dim: 128,
+        decoder_ffn_dim: 128,
+        max_position_embeddings: 64,
+        ..ModelConfig::published(90)
+    }
 }
 
 /// Two languages, German of rank 8 and English of 2, with `B` random or, with a share, pruned so far.
