@@ -156,7 +156,7 @@ fn the_comparison_is_planned_as_its_readme_says() {
 
 #[test]
 fn directions_of_the_comparison_are_what_the_readme_says() {
-    for name in ["train", "paper"] {
+    for (name, languages) in [("train", 12), ("paper", 12), ("thirty", 18)] {
         let config = train_config(name);
         let Some(Directions::Only(directions)) = &config.validation.directions else {
             panic!("{name}: {:?}", config.validation.directions)
@@ -176,7 +176,11 @@ fn directions_of_the_comparison_are_what_the_readme_says() {
         assert_eq!(pairs.len(), 9);
         let sources: BTreeSet<_> = directions.iter().map(|d| &d.source).collect();
         let targets: BTreeSet<_> = directions.iter().map(|d| &d.target).collect();
-        assert_eq!((sources.len(), targets.len()), (12, 12), "{name}");
+        assert_eq!(
+            (sources.len(), targets.len()),
+            (languages, languages),
+            "{name}"
+        );
     }
 
     let base: PretrainConfig = config::read(&root().join("models/mini/pretrain.toml")).unwrap();
@@ -252,12 +256,13 @@ fn write_aligned(
     }
 }
 
-/// `paper.toml` in a folder with a tiny base that knows its languages, and texts of the shape of FLORES-200.
-fn paper_folder() -> TempDir {
+/// A configuration in a folder with a tiny base that knows its languages, and texts of the shape of FLORES-200.
+fn on_a_stand_in(name: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
-    std::fs::copy(flores12().join("paper.toml"), at("paper.toml")).unwrap();
-    let languages: Vec<Language> = train_config("paper")
+    let file = format!("{name}.toml");
+    std::fs::copy(flores12().join(&file), at(&file)).unwrap();
+    let languages: Vec<Language> = train_config(name)
         .languages
         .into_values()
         .flatten()
@@ -284,30 +289,28 @@ fn paper_folder() -> TempDir {
 
 #[test]
 fn the_papers_setting_is_planned_on_a_stand_in() {
-    let folder = paper_folder();
-    let mut command = Command::cargo_bin("isogloss").unwrap();
-    command
-        .current_dir(folder.path())
-        .args([
-            "train",
-            "paper.toml",
-            "--dry-run",
-            "--json",
-            "--threads",
-            "1",
-        ])
-        .args(["--precision", "f32"]);
-    let output = command.assert().success().get_output().stdout.clone();
-    let plan: Value = serde_json::from_slice(&output).unwrap();
-    assert_eq!(plan["pairs_per_epoch"], 897 * 132);
-    let by_update = plan["by_update"].as_array().unwrap();
-    assert_eq!(by_update.len(), 12);
-    let count = |language: &str| {
-        let mut updates = by_update.iter();
-        let update = updates.find(|update| update[0] == language).unwrap();
-        update[1].as_u64().unwrap()
-    };
-    assert_eq!(count("wol_Latn"), 4 * count("eng_Latn"));
-    assert_eq!(plan["trainable"], 48 / 2 * count("kor_Hang"));
-    assert!(!folder.path().join("../../runs/flores12/paper").exists());
+    for (name, languages, ranks) in [
+        ("paper", 12, 8 * 2 + 4 * 8),
+        ("thirty", 30, 20 * 2 + 10 * 8),
+    ] {
+        let folder = on_a_stand_in(name);
+        let mut command = Command::cargo_bin("isogloss").unwrap();
+        command
+            .current_dir(folder.path())
+            .args(["train", &format!("{name}.toml"), "--dry-run", "--json"])
+            .args(["--threads", "1", "--precision", "f32"]);
+        let output = command.assert().success().get_output().stdout.clone();
+        let plan: Value = serde_json::from_slice(&output).unwrap();
+        assert_eq!(plan["pairs_per_epoch"], 897 * languages * (languages - 1));
+        let by_update = plan["by_update"].as_array().unwrap();
+        assert_eq!(by_update.len(), languages);
+        let count = |language: &str| {
+            let mut updates = by_update.iter();
+            let update = updates.find(|update| update[0] == language).unwrap();
+            update[1].as_u64().unwrap()
+        };
+        assert_eq!(count("wol_Latn"), 4 * count("eng_Latn"));
+        assert_eq!(plan["trainable"], ranks / 2 * count("kor_Hang"));
+        assert!(!folder.path().join("../../runs").exists());
+    }
 }

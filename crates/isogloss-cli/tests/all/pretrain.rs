@@ -70,6 +70,16 @@ fn shapes_that_cannot_be_are_refused() {
         ),
         ("epochs = 1", "epochs = 0", "`training.epochs`: is 0"),
         ("dropout = 0.0", "dropout = 1.0", "`training.dropout`: is 1"),
+        (
+            "dropout = 0.0",
+            "dropout = 0.0\nsample.pivot = { language = 'ita_Latn', share = 0.5 }",
+            "`training.sample.pivot`: is ita_Latn, which is no language of the run",
+        ),
+        (
+            "dropout = 0.0",
+            "dropout = 0.0\nsample.pivot = { language = 'eng_Latn', share = 1.0 }",
+            "the share of directions with eng_Latn is 1; it must lie between 0 and 1",
+        ),
         ("size = 300", "size = 7", "vocabulary"),
     ];
     for (before, after, expected) in table {

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::method::alone;
 use crate::compare::{CompareError, Extent, Prepared, Watcher};
-use crate::config::TrainConfig;
+use crate::config::{Directions, TrainConfig};
 use crate::files;
 use crate::language::Direction;
 use crate::train::{self, Outcome};
@@ -253,17 +252,32 @@ impl Bench<'_> {
         if self.method.apart.is_empty() {
             return vec![(None, config.clone())];
         }
-        let share = self.extent.pairs;
-        let shares = self.method.estimate.directions.iter();
+        let estimate = &self.method.estimate;
         let of = |share_of: &train::DirectionShare| {
             let direction = &share_of.direction;
-            let pairs = (f64::from(share_of.pairs_per_epoch) * share).round() as usize;
-            let mut alone = alone(config, direction, pairs);
-            alone.run = config.run.join(direction.to_string());
-            (Some(direction.clone()), alone)
+            let together = f64::from(share_of.pairs_per_epoch);
+            let pairs = (together * self.extent.pairs).round() as usize;
+            let share = together / estimate.pairs_per_epoch.max(1) as f64;
+            (
+                Some(direction.clone()),
+                alone(config, direction, pairs, share),
+            )
         };
-        shares.map(of).collect()
+        estimate.directions.iter().map(of).collect()
     }
+}
+
+/// The configuration of a direction that is trained alone, with its pairs and its share of an epoch: as many updates as in company, of its
+/// own text alone.
+fn alone(config: &TrainConfig, direction: &Direction, pairs: usize, share: f64) -> TrainConfig {
+    let mut config = config.clone();
+    config.run.push(direction.to_string());
+    let only = Directions::Only(vec![direction.clone()]);
+    config.directions = only.clone();
+    config.validation.directions = Some(only);
+    config.training.sample.pairs_per_epoch = Some(pairs.max(1));
+    config.training.narrow(share);
+    config
 }
 
 #[cfg(test)]
@@ -279,6 +293,30 @@ mod tests {
             });
         let tuning = Tuning::new(tried.collect());
         (tuning.learning_rate, tuning.at_the_end)
+    }
+
+    #[test]
+    fn a_direction_alone_gets_as_many_updates_as_in_company() {
+        let text = "run = 'run'\nmodel = 'm'\ndata = []\n[languages]\nhigh = []\n[validation]\ndata = []\n[training]\n\
+            batch_tokens = 4000\nmax_tokens = 100\nwarmup = 40\n";
+        let config: TrainConfig = toml::from_str(text).unwrap();
+        let direction: Direction = "eng_Latn-deu_Latn".parse().unwrap();
+        let alone = |share| alone(&config, &direction, 500, share);
+        let eighth = alone(0.125);
+        assert_eq!(eighth.run, Path::new("run/eng_Latn-deu_Latn"));
+        assert_eq!(eighth.directions, Directions::Only(vec![direction.clone()]));
+        assert_eq!(eighth.training.sample.pairs_per_epoch, Some(500));
+        assert_eq!(
+            (eighth.training.batch_tokens, eighth.training.warmup),
+            (500, 40)
+        );
+        // A batch that holds the longest sentence is as small as it gets; then updates are fewer, and warm-up shorter.
+        let hundredth = alone(0.0125);
+        assert_eq!(
+            (hundredth.training.batch_tokens, hundredth.training.warmup),
+            (100, 20)
+        );
+        assert_eq!(alone(1.0).training.batch_tokens, 4000);
     }
 
     #[test]

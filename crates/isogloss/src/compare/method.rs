@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use crate::adapter::Preset;
 use crate::compare::config::merge;
 use crate::compare::{CompareConfig, CompareError, Kind, MethodConfig, Missing, Scored};
-use crate::config::{Compute, Directions, Method, TrainConfig};
+use crate::config::{Compute, Method, TrainConfig};
 use crate::language::Direction;
 use crate::plan::Plan;
 use crate::prune::PruningConfig;
@@ -314,15 +314,5 @@ fn pruning(epochs: u64) -> PruningConfig {
     let mut config = PruningConfig::default();
     let left = epochs.saturating_sub(config.start_epoch);
     config.duration = (2 * epochs / 3).min(left);
-    config
-}
-
-/// The configuration of a direction that is trained alone, with its share of an epoch.
-pub(super) fn alone(config: &TrainConfig, direction: &Direction, pairs: usize) -> TrainConfig {
-    let mut config = config.clone();
-    let only = Directions::Only(vec![direction.clone()]);
-    config.directions = only.clone();
-    config.validation.directions = Some(only);
-    config.training.sample.pairs_per_epoch = Some(pairs.max(1));
     config
 }

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, value};
 use crate::corpus::SampleConfig;
+use crate::language::Language;
 use crate::optim::{AdamOptions, Schedule};
 
 /// `[training]`.
@@ -97,6 +98,26 @@ impl TrainingConfig {
     pub(crate) fn shrink_warmup(&mut self, share: f64) {
         let warmup = self.warmup as f64 * share;
         self.warmup = (warmup.round() as u64).max(1);
+    }
+
+    /// Checks that the language whose directions get a share of their own is one of the run's.
+    ///
+    /// # Errors
+    /// Names the language.
+    pub(crate) fn check_pivot<'a>(
+        &self,
+        mut languages: impl Iterator<Item = &'a Language>,
+    ) -> Result<(), ConfigError> {
+        match &self.sample.pivot {
+            Some(pivot) if languages.all(|language| *language != pivot.language) => value(
+                "training.sample.pivot",
+                format!(
+                    "is {}, which is no language of the run; name one of `[languages]`",
+                    pivot.language
+                ),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// The loss.

@@ -26,5 +26,5 @@ pub use filter::{FilterConfig, FilterError, FilterReport, FilterRow, Reason};
 pub use folder::folder;
 pub use near_copy::{Nearest, NgramProfile, nearest_copies};
 pub use read::{Lines, MAX_LINE_BYTES, clean_text};
-pub use sample::{Sample, SampleConfig, SampleError, Sampler};
+pub use sample::{PivotShare, Sample, SampleConfig, SampleError, Sampler};
 pub use store::Corpus;

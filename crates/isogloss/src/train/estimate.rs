@@ -64,8 +64,7 @@ impl TrainConfig {
             }
             (by_update, store.trainable(), counts.active)
         };
-        let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
-        let sampler = Sampler::new(&counts, &self.training.sample, self.seed)?;
+        let sampler = Sampler::new(corpus.directions(), &self.training.sample, self.seed)?;
         let tokens_per_epoch =
             tokens_per_pair(corpus, &opened.tokenizer)? * sampler.pairs_per_epoch() as f64;
         let base = match full {

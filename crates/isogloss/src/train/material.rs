@@ -78,7 +78,7 @@ impl<'a> Material<'a> {
             max_tokens,
             config.batch_tokens,
         )?;
-        let sampler = Sampler::new(&examples.counts(), &config.sample, plan.seed)?;
+        let sampler = Sampler::new(training.directions(), &config.sample, plan.seed)?;
         Ok(Material {
             plan,
             examples,

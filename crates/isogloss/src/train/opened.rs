@@ -55,8 +55,10 @@ impl Opened {
         config.training.validate()?;
         config.check_pruning()?;
         config.check_extends()?;
+        let training = &config.training;
+        training.check_pivot(config.languages.values().flatten())?;
         let frozen = config.method != Method::Full;
-        config.compute.check_reuse(frozen, &config.training)?;
+        config.compute.check_reuse(frozen, training)?;
         let languages = config::languages(&config.languages)?;
         let dir = setup::resolve(config_dir, &config.model);
         let checkpoint = checkpoint::open(&dir)?;

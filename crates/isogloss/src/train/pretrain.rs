@@ -205,6 +205,8 @@ fn prepare(
 impl PretrainConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         self.training.validate()?;
+        let languages = self.languages.values().flatten();
+        self.training.check_pivot(languages)?;
         self.shape.validate()?;
         self.compute.check_reuse(false, &self.training)
     }
@@ -237,8 +239,7 @@ impl PretrainConfig {
                 .shape
                 .model(rows, training.dropout, training.attention_dropout),
         };
-        let counts: Vec<usize> = corpus.directions().map(|(_, pairs)| pairs).collect();
-        let sampler = Sampler::new(&counts, &training.sample, self.seed)?;
+        let sampler = Sampler::new(corpus.directions(), &training.sample, self.seed)?;
         let parameters = model.parameters();
         let tokens_per_epoch = mean_tokens(corpus) * sampler.pairs_per_epoch() as f64;
         let footprint = Footprint {

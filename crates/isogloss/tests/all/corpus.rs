@@ -359,8 +359,7 @@ fn a_direction_without_any_good_pair_is_gone() {
         left,
         BTreeSet::from(["eng_Latn-fra_Latn".into(), "fra_Latn-eng_Latn".into()])
     );
-    let counts: Vec<usize> = corpus.directions().map(|(_, n)| n).collect();
-    let sampler = Sampler::new(&counts, &SampleConfig::default(), 1).unwrap();
+    let sampler = Sampler::new(corpus.directions(), &SampleConfig::default(), 1).unwrap();
     for sample in sampler.epoch(0) {
         assert!(
             corpus

@@ -5,6 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use serde::{Deserialize, Serialize};
 
+use crate::language::{Direction, Language};
+
 /// How directions share an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,9 +16,23 @@ pub struct SampleConfig {
     pub temperature: f64,
     /// Every direction the same, whatever the temperature; default `false`.
     pub balanced: bool,
+    /// The directions with one language get a share of their own; default: none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pivot: Option<PivotShare>,
     /// Pairs of an epoch; default: as many as the data has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pairs_per_epoch: Option<usize>,
+}
+
+/// What the directions from and to a language get of an epoch together, whatever their number; they share it, as the others
+/// share the rest, by temperature. It counts for nothing where all directions have the language, or none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PivotShare {
+    /// The language.
+    pub language: Language,
+    /// Its directions' share of the pairs, above 0 and below 1.
+    pub share: f64,
 }
 
 impl Default for SampleConfig {
@@ -24,8 +40,64 @@ impl Default for SampleConfig {
         SampleConfig {
             temperature: 5.0,
             balanced: false,
+            pivot: None,
             pairs_per_epoch: None,
         }
+    }
+}
+
+impl SampleConfig {
+    /// What each direction weighs, given its pairs.
+    fn weights(
+        &self,
+        directions: &[&Direction],
+        counts: &[usize],
+    ) -> Result<Vec<f64>, SampleError> {
+        // NaN is refused, too.
+        if !(self.temperature >= 1.0) {
+            return Err(SampleError::Temperature(self.temperature));
+        }
+        let exponent = if self.balanced {
+            0.0
+        } else {
+            1.0 / self.temperature
+        };
+        let of = |&n: &usize| {
+            if n == 0 {
+                0.0
+            } else {
+                (n as f64).powf(exponent)
+            }
+        };
+        let mut weights: Vec<f64> = counts.iter().map(of).collect();
+        let Some(PivotShare { language, share }) = &self.pivot else {
+            return Ok(weights);
+        };
+        if !(*share > 0.0 && *share < 1.0) {
+            return Err(SampleError::Share {
+                language: language.clone(),
+                share: *share,
+            });
+        }
+        let has = |d: &Direction| d.source == *language || d.target == *language;
+        let (mut with, mut without) = (0.0, 0.0);
+        for (direction, weight) in directions.iter().zip(&weights) {
+            *(if has(direction) {
+                &mut with
+            } else {
+                &mut without
+            }) += weight;
+        }
+        if with > 0.0 && without > 0.0 {
+            for (direction, weight) in directions.iter().zip(&mut weights) {
+                *weight *= if has(direction) {
+                    share / with
+                } else {
+                    (1.0 - share) / without
+                };
+            }
+        }
+        Ok(weights)
     }
 }
 
@@ -41,6 +113,14 @@ pub enum SampleError {
         "temperature is {0}; it must be 1 (proportional to the data) or more, `inf` for equal shares"
     )]
     Temperature(f64),
+    /// A share of all or nothing, or no number.
+    #[error("the share of directions with {language} is {share}; it must lie between 0 and 1")]
+    Share {
+        /// The language of [`SampleConfig::pivot`].
+        language: Language,
+        /// Its share.
+        share: f64,
+    },
     /// An epoch that cannot show each direction once.
     #[error(
         "an epoch of {pairs} pairs cannot hold {directions} directions; raise `pairs_per_epoch` or train fewer directions"
@@ -85,49 +165,37 @@ const WITHIN_DIRECTION: u64 = 1;
 const WITHIN_EPOCH: u64 = 2;
 
 impl Sampler {
-    /// A sampler over directions with `counts` pairs. A direction without pairs is never drawn; any other at least once an epoch.
+    /// A sampler over directions with their numbers of pairs. A direction without pairs is never drawn; any other at least once
+    /// an epoch.
     ///
     /// # Errors
     /// [`SampleError`], for options that cannot be met.
-    pub fn new(counts: &[usize], config: &SampleConfig, seed: u64) -> Result<Self, SampleError> {
-        // NaN is refused, too.
-        if !matches!(
-            config.temperature.partial_cmp(&1.0),
-            Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Equal)
-        ) {
-            return Err(SampleError::Temperature(config.temperature));
-        }
-        let directions = counts.iter().filter(|&&n| n > 0).count();
+    pub fn new<'a>(
+        directions: impl IntoIterator<Item = (&'a Direction, usize)>,
+        config: &SampleConfig,
+        seed: u64,
+    ) -> Result<Self, SampleError> {
+        let (directions, counts): (Vec<&Direction>, Vec<usize>) = directions.into_iter().unzip();
+        let weights = config.weights(&directions, &counts)?;
+        let drawn = counts.iter().filter(|&&n| n > 0).count();
         let pairs = config
             .pairs_per_epoch
             .unwrap_or_else(|| counts.iter().sum());
-        if directions == 0 {
+        if drawn == 0 {
             return Err(SampleError::NoPairs);
         }
-        if pairs < directions {
-            return Err(SampleError::EpochTooSmall { pairs, directions });
+        if pairs < drawn {
+            return Err(SampleError::EpochTooSmall {
+                pairs,
+                directions: drawn,
+            });
         }
-        let exponent = if config.balanced {
-            0.0
-        } else {
-            1.0 / config.temperature
-        };
-        let weights: Vec<f64> = counts
-            .iter()
-            .map(|&n| {
-                if n == 0 {
-                    0.0
-                } else {
-                    (n as f64).powf(exponent)
-                }
-            })
-            .collect();
         let small = |n: usize| u32::try_from(n).map_err(|_| SampleError::TooLarge);
         small(pairs)?;
         small(counts.len())?;
         Ok(Sampler {
             counts: counts.iter().map(|&n| small(n)).collect::<Result<_, _>>()?,
-            quotas: apportion(&weights, pairs, directions)
+            quotas: apportion(&weights, pairs, drawn)
                 .into_iter()
                 .map(small)
                 .collect::<Result<_, _>>()?,
@@ -250,134 +318,4 @@ fn apportion(weights: &[f64], pairs: usize, directions: usize) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{HashMap, HashSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn sampler(counts: &[usize], temperature: f64, pairs: Option<usize>, seed: u64) -> Sampler {
-        let config = SampleConfig {
-            temperature,
-            balanced: false,
-            pairs_per_epoch: pairs,
-        };
-        Sampler::new(counts, &config, seed).unwrap()
-    }
-
-    #[test]
-    fn shares_follow_the_temperature() {
-        let counts = [100_000, 0, 1_000, 10];
-        assert_eq!(
-            sampler(&counts, 1.0, None, 0).quotas(),
-            [100_000, 0, 1_000, 10]
-        );
-        assert_eq!(
-            sampler(&counts, f64::INFINITY, Some(300), 0).quotas(),
-            [100, 0, 100, 100]
-        );
-        // 10 + 3.981 + 1.585 parts.
-        assert_eq!(
-            sampler(&counts, 5.0, Some(1000), 0).quotas(),
-            [642, 0, 256, 102]
-        );
-        let balanced = SampleConfig {
-            balanced: true,
-            pairs_per_epoch: Some(10),
-            ..SampleConfig::default()
-        };
-        assert_eq!(
-            Sampler::new(&counts, &balanced, 0).unwrap().quotas(),
-            [4, 0, 3, 3]
-        );
-        // Each direction once, though its share is a thousandth.
-        assert_eq!(sampler(&counts, 1.0, Some(5), 0).quotas(), [3, 0, 1, 1]);
-    }
-
-    #[test]
-    fn options_that_cannot_be_met() {
-        let new = |counts: &[usize], temperature, pairs| {
-            let config = SampleConfig {
-                temperature,
-                balanced: false,
-                pairs_per_epoch: pairs,
-            };
-            Sampler::new(counts, &config, 0).map(|_| ()).unwrap_err()
-        };
-        assert_eq!(new(&[], 5.0, None), SampleError::NoPairs);
-        assert_eq!(new(&[0, 0], 5.0, Some(10)), SampleError::NoPairs);
-        assert_eq!(new(&[1], 0.5, None), SampleError::Temperature(0.5));
-        assert!(matches!(
-            new(&[1], f64::NAN, None),
-            SampleError::Temperature(_)
-        ));
-        assert_eq!(
-            new(&[9, 9, 0], 5.0, Some(1)),
-            SampleError::EpochTooSmall {
-                pairs: 1,
-                directions: 2
-            }
-        );
-        assert_eq!(new(&[1], 5.0, Some(1 << 33)), SampleError::TooLarge);
-    }
-
-    #[test]
-    fn an_epoch_is_a_function_of_seed_and_number() {
-        let make = |seed| sampler(&[50, 7], 5.0, Some(40), seed);
-        assert_eq!(make(3).epoch(17), make(3).epoch(17));
-        assert_ne!(make(3).epoch(17), make(3).epoch(18));
-        assert_ne!(make(3).epoch(17), make(4).epoch(17));
-        assert_eq!(make(3).epoch(u64::MAX).len(), 40);
-        assert!((make(3).passes(0, 5) - 5.0 * 24.0 / 50.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn the_order_stays_what_it_was() {
-        let first: Vec<u32> = sampler(&[10], 1.0, None, 42)
-            .epoch(0)
-            .iter()
-            .map(|s| s.pair)
-            .collect();
-        assert_eq!(
-            first,
-            [6, 1, 0, 2, 5, 3, 9, 8, 4, 7],
-            "runs that are under way would go on with other data"
-        );
-    }
-
-    #[test]
-    fn directions_are_mixed() {
-        let epoch = sampler(&[500, 500], 1.0, None, 1).epoch(0);
-        let changes = epoch
-            .windows(2)
-            .filter(|w| w[0].direction != w[1].direction)
-            .count();
-        assert!((400..600).contains(&changes), "{changes}");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn no_pair_comes_twice_before_all_came_once(
-            counts in prop::collection::vec(0_usize..40, 1..6), temperature in 1.0..10.0_f64, pairs in 6_usize..150, seed: u64,
-        ) {
-            prop_assume!(counts.iter().any(|&n| n > 0));
-            let sampler = sampler(&counts, temperature, Some(pairs), seed);
-            let mut used: HashMap<Sample, usize> = HashMap::new();
-            for epoch in 0..8 {
-                let samples = sampler.epoch(epoch);
-                prop_assert_eq!(samples.len(), pairs);
-                for sample in samples {
-                    *used.entry(sample).or_default() += 1;
-                }
-                for (d, &count) in counts.iter().enumerate() {
-                    let of = |pair| used.get(&Sample { direction: d as u32, pair }).copied().unwrap_or(0);
-                    let uses: HashSet<usize> = (0..count as u32).map(of).collect();
-                    let (low, high) = (uses.iter().min(), uses.iter().max());
-                    prop_assert!(high.zip(low).is_none_or(|(h, l)| h - l <= 1), "{:?}", uses);
-                }
-            }
-        }
-    }
-}
+mod tests;
