@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Folder of the model
     #[arg(value_name = "DIR")]
     model: PathBuf,
-    /// Folder of the copy; must not be there yet
+    /// Folder of the copy; must not be there yet, or be empty
     #[arg(short, long, visible_alias = "out", value_name = "OUT")]
     output: PathBuf,
     /// Replace a model that is in the copy's place
