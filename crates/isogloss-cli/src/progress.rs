@@ -42,6 +42,10 @@ struct Recent {
 impl Recent {
     fn add(&mut self, tokens: usize, seconds: f64, nll: f64, done: f64) {
         let keep = 0.98;
+        // Another training has begun: exploring has two.
+        if self.last_done.is_some_and(|last| done < last) {
+            *self = Recent::default();
+        }
         let moved = self.last_done.map_or(0.0, |last| done - last);
         self.tokens = keep * self.tokens + tokens as f64;
         self.seconds = keep * self.seconds + seconds;
@@ -260,5 +264,25 @@ impl Observer for Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Exploring trains twice: the second training's time left is its own.
+    #[test]
+    fn another_training_starts_the_clock_anew() {
+        let mut recent = Recent::default();
+        for step in 1..=100 {
+            recent.add(10, 1.0, 1.0, f64::from(step) / 100.0);
+        }
+        assert_eq!(recent.left(1.0), Some(Duration::ZERO));
+        for step in 1..=10 {
+            recent.add(10, 2.0, 1.0, f64::from(step) / 100.0);
+        }
+        let left = recent.left(0.1).unwrap().as_secs_f64();
+        assert!((150.0..250.0).contains(&left), "{left}");
     }
 }

@@ -262,6 +262,12 @@ impl Direction {
         }
     }
 
+    /// Whether the language is on a side.
+    #[must_use]
+    pub fn has(&self, language: &Language) -> bool {
+        self.source == *language || self.target == *language
+    }
+
     /// The language on one side.
     #[must_use]
     pub fn side(&self, side: LanguageSide) -> &Language {

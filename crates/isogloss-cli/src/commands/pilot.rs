@@ -88,15 +88,20 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         tongue: args.page.lang,
     };
     let mut pilot = Pilot::open(&config, &dir, &options).map_err(wrong)?;
-    if args.fresh {
-        pilot.clear().map_err(wrong)?;
-    }
-    let plan = pilot.plan(args.time_limit, &clock).map_err(wrong)?;
+    let plan = match args.fresh {
+        true => pilot.plan_anew(args.time_limit, &clock),
+        false => pilot.plan(args.time_limit, &clock),
+    };
+    let plan = plan.map_err(wrong)?;
     if args.run.dry_run {
         return match args.run.json {
             true => output::json(&plan),
             false => output::print(&plan.describe()),
         };
+    }
+    // Not before it is known that a new one fits.
+    if args.fresh {
+        pilot.clear().map_err(wrong)?;
     }
     if !quiet {
         eprintln!("{}", plan.describe());

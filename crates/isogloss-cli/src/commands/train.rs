@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use isogloss::checkpoint;
 use isogloss::config::TrainConfig;
 use isogloss::decode::{Coverage, Vocabularies, VocabularyUse};
-use isogloss::language::{Direction, Language, ordered_pairs};
+use isogloss::language::{Direction, Language};
 use isogloss::plan::Plan;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         apply(path, &mut config, &dir)?;
     }
     if !args.add.is_empty() {
-        add(&args.add, &mut config)?;
+        add(&args.add, &mut config, &dir)?;
     }
     if let Some(run) = &args.run {
         config.run = std::path::absolute(run).map_err(Failure::input)?;
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
 }
 
 /// Makes of the configuration one that adds languages to what its run left.
-fn add(languages: &[Language], config: &mut TrainConfig) -> Outcome {
+fn add(languages: &[Language], config: &mut TrainConfig, dir: &Path) -> Outcome {
     for language in languages {
         if !config.languages.values().any(|of| of.contains(language)) {
             let error = anyhow!("the configuration's `languages` don't name {language}");
@@ -82,38 +82,50 @@ fn add(languages: &[Language], config: &mut TrainConfig) -> Outcome {
             );
         }
     }
-    narrow(languages, config);
+    narrow(languages, config, dir);
+    // Whoever else has no update yet isn't asked for.
+    let known: Vec<Language> = config.languages.values().flatten().cloned().collect();
+    for other in known.into_iter().filter(|l| !languages.contains(l)) {
+        config.adapter.language_ranks.insert(other, 0);
+    }
     if config.extends.is_none() {
         config.extends = Some(config.run.join("adapters"));
     }
     let codes: Vec<&str> = languages.iter().map(Language::code).collect();
-    let mut name = config.run.clone().into_os_string();
+    // Without a slash at the end.
+    let mut name = config
+        .run
+        .components()
+        .collect::<PathBuf>()
+        .into_os_string();
     name.push(format!("+{}", codes.join("+")));
     config.run = PathBuf::from(name);
     Ok(())
 }
 
-/// Gives the languages as many updates as they would get among all others: batches of their share of the directions.
-fn narrow(added: &[Language], config: &mut TrainConfig) {
-    let all: Vec<Language> = config.languages.values().flatten().cloned().collect();
-    let filter = config.directions.filter(&all);
-    let trained: Vec<Direction> = ordered_pairs(&all).filter(|d| filter.wants(d)).collect();
-    let adds = |d: &&Direction| added.contains(&d.source) || added.contains(&d.target);
-    let (of_all, of_added) = (trained.len(), trained.iter().filter(adds).count());
-    if of_added == 0 || of_added == of_all {
+/// Gives the languages as many updates as they would get among all others: batches of their share of the pairs.
+fn narrow(added: &[Language], config: &mut TrainConfig, dir: &Path) {
+    let whole = TrainConfig {
+        extends: None,
+        ..config.clone()
+    };
+    // What is wrong with it is said when it is trained. Where it doesn't name the others there is nothing to share with.
+    let Ok(all) = whole.estimate(dir) else {
         return;
-    }
-    let share = of_added as f64 / of_all as f64;
+    };
+    let adds = |d: &Direction| added.iter().any(|language| d.has(language));
     let training = &mut config.training;
     let before = training.batch_tokens * training.accumulate;
-    training.narrow(share);
-    if let Some(pairs) = &mut training.sample.pairs_per_epoch {
-        *pairs = ((*pairs as f64 * share).round() as usize).max(1);
+    let share = training.narrow_to(&all.directions, adds);
+    if share < 1.0 {
+        let trained = all.directions.iter().filter(|s| adds(&s.direction));
+        tracing::info!(
+            "{} of {} directions are trained: an update takes {} tokens in place of {before}, as much text of them as among all",
+            trained.count(),
+            all.directions.len(),
+            training.batch_tokens * training.accumulate
+        );
     }
-    tracing::info!(
-        "{of_added} of {of_all} directions are trained: an update takes {} tokens in place of {before}, as much text of them as among all",
-        training.batch_tokens * training.accumulate
-    );
 }
 
 /// Puts a plan into the configuration, if it is for the same base.

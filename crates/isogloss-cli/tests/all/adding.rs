@@ -67,3 +67,26 @@ fn an_added_language_gets_its_share_of_a_batch() {
     let expected = "4 of 6 directions are trained: an update takes 533 tokens in place of 800";
     assert!(told.contains(expected), "{told}");
 }
+
+#[test]
+fn only_what_is_named_is_added() {
+    let mut workshop = Workshop::new();
+    let base = workshop.path().join("base");
+    demo::base(&base);
+    workshop.top = format!("run = \"run/\"\nmodel = {base:?}\n");
+    workshop.languages =
+        "[languages]\nhigh = [\"eng_Latn\", \"deu_Latn\"]\nlow = [\"nld_Latn\", \"fra_Latn\"]\n"
+            .to_owned();
+    let whole = workshop.more.clone();
+    workshop.more += "[adapter]\nlanguage_ranks = { nld_Latn = 0, fra_Latn = 0 }\n";
+    let _ = stdout(&mut workshop.train());
+    workshop.more = whole;
+    // Neither the other language without an update, nor, for a slash, a folder within the one in use.
+    let _ = stdout(workshop.train().args(["--add", "nld_Latn"]));
+    let added = workshop.path().join("run+nld_Latn/adapters");
+    assert!(added.join("nld_Latn.safetensors").exists());
+    assert!(!added.join("fra_Latn.safetensors").exists());
+    // It has one.
+    let text = refusal(workshop.train().args(["--add", "deu_Latn"]));
+    assert!(text.contains("have an update of every language"), "{text}");
+}

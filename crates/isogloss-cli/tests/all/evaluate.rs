@@ -144,7 +144,7 @@ fn what_is_measured_is_what_translate_would_write() {
         scores(folder.path())["options"].get("no_repeat_ngram"),
         None
     );
-    for options in [["--no-repeat-ngram", "1"], ["--length-penalty", "0.6"]] {
+    for options in [["--no-repeat-ngram", "1"], ["--length-penalty", "3"]] {
         // Translations that were made otherwise aren't taken for these.
         let found = measured(&options);
         assert_ne!(found, usual, "{options:?}");
@@ -154,7 +154,7 @@ fn what_is_measured_is_what_translate_would_write() {
     }
     assert_eq!(
         scores(folder.path())["options"]["length_penalty"].to_string(),
-        "0.6"
+        "3.0"
     );
 }
 

@@ -139,6 +139,14 @@ fn what_cannot_be_planned_is_said() {
         text.contains("a budget of 10 parameters is too small") && text.contains("--budget"),
         "{text}"
     );
+    // Before training, not after it.
+    let mut short = Workshop::new();
+    short.more = short.more.replace("epochs = 2", "epochs = 1");
+    let text = refusal(&mut explore(
+        &short,
+        &["--budget", "50%", "--pruning", "0.5"],
+    ));
+    assert!(text.contains("epoch"), "{text}");
     let text = refusal(&mut explore(&workshop, &["--budget", "much"]));
     assert!(text.contains("such as `1%`"), "{text}");
     workshop.more += "[explore]\ntie = 2.0\n";

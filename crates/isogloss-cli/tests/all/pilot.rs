@@ -68,7 +68,10 @@ fn curves_of_several_runs_are_not_put_into_one_board() {
 
 #[test]
 fn it_says_gain_harm_cost_and_size_and_does_nothing_twice() {
-    let workshop = workshop(2);
+    let mut workshop = workshop(2);
+    // More than the half that decides has sentences.
+    workshop.validation.insert_str(0, "translate = 20\n");
+    let _ = workshop.train();
     let dry = stdout(&mut pilot(&workshop, &["--dry-run"]));
     assert!(
         dry.contains("eng_Latn-deu_Latn") && dry.contains("30 min"),
@@ -130,7 +133,8 @@ fn it_says_gain_harm_cost_and_size_and_does_nothing_twice() {
     // No sentence that reports chose an epoch: validation saw the first half alone.
     let cell: TrainConfig =
         config::read(&workshop.path().join("run/pilot/rank-2-seed1/config.toml")).unwrap();
-    assert_eq!(cell.validation.sentences, 4.min(found.deciding_sentences));
+    let validation = &cell.validation;
+    assert_eq!((validation.sentences, validation.translate), (4, 12));
 
     // The same command finds everything done; another limit doesn't mix with it.
     let again = pilot(&workshop, &["--json"])

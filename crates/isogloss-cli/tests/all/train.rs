@@ -306,6 +306,22 @@ fn languages_that_cannot_be_are_refused() {
     let mut workshop = Workshop::new();
     workshop.languages = workshop.languages.replace("deu_Latn", "eng_Latn");
     workshop.refuses(&["`languages`: eng_Latn stands twice"]);
+    // On one side of what is trained, and not among the languages: nothing could be saved of it.
+    for directions in ["{ pivot = \"fra_Latn\" }", "[\"deu_Latn-fra_Latn\"]"] {
+        let mut workshop = Workshop::new();
+        workshop.top += &format!("directions = {directions}\n");
+        workshop.refuses(&["`directions`: names fra_Latn", "`[languages]`"]);
+    }
+    // In another script than its code says, so that the filter leaves nothing.
+    let (english, _) = sentences(20);
+    let cyrillic = "Проверьте насос и затяните болт.\n".repeat(20);
+    Workshop::new()
+        .with_files(english.as_bytes(), cyrillic.as_bytes())
+        .refuses(&[
+            "all 20 sentence pairs with deu_Latn",
+            "in another script",
+            "keep_all",
+        ]);
 }
 
 #[test]

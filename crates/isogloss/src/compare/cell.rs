@@ -8,7 +8,7 @@ use crate::compare::{CompareError, Extent, Prepared, Watcher};
 use crate::config::{Directions, TrainConfig};
 use crate::files;
 use crate::language::Direction;
-use crate::train::{self, Outcome};
+use crate::train::{self, DirectionShare, Outcome};
 
 /// What training left in a cell's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -252,31 +252,26 @@ impl Bench<'_> {
         if self.method.apart.is_empty() {
             return vec![(None, config.clone())];
         }
-        let estimate = &self.method.estimate;
-        let of = |share_of: &train::DirectionShare| {
-            let direction = &share_of.direction;
-            let together = f64::from(share_of.pairs_per_epoch);
-            let pairs = (together * self.extent.pairs).round() as usize;
-            let share = together / estimate.pairs_per_epoch.max(1) as f64;
-            (
-                Some(direction.clone()),
-                alone(config, direction, pairs, share),
-            )
+        let all = &self.method.estimate.directions;
+        let of = |together: &DirectionShare| {
+            let direction = &together.direction;
+            let mut alone = alone(config, direction, all);
+            let pairs = f64::from(together.pairs_per_epoch) * self.extent.pairs;
+            alone.training.sample.pairs_per_epoch = Some((pairs.round() as usize).max(1));
+            (Some(direction.clone()), alone)
         };
-        estimate.directions.iter().map(of).collect()
+        all.iter().map(of).collect()
     }
 }
 
-/// The configuration of a direction that is trained alone, with its pairs and its share of an epoch: as many updates as in company, of its
-/// own text alone.
-fn alone(config: &TrainConfig, direction: &Direction, pairs: usize, share: f64) -> TrainConfig {
+/// The configuration of a direction that is trained alone: as many updates as in company, of its own text alone.
+fn alone(config: &TrainConfig, direction: &Direction, all: &[DirectionShare]) -> TrainConfig {
     let mut config = config.clone();
     config.run.push(direction.to_string());
     let only = Directions::Only(vec![direction.clone()]);
     config.directions = only.clone();
     config.validation.directions = Some(only);
-    config.training.sample.pairs_per_epoch = Some(pairs.max(1));
-    config.training.narrow(share);
+    config.training.narrow_to(all, |d| d == direction);
     config
 }
 
@@ -301,8 +296,20 @@ mod tests {
             batch_tokens = 4000\nmax_tokens = 100\nwarmup = 40\n";
         let config: TrainConfig = toml::from_str(text).unwrap();
         let direction: Direction = "eng_Latn-deu_Latn".parse().unwrap();
-        let alone = |share| alone(&config, &direction, 500, share);
-        let eighth = alone(0.125);
+        // The rest of an epoch is another direction's.
+        let among = |pairs: u32| {
+            let share = |direction: &str, pairs_per_epoch| DirectionShare {
+                direction: direction.parse().unwrap(),
+                pairs: 500,
+                pairs_per_epoch,
+            };
+            let all = [
+                share("eng_Latn-deu_Latn", 500),
+                share("deu_Latn-eng_Latn", pairs - 500),
+            ];
+            alone(&config, &direction, &all)
+        };
+        let eighth = among(4000);
         assert_eq!(eighth.run, Path::new("run/eng_Latn-deu_Latn"));
         assert_eq!(eighth.directions, Directions::Only(vec![direction.clone()]));
         assert_eq!(eighth.training.sample.pairs_per_epoch, Some(500));
@@ -311,12 +318,9 @@ mod tests {
             (500, 40)
         );
         // A batch that holds the longest sentence is as small as it gets; then updates are fewer, and warm-up shorter.
-        let hundredth = alone(0.0125);
-        assert_eq!(
-            (hundredth.training.batch_tokens, hundredth.training.warmup),
-            (100, 20)
-        );
-        assert_eq!(alone(1.0).training.batch_tokens, 4000);
+        let eightieth = among(40_000).training;
+        assert_eq!((eightieth.batch_tokens, eightieth.warmup), (100, 20));
+        assert_eq!(among(500).training.batch_tokens, 4000);
     }
 
     #[test]

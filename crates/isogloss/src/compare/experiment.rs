@@ -318,7 +318,7 @@ impl Experiment {
     }
 
     /// The learning rate of a method that is trained with its first seed.
-    fn rate_of(&self, name: &str) -> Result<f64, CompareError> {
+    pub(super) fn rate_of(&self, name: &str) -> Result<f64, CompareError> {
         let cell = self.run.join(self.first_cell(name));
         let missing = || CompareError::read(&cell, &"it is not trained yet");
         let trained = CellResult::read(&cell)?.ok_or_else(missing)?;

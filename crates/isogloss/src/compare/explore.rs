@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::cell::{Tuning, read_json};
+use crate::compare::cell::read_json;
 use crate::compare::method::apply;
 use crate::compare::{CompareError, Experiment, Extent, Kind, Prepared, Watcher};
 use crate::config::{TrainConfig, value};
@@ -84,8 +84,8 @@ impl Experiment {
         }
         let mut config = TrainConfig::clone(config);
         config.run = self.explore_folder();
-        if let Some(tuned) = Tuning::read(&self.run, like)? {
-            config.training.learning_rate = tuned.learning_rate as f32;
+        if !like.is_empty() {
+            config.training.learning_rate = self.rate_of(like)? as f32;
         }
         extent.reduce(&mut config, estimate);
         watcher.stage(EXPLORE);

@@ -35,10 +35,6 @@ pub(crate) struct Alone {
     pub language: Language,
 }
 
-fn has(direction: &Direction, language: &Language) -> bool {
-    [&direction.source, &direction.target].contains(&language)
-}
-
 fn no_duplicates<T: Ord + ToString>(key: &'static str, all: &[T]) -> Result<(), ConfigError> {
     let mut seen = BTreeSet::new();
     match all.iter().find(|one| !seen.insert(*one)) {
@@ -86,13 +82,12 @@ impl Alone {
         method.rates.truncate(1);
         method.like = Some(together.name.clone());
         let estimate = &mut method.estimate;
-        estimate.directions.retain(|d| has(&d.direction, language));
-        let pairs = estimate
-            .directions
-            .iter()
-            .map(|d| d.pairs_per_epoch as usize);
-        let pairs: usize = pairs.sum();
-        let share = pairs as f64 / estimate.pairs_per_epoch.max(1) as f64;
+        // Else a method would get the fewer updates, the fewer languages there are, and the difference would be theirs.
+        let training = &mut method.config.training;
+        let share = training.narrow_to(&estimate.directions, |d| d.has(language));
+        estimate.directions.retain(|d| d.direction.has(language));
+        let pairs = estimate.directions.iter();
+        let pairs: usize = pairs.map(|d| d.pairs_per_epoch as usize).sum();
         estimate.pairs_per_epoch = pairs;
         estimate.operations *= share;
         let own = estimate.directions.iter().map(|d| d.direction.clone());
@@ -110,8 +105,6 @@ impl Alone {
         config.validation.directions = validated.map(Directions::Only);
         config.directions = Directions::Only(own);
         config.training.sample.pairs_per_epoch = Some(pairs);
-        // Else a method would get the fewer updates, the fewer languages there are, and the difference would be theirs.
-        config.training.narrow(share);
         Alone {
             method,
             of: together.name.clone(),
@@ -171,14 +164,11 @@ fn chosen_methods<'a>(
 /// Why a language of a method can't be trained alone, or be compared afterwards.
 fn unfit(method: &Prepared, language: &Language, test: &TestSet) -> Option<String> {
     let trained = &method.estimate.directions;
-    let own = trained
-        .iter()
-        .filter(|d| has(&d.direction, language))
-        .count();
+    let own = trained.iter().filter(|d| d.direction.has(language)).count();
     let name = &method.name;
     let scored = |directions: &[Direction]| {
         let mut all = directions.iter();
-        all.any(|d| has(d, language) && method.trains(d))
+        all.any(|d| d.has(language) && method.trains(d))
     };
     let (all, fewer) = (&test.directions, &test.fewer);
     if own == 0 {

@@ -49,6 +49,31 @@ pub struct Pivot {
 }
 
 impl Directions {
+    /// Checks that the directions are of the run's languages.
+    ///
+    /// # Errors
+    /// Names a language that isn't.
+    pub(crate) fn check<'a>(
+        &self,
+        languages: impl Iterator<Item = &'a Language>,
+    ) -> Result<(), ConfigError> {
+        let known: BTreeSet<&Language> = languages.collect();
+        let named: Vec<&Language> = match self {
+            Directions::All => Vec::new(),
+            Directions::Pivot(Pivot { pivot }) => vec![pivot],
+            Directions::Only(list) => list.iter().flat_map(|d| [&d.source, &d.target]).collect(),
+        };
+        match named.into_iter().find(|language| !known.contains(language)) {
+            Some(language) => value(
+                "directions",
+                format!(
+                    "names {language}, which is no language of the run; add it to its class in `[languages]`"
+                ),
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// As a filter of a corpus.
     #[must_use]
     pub fn filter(&self, languages: &[Language]) -> DirectionFilter {

@@ -86,10 +86,9 @@ impl TrainingConfig {
     /// there are fewer, and warm-up shrinks with them.
     pub fn narrow(&mut self, share: f64) {
         let wanted = (self.batch_tokens * self.accumulate) as f64 * share;
-        let batch = (wanted.round() as usize).min(self.batch_tokens);
-        self.batch_tokens = batch.max(self.max_tokens);
-        let batches = (wanted / self.batch_tokens as f64).round() as usize;
-        self.accumulate = batches.max(1);
+        let batches = (wanted / self.batch_tokens as f64).ceil().max(1.0);
+        self.accumulate = batches as usize;
+        self.batch_tokens = ((wanted / batches).round() as usize).max(self.max_tokens);
         let updates = wanted / (self.batch_tokens * self.accumulate) as f64;
         self.shrink_warmup(updates.min(1.0));
     }

@@ -145,6 +145,20 @@ impl Reason {
     }
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Empty => "a side is empty",
+            Reason::TooLong => "a side is longer than `max_chars`",
+            Reason::NoText => "a side has no words",
+            Reason::Copy => "both sides are the same text",
+            Reason::WrongScript => "a side is in another script than its language",
+            Reason::Duplicate => "the pair occurred before",
+            Reason::LengthRatio => "one side is far longer than usual",
+        })
+    }
+}
+
 /// What happened to the pairs of one or both directions of two languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FilterRow {
@@ -183,6 +197,24 @@ impl FilterReport {
             }
         }
         total
+    }
+
+    /// Pairs of a language before, and the reason for which most of them were dropped.
+    #[must_use]
+    pub fn of(&self, language: &Language) -> (usize, Option<Reason>) {
+        let (mut read, mut dropped) = (0, BTreeMap::<Reason, usize>::new());
+        for row in self
+            .rows
+            .iter()
+            .filter(|row| row.label.contains(language.code()))
+        {
+            read += row.read;
+            for (&reason, &count) in &row.dropped {
+                *dropped.entry(reason).or_default() += count;
+            }
+        }
+        let most = dropped.into_iter().max_by_key(|&(_, count)| count);
+        (read, most.map(|(reason, _)| reason))
     }
 }
 

@@ -10,12 +10,12 @@ use crate::compare::{
     CompareConfig, DecodingConfig, DecodingPrecision, Experiment, ForeignConfig, Kind, LeastConfig,
     ListedDirections, MethodConfig, PlanConfig, Scored, Shared, SignificanceConfig, TestConfig,
 };
-use crate::config::{Directions, Method, Pivot, TrainConfig};
+use crate::config::{Directions, Method, Pivot, TrainConfig, ValidationConfig};
 use crate::corpus::{Corpus, DataConfig, DirectionFilter};
 use crate::language::{Direction, Language, Resource};
 use crate::pilot::{Candidate, Chosen, PilotError, Size, choose};
 use crate::report::Tongue;
-use crate::train::{Estimate, TrainError};
+use crate::train::{DirectionShare, Estimate, TrainError};
 
 /// Fewest sentences of a direction in either text.
 const LEAST: usize = 2;
@@ -80,16 +80,14 @@ impl Pilot {
             .slice
             .map_or(base.config.d_model, |slice| slice.dim);
         let sizes = Size::ladder(config, limit);
-        let small = restricted(config, &chosen);
+        let small = restricted(config, &chosen, &whole.directions);
         let compared = comparison(&small, &run.join("pilot"), &chosen, &sizes, options);
         let mut experiment = Experiment::open(&compared, dir, |compute| compute)?;
         let shortest = apart(&mut experiment, options.test.is_none(), &chosen)?;
         for method in &mut experiment.methods {
-            let validation = &mut method.config.validation;
-            validation.sentences = validation.sentences.min(shortest);
+            cap(&mut method.config.validation, shortest);
         }
-        let plain = &mut experiment.plain.validation;
-        plain.sentences = plain.sentences.min(shortest);
+        cap(&mut experiment.plain.validation, shortest);
         Ok(Pilot {
             config: config.clone(),
             dir: dir.to_owned(),
@@ -143,7 +141,7 @@ fn directions(
     let wanted = whole.directions.iter().map(|d| d.direction.clone());
     let wanted = DirectionFilter::Only(wanted.collect());
     let held = Corpus::load_held(&config.validation.data, dir, &wanted)?;
-    let candidate = |d: &crate::train::DirectionShare| Candidate {
+    let candidate = |d: &DirectionShare| Candidate {
         direction: d.direction.clone(),
         pairs: d.pairs,
     };
@@ -205,8 +203,14 @@ fn pivot(config: &TrainConfig, candidates: &[Candidate]) -> Option<Language> {
     (languages.len() > 2).then(|| (*found).clone())
 }
 
-/// The configuration with the languages of some directions alone, validated in those.
-fn restricted(config: &TrainConfig, chosen: &[Chosen]) -> TrainConfig {
+/// Keeps validation, by which the epoch is chosen, within the first sentences of each direction.
+fn cap(validation: &mut ValidationConfig, sentences: usize) {
+    validation.sentences = validation.sentences.min(sentences);
+    validation.translate = validation.translate.min(sentences);
+}
+
+/// The configuration with the languages of some directions alone, validated in those, and trained as much as the `whole` would train them.
+fn restricted(config: &TrainConfig, chosen: &[Chosen], whole: &[DirectionShare]) -> TrainConfig {
     let mut small = config.clone();
     let takes_part = |l: &Language| {
         let mut all = chosen.iter();
@@ -220,6 +224,8 @@ fn restricted(config: &TrainConfig, chosen: &[Chosen]) -> TrainConfig {
         list.retain(|d| takes_part(&d.source) && takes_part(&d.target));
     }
     small.adapter.language_ranks.retain(|l, _| takes_part(l));
+    let both = |d: &Direction| takes_part(&d.source) && takes_part(&d.target);
+    small.training.narrow_to(whole, both);
     let directions = chosen.iter().map(|c| c.direction.clone()).collect();
     small.validation.directions = Some(Directions::Only(directions));
     small.validation.patience = 0;

@@ -55,6 +55,14 @@ impl Pilot {
                 }),
             };
         }
+        self.plan_anew(limit, clock)
+    }
+
+    /// The plan for a limit of so many seconds after measuring, whatever was started before.
+    ///
+    /// # Errors
+    /// If nothing fits.
+    pub fn plan_anew(&self, limit: f64, clock: &Clock<'_>) -> Result<PilotPlan, PilotError> {
         let speeds = self.experiment.measure()?;
         self.plan_with(limit, speeds, clock())
     }

@@ -60,7 +60,10 @@ impl FromStr for Budget {
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Budget::Share(share) => write!(f, "{}% of the base", 100.0 * share),
+            Budget::Share(share) => {
+                // Without what the product would add in the last digits.
+                write!(f, "{}% of the base", (1e8 * share).round() / 1e6)
+            }
             Budget::Parameters(parameters) => write!(f, "{parameters} parameters"),
         }
     }

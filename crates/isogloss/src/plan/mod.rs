@@ -32,7 +32,8 @@ pub struct Plan {
     pub sites: BTreeSet<Projection>,
     /// Rank of each language; 0 leaves it on the base.
     pub ranks: BTreeMap<Language, usize>,
-    /// Which language selects, by layer or site. Places that are not named go by the configuration's rule.
+    /// Which language selects, by layer or site. None: as the configuration says. Otherwise its `sides` and `encoder_target_from` count for
+    /// nothing, and places that are not named go by the default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sides: BTreeMap<Place, Side>,
     /// Gradual pruning.

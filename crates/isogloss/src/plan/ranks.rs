@@ -16,7 +16,8 @@ pub struct RankPlan {
 }
 
 /// Divides a budget of parameters among languages in proportion to their demands: the largest ranks `max(1, round(scale * demand))` that fit,
-/// none above `limit`. Where not even a rank of 1 for all fits, the projections of least `value` go, until it does. `None`: it never does.
+/// none above `limit`. Where not even a rank of 1 for all fits, the projections go that wouldn't fit alone, then those of least `value`, until it
+/// does. `None`: it never does.
 #[must_use]
 pub fn allocate(
     sites: &[SitePlan],
@@ -32,10 +33,18 @@ pub fn allocate(
         kept.map(|plan| plan.input.len() + plan.output.len()).sum()
     };
     while per_rank(&left) * demands.len() > budget {
-        let least = left.iter().min_by(|a, b| value(**a).total_cmp(&value(**b)));
-        let least = *least.filter(|_| left.len() > 1)?;
+        // What doesn't fit even alone would otherwise outlast what does.
+        let too_large =
+            |kind: Projection| per_rank(&BTreeSet::from([kind])) * demands.len() > budget;
+        let least = left.iter().copied().min_by(|&a, &b| {
+            let by_size = too_large(b).cmp(&too_large(a));
+            by_size.then(value(a).total_cmp(&value(b)))
+        })?;
         left.remove(&least);
         dropped.push(least);
+    }
+    if left.is_empty() {
+        return None;
     }
     let per_rank = per_rank(&left);
     let most = demands.iter().copied().fold(0.0, f64::max);

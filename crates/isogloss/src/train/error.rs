@@ -5,10 +5,11 @@ use isogloss_kernels::CpuError;
 use crate::adapter::{AdapterError, AdapterFileError};
 use crate::checkpoint::CheckpointError;
 use crate::config::ConfigError;
-use crate::corpus::{CorpusError, FilterError, SampleError};
+use crate::corpus::{CorpusError, FilterError, Reason, SampleError};
 use crate::decode::{DecodeError, LoadError, VocabularyError};
 use crate::evaluate::EvaluateError;
 use crate::files::FileError;
+use crate::language::Language;
 use crate::model::ModelError;
 use crate::prune::PruningError;
 use crate::tokenize::TokenizeError;
@@ -53,6 +54,19 @@ pub enum TrainError {
     /// Cleaning of the text.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A language of whose text nothing is left.
+    #[error(
+        "the filter dropped all {read} sentence pairs with {language}, most of them since {reason}; mend its text or its code, or set \
+         the keys of `[filter]` (`keep_all = true` keeps everything)"
+    )]
+    FilteredOut {
+        /// The language.
+        language: Language,
+        /// Its pairs before.
+        read: usize,
+        /// Why most of them were dropped.
+        reason: Reason,
+    },
     /// Translating held-out text.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -144,7 +158,7 @@ pub enum TrainError {
     },
     /// Every language has an update already.
     #[error(
-        "the adapters that `extends` names have an update of every language of this run; name a language to add in `languages`"
+        "the adapters that `extends` names have an update of every language that this run may add; name one that has none"
     )]
     NothingToAdd,
     /// Nothing to validate on.

@@ -10,6 +10,7 @@ mod explore;
 mod material;
 mod memory;
 mod opened;
+mod part;
 mod prefix;
 mod pretrain;
 mod probe;

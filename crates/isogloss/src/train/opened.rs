@@ -56,7 +56,12 @@ impl Opened {
         config.check_pruning()?;
         config.check_extends()?;
         let training = &config.training;
-        training.check_pivot(config.languages.values().flatten())?;
+        let known = || config.languages.values().flatten();
+        training.check_pivot(known())?;
+        // Adapters that are extended know languages of their own.
+        if config.extends.is_none() {
+            config.directions.check(known())?;
+        }
         let frozen = config.method != Method::Full;
         config.compute.check_reuse(frozen, training)?;
         let languages = config::languages(&config.languages)?;

@@ -205,8 +205,9 @@ fn prepare(
 impl PretrainConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         self.training.validate()?;
-        let languages = self.languages.values().flatten();
-        self.training.check_pivot(languages)?;
+        let languages = || self.languages.values().flatten();
+        self.training.check_pivot(languages())?;
+        self.directions.check(languages())?;
         self.shape.validate()?;
         self.compute.check_reuse(false, &self.training)
     }

@@ -81,7 +81,17 @@ pub(super) fn training_text(
     filter: &FilterConfig,
 ) -> Result<(Corpus, FilterReport), TrainError> {
     let mut corpus = Corpus::load(data, base, wanted)?;
+    let before: Vec<Language> = corpus.languages().into_iter().cloned().collect();
     let report = corpus.filter(filter)?;
+    let left = corpus.languages();
+    let lost = before.into_iter().find(|language| !left.contains(language));
+    if let Some((language, (read, Some(reason)))) = lost.map(|l| (l.clone(), report.of(&l))) {
+        return Err(TrainError::FilteredOut {
+            language,
+            read,
+            reason,
+        });
+    }
     Ok((corpus, report))
 }
 

@@ -217,11 +217,15 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             sum.nll += loss.nll;
             sum.tokens += loss.tokens;
         }
+        // What is left of the epoch is too long: no update, lest old momentum makes one.
+        if sum.tokens == 0 {
+            return Ok((sum, 0.0));
+        }
         self.adapters.add_mixture_gradients(store, grads);
         if let Some(pruner) = &parts.pruner {
             pruner.mask(grads.values_mut());
         }
-        let scale = 1.0 / sum.tokens.max(1) as f64;
+        let scale = 1.0 / sum.tokens as f64;
         let adam = &mut parts.adam;
         let norm = adam.step(self.backend, store, grads, rate as f32, scale);
         Ok((sum, norm))

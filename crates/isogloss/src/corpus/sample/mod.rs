@@ -53,8 +53,7 @@ impl SampleConfig {
         directions: &[&Direction],
         counts: &[usize],
     ) -> Result<Vec<f64>, SampleError> {
-        // NaN is refused, too.
-        if !(self.temperature >= 1.0) {
+        if self.temperature.is_nan() || self.temperature < 1.0 {
             return Err(SampleError::Temperature(self.temperature));
         }
         let exponent = if self.balanced {
@@ -79,10 +78,9 @@ impl SampleConfig {
                 share: *share,
             });
         }
-        let has = |d: &Direction| d.source == *language || d.target == *language;
         let (mut with, mut without) = (0.0, 0.0);
         for (direction, weight) in directions.iter().zip(&weights) {
-            *(if has(direction) {
+            *(if direction.has(language) {
                 &mut with
             } else {
                 &mut without
@@ -90,7 +88,7 @@ impl SampleConfig {
         }
         if with > 0.0 && without > 0.0 {
             for (direction, weight) in directions.iter().zip(&mut weights) {
-                *weight *= if has(direction) {
+                *weight *= if direction.has(language) {
                     share / with
                 } else {
                     (1.0 - share) / without
@@ -106,7 +104,9 @@ impl SampleConfig {
 #[non_exhaustive]
 pub enum SampleError {
     /// No direction has a pair.
-    #[error("there is no sentence pair to train on")]
+    #[error(
+        "there is no sentence pair to train on; check the paths and `languages` of the data sections"
+    )]
     NoPairs,
     /// A temperature below 1, or no number.
     #[error(

@@ -156,7 +156,7 @@ pub fn explore(
         folder,
     };
     // Before hours of work: whether any plan fits.
-    propose::check_budget(&explorer, options)?;
+    propose::check_options(&explorer, options)?;
     let Some((placement, placing)) = explorer.place(observer)? else {
         return Ok(None);
     };

@@ -1,20 +1,34 @@
 use std::collections::BTreeMap;
 
 use crate::adapter::{Demand, Projection, SitePlan};
+use crate::config::ConfigError;
 use crate::language::{Language, Resource};
 use crate::plan::{Plan, RankPlan, Reasons, allocate};
 use crate::prune::PruningConfig;
 use crate::train::TrainError;
 use crate::train::explore::{ExploreOptions, Explorer, Placed};
 
-/// Whether a plan exists that keeps to the budget.
-pub(super) fn check_budget(
+/// Whether a plan exists that keeps to the budget, and its pruning to the epochs.
+pub(super) fn check_options(
     explorer: &Explorer<'_>,
     options: &ExploreOptions,
 ) -> Result<(), TrainError> {
     let sites = explorer.config.adapter.sites(&explorer.shape)?;
     let alike = vec![1.0; explorer.languages.len()];
-    divide(explorer, &sites, &alike, &|_| 1.0, options).map(|_| ())
+    divide(explorer, &sites, &alike, &|_| 1.0, options)?;
+    let epochs = explorer.config.training.epochs;
+    if let Some(pruning) = pruning(epochs, options) {
+        pruning.validate(epochs).map_err(ConfigError::from)?;
+    }
+    Ok(())
+}
+
+/// The pruning that the plan shall hold.
+fn pruning(epochs: u64, options: &ExploreOptions) -> Option<PruningConfig> {
+    options.pruning.map(|target_ratio| PruningConfig {
+        target_ratio,
+        ..fitting(epochs)
+    })
 }
 
 fn divide(
@@ -62,10 +76,7 @@ pub(super) fn plan(
         kept.copied().unwrap_or(0.0)
     };
     let ranks = divide(explorer, &sites, &demands, &value, options)?;
-    let pruning = options.pruning.map(|target_ratio| PruningConfig {
-        target_ratio,
-        ..fitting(explorer.config.training.epochs)
-    });
+    let pruning = pruning(explorer.config.training.epochs, options);
     let reasons = reasons(
         explorer,
         placement,
