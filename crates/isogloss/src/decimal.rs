@@ -1,4 +1,4 @@
-//! Single-precision numbers in files as people write them.
+//! Numbers in files as people write them.
 
 use serde::Serializer;
 
@@ -11,6 +11,11 @@ pub(crate) fn shortest(x: f32) -> f64 {
         Ok(short) if short as f32 == x => short,
         _ => exact,
     }
+}
+
+/// A share in percent, to so many decimals: without what the product would add in the last digits.
+pub(crate) fn percent(share: f64, decimals: i32) -> f64 {
+    (10_f64.powi(decimals + 2) * share).round() / 10_f64.powi(decimals)
 }
 
 /// For `serialize_with`: formats such as TOML know `f64` alone, and would show every digit of the widened number.

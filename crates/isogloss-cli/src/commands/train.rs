@@ -110,19 +110,19 @@ fn narrow(added: &[Language], config: &mut TrainConfig, dir: &Path) {
         ..config.clone()
     };
     // What is wrong with it is said when it is trained. Where it doesn't name the others there is nothing to share with.
-    let Ok(all) = whole.estimate(dir) else {
+    let Ok(all) = whole.shares(dir) else {
         return;
     };
     let adds = |d: &Direction| added.iter().any(|language| d.has(language));
     let training = &mut config.training;
     let before = training.batch_tokens * training.accumulate;
-    let share = training.narrow_to(&all.directions, adds);
+    let share = training.narrow_to(&all, adds);
     if share < 1.0 {
-        let trained = all.directions.iter().filter(|s| adds(&s.direction));
+        let trained = all.iter().filter(|share| adds(&share.direction));
         tracing::info!(
             "{} of {} directions are trained: an update takes {} tokens in place of {before}, as much text of them as among all",
             trained.count(),
-            all.directions.len(),
+            all.len(),
             training.batch_tokens * training.accumulate
         );
     }

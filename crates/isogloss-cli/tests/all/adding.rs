@@ -49,18 +49,24 @@ fn a_language_is_added_beside_what_is_in_use() {
     );
 }
 
-#[test]
-fn an_added_language_gets_its_share_of_a_batch() {
+/// A run whose adapters are in use, with some of its languages left out that are to be added.
+fn in_use(run: &str, languages: &str, later: &str) -> Workshop {
     let mut workshop = Workshop::new();
     let base = workshop.path().join("base");
     demo::base(&base);
-    workshop.top = format!("run = \"run\"\nmodel = {base:?}\n");
-    workshop.languages =
-        "[languages]\nhigh = [\"eng_Latn\", \"deu_Latn\"]\nlow = [\"nld_Latn\"]\n".to_owned();
+    workshop.top = format!("run = {run:?}\nmodel = {base:?}\n");
+    workshop.languages = format!("[languages]\n{languages}\n");
     let whole = workshop.more.clone();
-    workshop.more += "[adapter]\nlanguage_ranks = { nld_Latn = 0 }\n";
+    workshop.more += &format!("[adapter]\nlanguage_ranks = {{ {later} }}\n");
     let _ = stdout(&mut workshop.train());
     workshop.more = whole;
+    workshop
+}
+
+#[test]
+fn an_added_language_gets_its_share_of_a_batch() {
+    let languages = "high = [\"eng_Latn\", \"deu_Latn\"]\nlow = [\"nld_Latn\"]";
+    let workshop = in_use("run", languages, "nld_Latn = 0");
     let mut add = workshop.train();
     let output = add.args(["--add", "nld_Latn", "--dry-run"]).assert();
     let told = String::from_utf8(output.success().get_output().stderr.clone()).unwrap();
@@ -70,17 +76,8 @@ fn an_added_language_gets_its_share_of_a_batch() {
 
 #[test]
 fn only_what_is_named_is_added() {
-    let mut workshop = Workshop::new();
-    let base = workshop.path().join("base");
-    demo::base(&base);
-    workshop.top = format!("run = \"run/\"\nmodel = {base:?}\n");
-    workshop.languages =
-        "[languages]\nhigh = [\"eng_Latn\", \"deu_Latn\"]\nlow = [\"nld_Latn\", \"fra_Latn\"]\n"
-            .to_owned();
-    let whole = workshop.more.clone();
-    workshop.more += "[adapter]\nlanguage_ranks = { nld_Latn = 0, fra_Latn = 0 }\n";
-    let _ = stdout(&mut workshop.train());
-    workshop.more = whole;
+    let languages = "high = [\"eng_Latn\", \"deu_Latn\"]\nlow = [\"nld_Latn\", \"fra_Latn\"]";
+    let workshop = in_use("run/", languages, "nld_Latn = 0, fra_Latn = 0");
     // Neither the other language without an update, nor, for a slash, a folder within the one in use.
     let _ = stdout(workshop.train().args(["--add", "nld_Latn"]));
     let added = workshop.path().join("run+nld_Latn/adapters");

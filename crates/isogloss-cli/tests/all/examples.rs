@@ -311,6 +311,12 @@ fn the_papers_setting_is_planned_on_a_stand_in() {
         };
         assert_eq!(count("wol_Latn"), 4 * count("eng_Latn"));
         assert_eq!(plan["trainable"], ranks / 2 * count("kor_Hang"));
-        assert!(!folder.path().join("../../runs").exists());
+        assert!(
+            !folder
+                .path()
+                .join("../../runs/flores12")
+                .join(name)
+                .exists()
+        );
     }
 }

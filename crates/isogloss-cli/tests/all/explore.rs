@@ -146,7 +146,10 @@ fn what_cannot_be_planned_is_said() {
         &short,
         &["--budget", "50%", "--pruning", "0.5"],
     ));
-    assert!(text.contains("epoch"), "{text}");
+    assert!(
+        text.contains("at epoch 2 of 1") && text.contains("raise `training.epochs`"),
+        "{text}"
+    );
     let text = refusal(&mut explore(&workshop, &["--budget", "much"]));
     assert!(text.contains("such as `1%`"), "{text}");
     workshop.more += "[explore]\ntie = 2.0\n";

@@ -104,7 +104,6 @@ impl Alone {
         let validated = validated.filter(|directions| !directions.is_empty());
         config.validation.directions = validated.map(Directions::Only);
         config.directions = Directions::Only(own);
-        config.training.sample.pairs_per_epoch = Some(pairs);
         Alone {
             method,
             of: together.name.clone(),

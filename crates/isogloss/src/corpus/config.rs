@@ -323,9 +323,7 @@ impl DirectionFilter {
         match self {
             DirectionFilter::All => true,
             DirectionFilter::Among(set) => set.contains(language),
-            DirectionFilter::Only(set) => set
-                .iter()
-                .any(|d| d.source == *language || d.target == *language),
+            DirectionFilter::Only(set) => set.iter().any(|d| d.has(language)),
         }
     }
 }

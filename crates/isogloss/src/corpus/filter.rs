@@ -172,6 +172,32 @@ pub struct FilterRow {
     pub dropped: BTreeMap<Reason, usize>,
 }
 
+impl FilterRow {
+    fn sum<'a>(label: &str, rows: impl Iterator<Item = &'a FilterRow>) -> Self {
+        let mut sum = FilterRow {
+            label: label.to_owned(),
+            read: 0,
+            kept: 0,
+            dropped: BTreeMap::new(),
+        };
+        for row in rows {
+            sum.read += row.read;
+            sum.kept += row.kept;
+            for (&reason, &count) in &row.dropped {
+                *sum.dropped.entry(reason).or_default() += count;
+            }
+        }
+        sum
+    }
+
+    /// The reason for which most pairs were dropped, if any were.
+    #[must_use]
+    pub fn main_reason(&self) -> Option<Reason> {
+        let most = self.dropped.iter().max_by_key(|&(_, count)| count);
+        most.map(|(&reason, _)| reason)
+    }
+}
+
 /// Counts of a filter run. `Display` is a table with a row for each pair of languages and a total.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FilterReport {
@@ -183,38 +209,17 @@ impl FilterReport {
     /// The sum of all rows.
     #[must_use]
     pub fn total(&self) -> FilterRow {
-        let mut total = FilterRow {
-            label: "total".into(),
-            read: 0,
-            kept: 0,
-            dropped: BTreeMap::new(),
-        };
-        for row in &self.rows {
-            total.read += row.read;
-            total.kept += row.kept;
-            for (&reason, &count) in &row.dropped {
-                *total.dropped.entry(reason).or_default() += count;
-            }
-        }
-        total
+        FilterRow::sum("total", self.rows.iter())
     }
 
-    /// Pairs of a language before, and the reason for which most of them were dropped.
+    /// The sum of a language's rows.
     #[must_use]
-    pub fn of(&self, language: &Language) -> (usize, Option<Reason>) {
-        let (mut read, mut dropped) = (0, BTreeMap::<Reason, usize>::new());
-        for row in self
-            .rows
-            .iter()
-            .filter(|row| row.label.contains(language.code()))
-        {
-            read += row.read;
-            for (&reason, &count) in &row.dropped {
-                *dropped.entry(reason).or_default() += count;
-            }
-        }
-        let most = dropped.into_iter().max_by_key(|&(_, count)| count);
-        (read, most.map(|(reason, _)| reason))
+    pub fn of(&self, language: &Language) -> FilterRow {
+        let code = language.code();
+        FilterRow::sum(
+            code,
+            self.rows.iter().filter(|row| row.label.contains(code)),
+        )
     }
 }
 

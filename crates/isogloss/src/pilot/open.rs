@@ -196,9 +196,7 @@ fn pivot(config: &TrainConfig, candidates: &[Candidate]) -> Option<Language> {
         .iter()
         .flat_map(|c| [&c.direction.source, &c.direction.target])
         .collect();
-    let among =
-        |l: &Language, c: &Candidate| [&c.direction.source, &c.direction.target].contains(&l);
-    let everywhere = |l: &&&Language| candidates.iter().all(|c| among(l, c));
+    let everywhere = |l: &&&Language| candidates.iter().all(|c| c.direction.has(l));
     let found = languages.iter().find(everywhere)?;
     (languages.len() > 2).then(|| (*found).clone())
 }
@@ -212,19 +210,16 @@ fn cap(validation: &mut ValidationConfig, sentences: usize) {
 /// The configuration with the languages of some directions alone, validated in those, and trained as much as the `whole` would train them.
 fn restricted(config: &TrainConfig, chosen: &[Chosen], whole: &[DirectionShare]) -> TrainConfig {
     let mut small = config.clone();
-    let takes_part = |l: &Language| {
-        let mut all = chosen.iter();
-        all.any(|c| [&c.direction.source, &c.direction.target].contains(&l))
-    };
+    let takes_part = |l: &Language| chosen.iter().any(|c| c.direction.has(l));
+    let both = |d: &Direction| takes_part(&d.source) && takes_part(&d.target);
     for languages in small.languages.values_mut() {
         languages.retain(&takes_part);
     }
     small.languages.retain(|_, languages| !languages.is_empty());
     if let Directions::Only(list) = &mut small.directions {
-        list.retain(|d| takes_part(&d.source) && takes_part(&d.target));
+        list.retain(both);
     }
     small.adapter.language_ranks.retain(|l, _| takes_part(l));
-    let both = |d: &Direction| takes_part(&d.source) && takes_part(&d.target);
     small.training.narrow_to(whole, both);
     let directions = chosen.iter().map(|c| c.direction.clone()).collect();
     small.validation.directions = Some(Directions::Only(directions));

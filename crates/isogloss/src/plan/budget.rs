@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::decimal::percent;
+
 /// How many parameters all updates together may have.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
@@ -60,10 +62,7 @@ impl FromStr for Budget {
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Budget::Share(share) => {
-                // Without what the product would add in the last digits.
-                write!(f, "{}% of the base", (1e8 * share).round() / 1e6)
-            }
+            Budget::Share(share) => write!(f, "{}% of the base", percent(*share, 6)),
             Budget::Parameters(parameters) => write!(f, "{parameters} parameters"),
         }
     }

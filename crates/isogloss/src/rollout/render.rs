@@ -2,6 +2,7 @@
 
 use super::decide::{Decided, Plan};
 use super::{Choice, Rollout};
+use crate::decimal::percent;
 use crate::evaluate::{Comparison, DirectionChange, Verdict};
 use std::fmt::Write as _;
 
@@ -23,11 +24,6 @@ fn figures(of: &DirectionChange) -> String {
         "{:.2} -> {:.2}, {:+.2} [{low:+.2}, {high:+.2}], {p}",
         of.base, of.score, of.change
     )
-}
-
-/// A share in percent, without what the product would add in the last digits.
-fn percent(share: f64) -> f64 {
-    (1e6 * share).round() / 1e4
 }
 
 fn how(of: &Comparison) -> String {
@@ -100,7 +96,10 @@ impl Plan {
         let mut rules = format!("Rules: least gain {}", self.rules.min_gain);
         rules += &match self.rules.trial_share == 0.0 {
             true => ", no trials".to_owned(),
-            false => format!(", {}% of a trial's lines", percent(self.rules.trial_share)),
+            false => format!(
+                ", {}% of a trial's lines",
+                percent(self.rules.trial_share, 4)
+            ),
         };
         if self.rules.safe_trials {
             rules += ", trials only where the lower bound is above the margin";

@@ -14,7 +14,7 @@ use crate::train::adapt::adapter_set;
 use crate::train::memory::Footprint;
 use crate::train::opened::Opened;
 use crate::train::setup::{self, Estimate};
-use crate::train::{PrefixReuse, TrainError};
+use crate::train::{DirectionShare, PrefixReuse, TrainError};
 
 impl TrainConfig {
     /// What the run will take.
@@ -26,6 +26,17 @@ impl TrainConfig {
         let (corpus, _) = opened.training_text(self, config_dir)?;
         opened.validation_text(self, config_dir)?;
         self.estimate_for(&opened, &corpus, &self.compute.backend()?)
+    }
+
+    /// Each direction's part of an epoch.
+    ///
+    /// # Errors
+    /// [`TrainError`]: base, text or configuration.
+    pub fn shares(&self, config_dir: &Path) -> Result<Vec<DirectionShare>, TrainError> {
+        let opened = Opened::new(self, config_dir)?;
+        let (corpus, _) = opened.training_text(self, config_dir)?;
+        let sampler = Sampler::new(corpus.directions(), &self.training.sample, self.seed)?;
+        Ok(setup::shares(&corpus, &sampler))
     }
 
     pub(super) fn estimate_for(

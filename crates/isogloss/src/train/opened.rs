@@ -112,8 +112,7 @@ impl Opened {
         if self.extended.is_none() {
             return Ok(());
         }
-        let is_added = |language: &Language| self.added.iter().any(|(l, _)| l == language);
-        corpus.retain_directions(|d| is_added(&d.source) || is_added(&d.target));
+        corpus.retain_directions(|d| self.added.iter().any(|(language, _)| d.has(language)));
         match corpus.directions().len() {
             0 => Err(CorpusError::Nothing.into()),
             _ => Ok(()),

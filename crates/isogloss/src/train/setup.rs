@@ -85,12 +85,15 @@ pub(super) fn training_text(
     let report = corpus.filter(filter)?;
     let left = corpus.languages();
     let lost = before.into_iter().find(|language| !left.contains(language));
-    if let Some((language, (read, Some(reason)))) = lost.map(|l| (l.clone(), report.of(&l))) {
-        return Err(TrainError::FilteredOut {
-            language,
-            read,
-            reason,
-        });
+    if let Some(language) = lost {
+        let row = report.of(&language);
+        if let Some(reason) = row.main_reason() {
+            return Err(TrainError::FilteredOut {
+                language,
+                read: row.read,
+                reason,
+            });
+        }
     }
     Ok((corpus, report))
 }

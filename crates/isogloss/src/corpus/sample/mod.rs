@@ -78,20 +78,18 @@ impl SampleConfig {
                 share: *share,
             });
         }
-        let (mut with, mut without) = (0.0, 0.0);
-        for (direction, weight) in directions.iter().zip(&weights) {
-            *(if direction.has(language) {
-                &mut with
-            } else {
-                &mut without
-            }) += weight;
-        }
+        let sum_where = |pivot: bool| -> f64 {
+            let all = directions.iter().zip(&weights);
+            all.filter(|(d, _)| d.has(language) == pivot)
+                .map(|(_, w)| w)
+                .sum()
+        };
+        let (with, without) = (sum_where(true), sum_where(false));
         if with > 0.0 && without > 0.0 {
             for (direction, weight) in directions.iter().zip(&mut weights) {
-                *weight *= if direction.has(language) {
-                    share / with
-                } else {
-                    (1.0 - share) / without
+                *weight *= match direction.has(language) {
+                    true => share / with,
+                    false => (1.0 - share) / without,
                 };
             }
         }
