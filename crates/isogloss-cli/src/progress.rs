@@ -236,10 +236,12 @@ impl Observer for Progress {
                 ..
             } => {
                 let chrf = chrf.map_or_else(String::new, |c| format!(", chrF++ {c:.2}"));
+                let when = match epoch {
+                    0 => "before the first update".to_owned(),
+                    _ => format!("epoch {epoch} validated"),
+                };
                 let best = if *best { " (best so far)" } else { "" };
-                self.say(&format!(
-                    "epoch {epoch} validated: loss {nll:.4}{chrf}{best}"
-                ));
+                self.say(&format!("{when}: loss {nll:.4}{chrf}{best}"));
             }
             Event::Pruned {
                 epoch,

@@ -221,6 +221,8 @@ pub(crate) fn finish(
             "seconds": state.seconds,
             "validation_nll": state.best_nll,
             "validation_score": state.best,
+            "validation_nll_before": state.before.map(|before| before.nll),
+            "validation_score_before": state.before.map(|before| before.score()),
             "trainable": estimate.trainable,
             "peak_memory": isogloss::memory::peak_bytes(),
             "predicted_memory": estimate.memory,
@@ -238,14 +240,28 @@ pub(crate) fn finish(
     let time = duration(state.seconds);
     match finished {
         true => output::print(&format!(
-            "finished after {} updates, {time}: validation loss {:.4}\n{}{}{}\n",
+            "finished after {} updates, {time}: validation loss {:.4}{}\n{}{}{}\n",
             state.update,
             state.best_nll.unwrap_or(f64::NAN),
+            before(trained),
             memory(estimate),
             more.0,
             result.display()
         )),
         false => Err(interrupted(trained)),
+    }
+}
+
+/// What validation found before the first update, beside what it found in the end.
+fn before(trained: &Trained) -> String {
+    let state = &trained.state;
+    let Some(before) = state.before else {
+        return String::new();
+    };
+    let loss = format!(", before {:.4}", before.nll);
+    match (before.chrf, state.best) {
+        (Some(chrf), Some(best)) => format!("{loss}; chrF++ {best:.2}, before {chrf:.2}"),
+        _ => loss,
     }
 }
 

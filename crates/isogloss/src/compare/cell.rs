@@ -27,6 +27,9 @@ pub struct CellResult {
     pub learning_rate: f64,
     /// Best validation, of which more is better: chrF++ where it is measured, otherwise the log-likelihood.
     pub validation_score: f64,
+    /// The same before the first update, that is, of the untouched base. Not in files of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_before: Option<f64>,
     /// Parameters that were trained.
     pub trained: usize,
     /// Parameters that act in the direction that needs most.
@@ -205,6 +208,7 @@ impl Bench<'_> {
         let mut result = CellResult {
             learning_rate: rate,
             validation_score: 0.0,
+            validation_before: Some(0.0),
             trained: 0,
             active: 0,
             after_compaction: 0,
@@ -231,6 +235,8 @@ impl Bench<'_> {
                 None,
             );
             result.validation_score += state.best.unwrap_or(f64::NAN);
+            let before = state.before.map(|before| before.score());
+            result.validation_before = result.validation_before.zip(before).map(|(a, b)| a + b);
             result.trained += done.trainable;
             result.active = result.active.max(done.estimate.active);
             result.after_compaction += done.estimate.after_compaction;
@@ -242,7 +248,9 @@ impl Bench<'_> {
                 result: within.unwrap_or(&done.result).to_owned(),
             });
         }
-        result.validation_score /= result.parts.len().max(1) as f64;
+        let parts = result.parts.len().max(1) as f64;
+        result.validation_score /= parts;
+        result.validation_before = result.validation_before.map(|sum| sum / parts);
         files::write_json(&folder.join(TRAINED), &result)?;
         Ok(Some(result))
     }

@@ -94,6 +94,9 @@ pub struct Summary {
     pub after_compaction: usize,
     /// Best validation, averaged over seeds.
     pub validation_score: f64,
+    /// The same before the first update, that is, of the untouched base. Not in files of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_before: Option<f64>,
     /// Seconds of training, averaged over seeds.
     pub training_seconds: f64,
 }
@@ -261,6 +264,7 @@ fn summary(
         active: most(&|c| c.active),
         after_compaction: most(&|c| c.after_compaction),
         validation_score: mean(&|c| c.validation_score),
+        validation_before: first.and_then(|c| c.validation_before),
         training_seconds: mean(&|c| c.seconds),
     })
 }

@@ -210,6 +210,7 @@ impl Results {
             "rank of the shared update",
             "learning rate",
             "validation",
+            "before",
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for s in &self.methods {
@@ -227,6 +228,8 @@ impl Results {
                 s.rank.map_or_else(String::new, |r| r.to_string()),
                 format!("{}{end}", s.learning_rate),
                 format!("{:.3}", s.validation_score),
+                s.validation_before
+                    .map_or_else(String::new, |before| format!("{before:.3}")),
             ]);
         }
         rows

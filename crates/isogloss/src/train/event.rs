@@ -34,7 +34,7 @@ pub enum Event {
         #[serde(skip)]
         done: f64,
     },
-    /// A validation.
+    /// A validation; the one before the first update has epoch 0 and is never the best.
     Validation {
         /// Updates so far.
         update: u64,

@@ -18,6 +18,8 @@ pub(super) struct Plan<'a> {
     pub seed: u64,
     /// Most bytes for encoder states that are kept.
     pub reuse_prefix: usize,
+    /// Whether there is something to improve on.
+    pub validate_before: bool,
 }
 
 impl<'a> From<&'a TrainConfig> for Plan<'a> {
@@ -27,6 +29,7 @@ impl<'a> From<&'a TrainConfig> for Plan<'a> {
             validation: &config.validation,
             seed: config.seed,
             reuse_prefix: config.compute.reuse_prefix(),
+            validate_before: true,
         }
     }
 }
@@ -38,6 +41,7 @@ impl<'a> From<&'a PretrainConfig> for Plan<'a> {
             validation: &config.validation,
             seed: config.seed,
             reuse_prefix: config.compute.reuse_prefix(),
+            validate_before: config.initial.is_some(),
         }
     }
 }
@@ -110,6 +114,7 @@ impl<'a> Material<'a> {
             examples: &self.examples,
             sampler: &self.sampler,
             validator: &self.held_out,
+            validate_before: self.plan.validate_before,
             reuse_prefix: self.plan.reuse_prefix,
             every_epochs: self.plan.validation.every_epochs,
             patience: self.plan.validation.patience,

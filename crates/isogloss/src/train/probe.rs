@@ -45,7 +45,8 @@ impl TrainConfig {
         Ok(ValidationWork {
             pairs: of(self.validation.sentences),
             translated: of(self.validation.translate),
-            times: self.training.epochs.div_ceil(every),
+            // The first is before the first update.
+            times: 1 + self.training.epochs.div_ceil(every),
         })
     }
 

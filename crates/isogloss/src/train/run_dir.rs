@@ -125,7 +125,10 @@ impl RunDir {
             let number = |key: &str| event.get(key).and_then(serde_json::Value::as_u64);
             // The state before an epoch's validation and the one after it may stand at the same update.
             let ahead = match event["event"].as_str() {
-                Some("validation") => number("epoch") > Some(state.epoch),
+                Some("validation") => {
+                    let epoch = number("epoch");
+                    epoch > Some(state.epoch) || (epoch == Some(0) && state.before.is_none())
+                }
                 // So may the state before an epoch's pruning and the one after it.
                 Some("pruned") => number("epoch") > Some(state.epoch + u64::from(state.cursor > 0)),
                 _ => false,

@@ -12,7 +12,7 @@ use crate::hash::hex;
 use crate::optim::Adam;
 use crate::params::ParamStore;
 use crate::prune::Pruner;
-use crate::train::TrainError;
+use crate::train::{TrainError, Validation};
 
 /// Where a run stands. With the values and the optimiser's moments it is all that resuming needs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct TrainState {
     pub cursor: usize,
     /// Target tokens trained on.
     pub total_tokens: u64,
+    /// The measurement before the first update: the untouched base, or what training goes on from. None where nothing is measured then,
+    /// nor in states that earlier versions saved.
+    pub before: Option<Validation>,
     /// Best validation so far, as a score of which more is better.
     pub best: Option<f64>,
     /// Negative log-likelihood of the best validation.

@@ -13,7 +13,7 @@ use crate::optim::Adam;
 use crate::params::{Gradients, ParamStore};
 use crate::prune::Pruner;
 use crate::train::data::{Epoch, Examples, pack};
-use crate::train::validate::Validate;
+use crate::train::validate::{Validate, Validation};
 use crate::train::{Event, Observer, RunDir, TrainError, TrainState, state};
 
 /// Updates without a finite gradient in a row after which training gives up.
@@ -40,6 +40,8 @@ pub struct Trainer<'a, B: Backend<Real = f32>> {
     pub sampler: &'a Sampler,
     /// Measures the model on held-out text.
     pub validator: &'a dyn Validate<B>,
+    /// Measure it before the first update, too.
+    pub validate_before: bool,
     /// Most bytes for encoder states below the lowest adapted layer, kept from epoch to epoch; 0 keeps none. Only beside a frozen base
     /// without dropout.
     pub reuse_prefix: usize,
@@ -86,6 +88,9 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             tracing::info!(update = state.update, "resumed");
         }
         run.truncate_events(&state)?;
+        if self.validate_before && state == TrainState::default() {
+            self.begin(run, &mut state, parts.store, observer)?;
+        }
         while !state.finished {
             prune(run, &mut state, &mut parts, observer);
             if !self.epoch(run, &mut state, &mut parts, observer)? {
@@ -102,6 +107,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         if state.best.is_some() {
             state::load_values(&run.best(), parts.store)?;
         }
+        warn_if_no_better(&state);
         Ok(Trained {
             outcome: Outcome::Finished,
             state,
@@ -275,6 +281,40 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         }
     }
 
+    /// Validates what training starts from.
+    fn begin(
+        &self,
+        run: &mut RunDir,
+        state: &mut TrainState,
+        store: &ParamStore<f32>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let validation = self.validate(state, store)?;
+        state.before = Some(validation);
+        report(run, observer, &validated(state, validation, false));
+        Ok(())
+    }
+
+    fn validate(
+        &self,
+        state: &TrainState,
+        store: &ParamStore<f32>,
+    ) -> Result<Validation, TrainError> {
+        let cx = Context {
+            backend: self.backend,
+            store,
+            adapters: self.adapters,
+            dropout: None,
+        };
+        let validation = self.validator.validate(&cx, self.model)?;
+        match validation.nll.is_finite() {
+            true => Ok(validation),
+            false => Err(TrainError::NotFinite {
+                update: state.update,
+            }),
+        }
+    }
+
     /// Validates where it is due, keeps the best values, decides whether to go on.
     fn end_epoch(
         &self,
@@ -288,18 +328,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         if !state.finished && !state.epoch.is_multiple_of(self.every_epochs.max(1)) {
             return Ok(());
         }
-        let cx = Context {
-            backend: self.backend,
-            store,
-            adapters: self.adapters,
-            dropout: None,
-        };
-        let validation = self.validator.validate(&cx, self.model)?;
-        if !validation.nll.is_finite() {
-            return Err(TrainError::NotFinite {
-                update: state.update,
-            });
-        }
+        let validation = self.validate(state, store)?;
         let best = state.best.is_none_or(|best| validation.score() > best);
         if best {
             state.best = Some(validation.score());
@@ -312,14 +341,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             let pruned = pruner.is_none_or(|pruner| pruner.is_complete(state.epoch));
             state.finished |= pruned && self.patience > 0 && state.since_best >= self.patience;
         }
-        let event = Event::Validation {
-            update: state.update,
-            epoch: state.epoch,
-            nll: validation.nll,
-            chrf: validation.chrf,
-            best,
-        };
-        report(run, observer, &event);
+        report(run, observer, &validated(state, validation, best));
         Ok(())
     }
 }
@@ -382,6 +404,36 @@ fn prune(
         };
         report(run, observer, &event);
     }
+}
+
+fn validated(state: &TrainState, validation: Validation, best: bool) -> Event {
+    Event::Validation {
+        update: state.update,
+        epoch: state.epoch,
+        nll: validation.nll,
+        chrf: validation.chrf,
+        best,
+    }
+}
+
+/// Training that made nothing better is a result that nobody should take for an improvement.
+fn warn_if_no_better(state: &TrainState) {
+    let (Some(before), Some(best)) = (state.before, state.best) else {
+        return;
+    };
+    if best > before.score() {
+        return;
+    }
+    let (what, sign) = match before.chrf {
+        Some(_) => ("chrF++", 1.0),
+        None => ("loss", -1.0),
+    };
+    tracing::warn!(
+        "on the validation text no epoch is better than what training began with: {what} {:.4} at best, {:.4} before; try a lower \
+         learning rate, less dropout and label smoothing, or more text",
+        sign * best,
+        sign * before.score()
+    );
 }
 
 fn report(run: &mut RunDir, observer: &mut dyn Observer, event: &Event) {

@@ -1,4 +1,5 @@
 use isogloss_kernels::Backend;
+use serde::{Deserialize, Serialize};
 
 use crate::batch::LanguageId;
 use crate::corpus::Corpus;
@@ -10,11 +11,12 @@ use crate::train::TrainError;
 use crate::train::data::{Example, Examples, LanguageIds, pack};
 
 /// A measurement on held-out text.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// Negative log-likelihood for each target token in nats, averaged over directions.
     pub nll: f64,
     /// chrF++ of greedy translations, averaged over directions, where it is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chrf: Option<f64>,
 }
 
@@ -151,7 +153,8 @@ impl<'a> HeldOut<'a> {
         model: &Model<B::Real>,
     ) -> Result<Option<f64>, TrainError> {
         let metric = Metric::parse("chrf++")?;
-        let translator = Translator::new(model, *cx);
+        // Of so many tokens a batch of training keeps several times what translating does.
+        let translator = Translator::new(model, *cx).with_batch_tokens(self.batch_tokens);
         let all: Vec<Request> = self
             .translate
             .iter()

@@ -228,8 +228,8 @@ fn curve_table(page: Page<'_>, runs: &[(usize, &Run)]) -> Element {
         let last = run.curve.training.last();
         for (update, nll) in &run.curve.validation {
             let training = run.curve.training.iter();
-            // The training loss of the same time: the last point up to here.
-            let before = training.take_while(|p| p.0 <= *update).last().or(last);
+            // The training loss of the same time: the last point up to here. Before the first update there is none.
+            let before = training.take_while(|p| p.0 <= *update).last();
             let best = run.curve.best == Some(*update);
             rows.push(vec![
                 Html::text(&run.name).into(),

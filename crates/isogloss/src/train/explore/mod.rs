@@ -23,7 +23,7 @@ use crate::train::adapt::adapter_set;
 use crate::train::material::Material;
 use crate::train::opened::Opened;
 use crate::train::setup::{self, Estimate};
-use crate::train::{Observer, Outcome, RunDir, TrainError, Trained};
+use crate::train::{Observer, Outcome, RunDir, TrainError, Trained, Trainer};
 
 pub use check::DemandCheck;
 
@@ -242,7 +242,10 @@ impl Explorer<'_> {
         let material = self.material(&part)?;
         let mut run = self.open(&part)?;
         tracing::info!(epochs, "demand");
-        let trainer = material.trainer(&self.backend, &self.model, &set.adapters, None);
+        let trainer = Trainer {
+            validate_before: false,
+            ..material.trainer(&self.backend, &self.model, &set.adapters, None)
+        };
         let trained = trainer.train(&mut run, &mut store, observer)?;
         if trained.outcome == Outcome::Interrupted {
             return Ok(None);

@@ -5,7 +5,7 @@ use crate::model::Context;
 use crate::params::ParamStore;
 use crate::train::explore::{Explorer, Placed};
 use crate::train::material::Material;
-use crate::train::{Observer, Outcome, TrainError, Trained};
+use crate::train::{Observer, Outcome, TrainError, Trained, Trainer};
 
 impl Explorer<'_> {
     /// Trains updates of both sides with their weights, and takes a side for each place.
@@ -32,7 +32,10 @@ impl Explorer<'_> {
         let material = self.material(&part)?;
         let mut run = self.open(&part)?;
         tracing::info!(epochs, "placement");
-        let trainer = material.trainer(&self.backend, &self.model, &search.adapters, None);
+        let trainer = Trainer {
+            validate_before: false,
+            ..material.trainer(&self.backend, &self.model, &search.adapters, None)
+        };
         let trained = trainer.train(&mut run, &mut store, observer)?;
         if trained.outcome == Outcome::Interrupted {
             return Ok(None);
