@@ -163,8 +163,11 @@ fn the_memory_limits_a_sentence_alone() {
     );
     let limit = number(&full, "memory_gb_per_s") * 1e9 / bytes;
     assert!((number(&full, "limit_tokens_per_s") / limit - 1.0).abs() < 1e-6);
-    // Rows this short would be filled up in bytes.
-    assert!(number(&decode("bf16"), "step_weight_bytes") < bytes);
+    // Rows this short would be filled up in bytes. Where no instruction multiplies bf16, they are kept as `f32` that were rounded.
+    let half = decode("bf16");
+    let pairs = ["avx512bf16", "amxbf16"].contains(&half["kernel_path"].as_str().unwrap());
+    let half = number(&half, "step_weight_bytes");
+    assert!(if pairs { half < bytes } else { half == bytes }, "{half}");
 
     let mut command = bench(&folder, "train", &["--target", "de"]);
     assert!(!stdout(&mut command).contains("memory_gb_per_s"));

@@ -174,6 +174,31 @@ fn interrupt(child: std::process::Child) {
 
 /// Ctrl-C finishes the update, saves, says how to go on, and ends with 130; another process is kept out meanwhile.
 #[cfg(unix)]
+/// Nobody shall take a run for an improvement that isn't one.
+#[test]
+fn training_that_made_nothing_better_says_so() {
+    let warning = "no epoch is better than what training began with";
+    let mut workshop = Workshop::new();
+    let better = workshop.train().assert().success().get_output().clone();
+    let text = String::from_utf8(better.stderr).unwrap();
+    assert!(text.contains("before the first update: loss ") && !text.contains(warning));
+    let text = String::from_utf8(better.stdout).unwrap();
+    assert!(text.contains(", before "), "{text}");
+
+    workshop.top = workshop.top.replace("\"run\"", "\"still\"");
+    workshop.more = workshop.more.replace("0.01", "1e-30");
+    let still = workshop.train().arg("--json").assert().success();
+    let still = still.get_output();
+    let text = String::from_utf8_lossy(&still.stderr);
+    assert!(
+        text.contains(warning) && text.contains("learning rate"),
+        "{text}"
+    );
+    let value: Value = serde_json::from_slice(&still.stdout).unwrap();
+    assert_eq!(value["validation_nll_before"], value["validation_nll"]);
+    assert_eq!(value["validation_score_before"], value["validation_score"]);
+}
+
 #[test]
 fn an_interrupted_run_goes_on() {
     let mut workshop = Workshop::new();

@@ -10,6 +10,10 @@ use crate::tokenize::Tokenizer;
 use crate::train::TrainError;
 use crate::train::data::{Example, Examples, LanguageIds, pack};
 
+/// Most source tokens that are translated at a time, twice the default of a translator: here the head isn't packed ahead, so a step costs the
+/// more the fewer sentences share it. No more than a batch of training has either, which keeps several times as much of a token.
+const TRANSLATED: usize = 1024;
+
 /// A measurement on held-out text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
@@ -153,8 +157,8 @@ impl<'a> HeldOut<'a> {
         model: &Model<B::Real>,
     ) -> Result<Option<f64>, TrainError> {
         let metric = Metric::parse("chrf++")?;
-        // Of so many tokens a batch of training keeps several times what translating does.
-        let translator = Translator::new(model, *cx).with_batch_tokens(self.batch_tokens);
+        let translator =
+            Translator::new(model, *cx).with_batch_tokens(self.batch_tokens.min(TRANSLATED));
         let all: Vec<Request> = self
             .translate
             .iter()
