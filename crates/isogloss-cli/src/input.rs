@@ -8,8 +8,6 @@ use std::path::Path;
 pub(crate) fn lines(path: &Path) -> Outcome<Vec<String>> {
     match read(path) {
         Err(CorpusError::Empty { .. }) => Ok(Vec::new()),
-        Err(error @ CorpusError::Utf8 { .. }) => Err(Failure::input(error)
-            .hint("convert the file first, for example with `iconv -f LATIN1 -t UTF-8`")),
         other => other.map_err(Failure::input),
     }
 }

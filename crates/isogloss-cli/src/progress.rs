@@ -25,6 +25,8 @@ pub(crate) struct Progress {
     last_line: Option<Instant>,
     /// Work and time of the updates of late, for speed and time left.
     recent: Recent,
+    /// What training began with, where it was measured: chrF++, or the log-likelihood.
+    before: Option<f64>,
     /// Gets every event, too.
     board: Option<TensorBoard>,
 }
@@ -94,6 +96,7 @@ impl Progress {
             stop,
             last_line: quiet.then(|| Instant::now() + Duration::from_secs(u64::from(u32::MAX))),
             recent: Recent::default(),
+            before: None,
             board: None,
         }
     }
@@ -235,12 +238,21 @@ impl Observer for Progress {
                 best,
                 ..
             } => {
+                let score = chrf.unwrap_or(-nll);
+                if *epoch == 0 {
+                    self.before = Some(score);
+                }
+                let behind = self.before.is_some_and(|before| score < before);
                 let chrf = chrf.map_or_else(String::new, |c| format!(", chrF++ {c:.2}"));
                 let when = match epoch {
                     0 => "before the first update".to_owned(),
                     _ => format!("epoch {epoch} validated"),
                 };
-                let best = if *best { " (best so far)" } else { "" };
+                let best = match (best, behind) {
+                    (true, true) => " (best so far, but worse than before the first update)",
+                    (true, false) => " (best so far)",
+                    (false, _) => "",
+                };
                 self.say(&format!("{when}: loss {nll:.4}{chrf}{best}"));
             }
             Event::Pruned {

@@ -66,6 +66,12 @@ impl<R: Real> Buffer<R> {
         Buffer { values: copy }
     }
 
+    /// Gives what this thread keeps for later buffers back to the system: worth it before and after a pass of other sizes, whose buffers
+    /// would otherwise lie beside those of the passes around it.
+    pub fn release_free() {
+        R::free_buffers().with_borrow_mut(|free| free.0 = Vec::new());
+    }
+
     /// A free vector that has room for `len` values, holding what its last user left.
     fn take(len: usize) -> Vec<R> {
         let wanted = capacity(len);
@@ -80,6 +86,9 @@ impl<R: Real> Buffer<R> {
 impl<R: Real> Drop for Buffer<R> {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
+        if values.capacity() == 0 {
+            return;
+        }
         // Fails only while the thread ends; then the memory is simply freed.
         let _ = R::free_buffers().try_with(|free| free.borrow_mut().0.push(values));
     }
@@ -143,6 +152,19 @@ mod tests {
         assert!(cleared.iter().all(|&x| x == 0.0));
         assert_eq!(*Buffer::copy_of(&[1.0f64, 2.0]), [1.0, 2.0]);
         assert_eq!(Buffer::<f64>::zeroed(0).len(), 0);
+    }
+
+    #[test]
+    fn what_is_free_is_released() {
+        let kept = || f64::free_buffers().with_borrow(|free| free.0.len());
+        let in_use = Buffer::<f64>::zeroed(3);
+        drop(Buffer::<f64>::zeroed(1000));
+        drop(Buffer::<f64>::default());
+        assert_eq!(kept(), 1, "nothing is kept of a buffer without memory");
+        Buffer::<f64>::release_free();
+        assert_eq!(kept(), 0);
+        drop(in_use);
+        assert_eq!(kept(), 1);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+/// Links that may lead from one to the next, as Linux has it.
+const MAX_LINKS: usize = 40;
+
 /// Why a file or a directory could not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,17 +87,46 @@ fn beside(path: &Path) -> Result<(&Path, OsString), FileError> {
 /// The bytes go to a temporary file in the same directory (`.NAME.….tmp`), are flushed to the disk and renamed over
 /// `path`. On any error, also one that `write` returns, the temporary file is removed and `path` is untouched.
 ///
+/// A link stays one: the file that it leads to is replaced. What is no file, such as a pipe or `/dev/stdout`, is written to as it is, and has
+/// what came before an error.
+///
 /// # Errors
 /// [`FileError::Write`] and [`FileError::NoFileName`].
 pub fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let (dir, prefix) = beside(path)?;
-    replace(path, dir, &prefix, write).map_err(|source| FileError::Write {
+    let error = |source| FileError::Write {
         path: path.to_owned(),
         source,
-    })
+    };
+    if fs::metadata(path).is_ok_and(|what| !what.is_file() && !what.is_dir()) {
+        return write_into(path, write).map_err(error);
+    }
+    let target = behind_links(path).map_err(error)?;
+    let (dir, prefix) = beside(&target)?;
+    replace(&target, dir, &prefix, write).map_err(error)
+}
+
+/// Writes to a pipe or a device.
+fn write_into(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut buffered = BufWriter::new(fs::OpenOptions::new().write(true).open(path)?);
+    write(&mut buffered)?;
+    buffered.flush()
+}
+
+/// Where a link leads in the end, whether or not there is a file; any other path is its own answer.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if !fs::symlink_metadata(&target).is_ok_and(|what| what.is_symlink()) {
+            return Ok(target);
+        }
+        let next = fs::read_link(&target)?;
+        // A relative link starts at its own folder.
+        target = target.parent().unwrap_or(Path::new("")).join(next);
+    }
+    Err(io::Error::other("too many links lead from one to the next"))
 }
 
 /// Writes a value as indented JSON with a line feed behind it, as [`write_atomic`] writes.
@@ -238,6 +270,54 @@ mod tests {
         assert!(error.to_string().contains("a.txt"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(dir.path()), ["a.txt"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        create_dir(&at("real")).unwrap();
+        std::os::unix::fs::symlink("real/file", at("link")).unwrap();
+        std::os::unix::fs::symlink(at("link"), at("second")).unwrap();
+        // Once where there's no file yet, once over it.
+        for text in ["one", "two"] {
+            write_atomic(&at("second"), |w| w.write_all(text.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(at("real/file")).unwrap(), text);
+        }
+        assert_eq!(names(&at("real")), ["file"]);
+        for link in ["link", "second"] {
+            assert!(at(link).is_symlink(), "{link}");
+        }
+        std::os::unix::fs::symlink(at("ring"), at("ring")).unwrap();
+        let error = write_atomic(&at("ring"), |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("too many links"), "{error:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_written_to() {
+        use std::io::Read;
+        use std::os::unix::fs::FileTypeExt;
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || {
+                let mut text = String::new();
+                fs::File::open(pipe)
+                    .unwrap()
+                    .read_to_string(&mut text)
+                    .unwrap();
+                text
+            }
+        });
+        write_atomic(&pipe, |w| w.write_all(b"through")).unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(names(dir.path()), ["pipe"]);
     }
 
     #[cfg(unix)]

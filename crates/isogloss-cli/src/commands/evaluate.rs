@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Folder with the parallel text, a file a language
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Languages, joined by commas; by default those of --directions
+    /// Languages, joined by commas; by default those of --directions, or those of which --data has a file
     #[arg(long, value_name = "LANGUAGE", value_delimiter = ',')]
     languages: Vec<Language>,
     /// Directions, joined by commas, such as eng_Latn-deu_Latn; or all: from every language to every other
@@ -180,6 +180,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let wanted = DirectionFilter::Only(directions.iter().cloned().collect());
     let data = data(args, &directions)?;
     let text = Corpus::load(&[data], &args.data, &wanted).map_err(Failure::input)?;
+    let text = text.without_blank();
     let evaluation = Evaluation::new(&text, directions, metrics).map_err(wrong)?;
     // What cannot be written or compared should show before hours of translating.
     files::prepare(&args.out).map_err(Failure::input)?;

@@ -53,7 +53,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         config.run = std::path::absolute(run).map_err(Failure::input)?;
     }
     if args.common.dry_run {
-        let estimate = config.estimate(&dir).map_err(training::train_failure)?;
+        let checked = config.check_folder(&dir);
+        let estimate = checked.and_then(|()| config.estimate(&dir));
+        let estimate = estimate.map_err(training::train_failure)?;
         return args.common.print_estimate(&estimate, config.compute);
     }
     let mut progress = args.common.progress(quiet)?;

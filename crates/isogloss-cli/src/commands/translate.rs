@@ -143,6 +143,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let directions = [Direction::new(args.from.clone(), args.to.clone())];
     let lines = lines.iter().map(|l| (l.as_str(), &directions[0]));
     let lines: Vec<(&str, &Direction)> = lines.collect();
+    if lines.is_empty() {
+        // Whether there is such a direction shows without text, too.
+        let blank = [("", &directions[0])];
+        let found = served.prepare(&translator, &blank, args.text_options());
+        found.map_err(failure)?;
+    }
     let lines = served
         .prepare(&translator, &lines, args.text_options())
         .map_err(failure)?;

@@ -294,12 +294,49 @@ fn a_direction_that_was_not_trained_is_named_before_anything_is_translated() {
     assert_eq!(combined[0], based[0]);
 }
 
+/// Without a word about languages, those of the folder are taken; a row without a reference isn't scored.
+#[test]
+fn all_that_the_folder_holds_is_evaluated_but_missing_translations() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(
+        folder.join("text/deu_Latn.txt"),
+        "Der Regen fiel auf den alten Hafen.\n\nDas Boot ist spät.\n",
+    )
+    .unwrap();
+    let output = evaluate(folder, &[])
+        .assert()
+        .success()
+        .get_output()
+        .clone();
+    let text = String::from_utf8(output.stderr).unwrap();
+    // Of three pairs of languages, both with German lack a row.
+    assert!(
+        text.contains("left out 2 of 9 pairs: no text on one side"),
+        "{text}"
+    );
+    let scores = scores(folder);
+    let counts = scores["directions"].as_array().unwrap().iter().map(|d| {
+        let german = d["direction"].as_str().unwrap().contains("deu_Latn");
+        (german, d["sentences"].as_u64().unwrap())
+    });
+    let mut counts: Vec<(bool, u64)> = counts.collect();
+    counts.sort_unstable();
+    assert_eq!(counts[..2], [(false, 3); 2]);
+    assert_eq!(counts[2..], [(true, 2); 4]);
+}
+
 #[test]
 fn a_missing_folder_or_model_is_named() {
     let folder = folder();
     for (model, data, word) in [
         ("model", "absent", "cannot open absent"),
-        ("absent", "text", "absent"),
+        ("absent", "text", "there is no absent"),
+        (
+            "model",
+            "text/eng_Latn.txt",
+            "text/eng_Latn.txt is a file: expected a folder",
+        ),
         ("text", "text", "text"),
     ] {
         let mut command = Command::cargo_bin("isogloss").unwrap();
@@ -341,8 +378,8 @@ fn wrong_input_is_named() {
     for (more, word) in [
         (&["--languages", "eng_Latn,xyz_Latn"][..], "xyz_Latn"),
         (&["--languages", "eng_Latn,nld_Latn"], "for nld_Latn"),
-        (&["--languages", "eng_Latn"], "fewer than two --languages"),
-        (&[], "fewer than two --languages"),
+        (&["--languages", "eng_Latn"], "fewer than two languages"),
+        (&["--data", "model"], "--data"),
         (
             &["--languages", "eng_Latn,deu_Latn", "--rows", "2-9"],
             "rows 2-9 were asked for, but there are 3",

@@ -201,7 +201,7 @@ fn what_cannot_be_planned_or_obeyed_is_named() {
     let other = [&rollout[..], &["--adapters", "other"]].concat();
     let text = refusal(&mut translate(folder, &other));
     assert!(
-        text.contains("decided for another adapters than other"),
+        text.contains("decided for other adapters than other"),
         "{text}"
     );
 }

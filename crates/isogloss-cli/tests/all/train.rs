@@ -369,8 +369,57 @@ fn settings_that_cannot_be_are_refused() {
     let mut workshop = Workshop::new();
     workshop.more = workshop.more.replace("max_tokens = 128", "max_tokens = 3");
     workshop.refuses(&["no validation sentence of at most 3 tokens"]);
+    for (key, reason) in [
+        (
+            "seed = 18446744073709551615\n",
+            "`seed`: is 18446744073709551615; at most 9223372036854775807",
+        ),
+        ("", "`run`: is empty"),
+    ] {
+        let mut workshop = Workshop::new();
+        workshop.top += key;
+        if key.is_empty() {
+            workshop.top = workshop.top.replace("\"run\"", "\"\"");
+        }
+        workshop.refuses(&[reason]);
+    }
+    let workshop = Workshop::new();
+    workshop.train();
+    let many = ["train", "train.toml", "--threads", "100000"];
+    let text = refusal(isogloss(workshop.path()).args(many));
+    assert!(
+        text.contains("100000 threads are asked for: at most 1024"),
+        "{text}"
+    );
+    assert!(!workshop.path().join("run").exists());
     let text = refusal(isogloss(workshop.path()).args(["train", "nowhere.toml"]));
     assert!(text.contains("cannot read nowhere.toml"), "{text}");
+}
+
+/// A run's folder never takes the place of a file that a person wrote, nor does a dry run promise what training refuses.
+#[test]
+fn a_folder_with_something_else_in_it_is_refused() {
+    let mut workshop = Workshop::new();
+    workshop.top = workshop.top.replace("\"run\"", "\".\"");
+    let own = "# My notes\nrun = \".\"\n";
+    workshop.write("config.toml", own);
+    workshop.refuses(&["config.toml is no file of a run", "a folder of its own"]);
+    let after = std::fs::read_to_string(workshop.path().join("config.toml")).unwrap();
+    assert_eq!(after, own);
+    assert!(!workshop.path().join("checkpoints").exists());
+
+    let mut workshop = Workshop::new();
+    stdout(&mut workshop.train());
+    stdout(workshop.train().arg("--dry-run"));
+    workshop.more = workshop.more.replace("epochs = 2", "epochs = 3");
+    let text = refusal(workshop.train().arg("--dry-run"));
+    assert!(
+        text.contains("`training.epochs` was 2, now it is 3"),
+        "{text}"
+    );
+    // The folder above that of the adapters.
+    let text = refusal(isogloss(workshop.path()).args(["adapters", "inspect", "run"]));
+    assert!(text.contains("did you mean run/adapters?"), "{text}");
 }
 
 #[test]

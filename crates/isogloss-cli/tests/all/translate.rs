@@ -296,3 +296,17 @@ fn typing_starts_in_a_direction_that_there_is() {
     let text = refusal(&mut translate(folder, &["--interactive", "--input", "in"]));
     assert!(text.contains("cannot be used with"), "{text}");
 }
+
+/// A script that tries a direction without text finds out, too.
+#[test]
+fn a_direction_that_cannot_be_is_refused_without_text() {
+    let folder = folder();
+    let mut command = translate_to(folder.path(), "tlh_Piqd", &[]);
+    let text = refusal(command.write_stdin(""));
+    assert!(text.contains("tlh_Piqd"), "{text}");
+    assert_eq!(
+        stdout(translate(folder.path(), &[]).write_stdin("")),
+        "",
+        "one that can be has nothing to say"
+    );
+}

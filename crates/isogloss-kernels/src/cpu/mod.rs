@@ -10,9 +10,9 @@ use std::sync::OnceLock;
 use crate::scratch::SharedMut;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::multiplies_bytes as amx_multiplies_bytes;
-use path::PATH_VARIABLE;
 pub(crate) use path::Supported;
 pub use path::{CpuError, KernelPath, Precision};
+use path::{MAX_THREADS, PATH_VARIABLE};
 use pool::Pool;
 
 /// Below this many multiply-adds (or values, times the operations on each) threads cost more than they give: handing tasks to the pool
@@ -58,12 +58,13 @@ impl Cpu {
     /// A backend with `threads` threads (0: as many as the machine offers), in `f32`, on a given path.
     ///
     /// # Errors
-    /// If this machine lacks the path, or if no threads can be started.
+    /// If this machine lacks the path, if there are more than 1,024 threads, or if no threads can be started.
     pub fn with_path(threads: usize, path: KernelPath) -> Result<Self, CpuError> {
         let path = Supported::new(path).ok_or(CpuError::UnavailablePath { path })?;
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
+            1..=MAX_THREADS => threads,
+            _ => return Err(CpuError::TooMany { threads }),
         };
         let pool = match threads {
             1 => None,

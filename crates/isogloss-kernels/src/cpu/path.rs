@@ -149,6 +149,9 @@ impl Precision {
     }
 }
 
+/// Most threads of a backend. A process that starts far more than the system can give stacks is aborted rather than refused.
+pub(super) const MAX_THREADS: usize = 1024;
+
 /// Why a [`Cpu`](crate::Cpu) can't be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -169,6 +172,14 @@ pub enum CpuError {
     UnavailablePath {
         /// What was asked for.
         path: KernelPath,
+    },
+    /// More threads than any machine has a use for.
+    #[error(
+        "{threads} threads are asked for: at most {MAX_THREADS}, or 0 for as many as the machine has cores"
+    )]
+    TooMany {
+        /// How many were asked for.
+        threads: usize,
     },
     /// The operating system gave no threads.
     #[error("can't start {threads} threads")]

@@ -18,6 +18,14 @@ pub enum CheckpointError {
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] FileError),
+    /// There is nothing at the path.
+    #[error(
+        "there is no {}: give the path of a model's folder; a name on Hugging Face must be downloaded first", path.display()
+    )]
+    Nowhere {
+        /// What was to be opened.
+        path: PathBuf,
+    },
     /// The path holds no model.
     #[error(
         "{} holds no model: expected {expected}; give a Hugging Face folder of model_type m2m_100 or a fairseq checkpoint",

@@ -85,6 +85,11 @@ impl Checkpoint {
 /// # Errors
 /// Anything that keeps the files from being a whole model of the family; see [`CheckpointError`].
 pub fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    if !path.exists() {
+        return Err(CheckpointError::Nowhere {
+            path: path.to_owned(),
+        });
+    }
     if path.is_file() {
         return open_fairseq(path);
     }

@@ -90,7 +90,7 @@ impl TestSet {
         dir: &Path,
         wanted: &DirectionFilter,
     ) -> Result<Self, CompareError> {
-        let text = Corpus::load(data, dir, wanted)?;
+        let text = Corpus::load(data, dir, wanted)?.without_blank();
         let directions = text.directions().map(|(d, _)| d.clone()).collect();
         Ok(TestSet {
             name,

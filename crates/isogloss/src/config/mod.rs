@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 pub use explore::ExploreConfig;
-pub(crate) use run::languages;
 pub use run::{
     Compute, ComputePrecision, Directions, Method, Pivot, PretrainConfig, TrainConfig,
     ValidationConfig,
 };
+pub(crate) use run::{check_run, languages};
 pub use shape::{ShapeConfig, VocabularyConfig};
 pub use training::{SmoothingName, TrainingConfig};
 

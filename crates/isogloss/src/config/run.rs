@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use isogloss_kernels::{Cpu, CpuError, Precision};
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ pub struct TrainConfig {
     /// `"lslo"` (default), `"lora"` or `"full"`.
     #[serde(default)]
     pub method: Method,
-    /// Seed of everything random. Default 1.
+    /// Seed of everything random, below 2^63. Default 1.
     #[serde(default = "one")]
     pub seed: u64,
     /// Languages by class: `high = ["eng_Latn", …]`, `medium`, `low`. Together they are the run's languages.
@@ -176,7 +176,7 @@ impl TrainConfig {
 pub struct PretrainConfig {
     /// Folder of the run; made if need be. The base is written to its folder `model`.
     pub run: PathBuf,
-    /// Seed of everything random. Default 1.
+    /// Seed of everything random, below 2^63. Default 1.
     #[serde(default = "one")]
     pub seed: u64,
     /// Languages by class.
@@ -224,12 +224,38 @@ pub struct ValidationConfig {
     /// Sentences of a direction that are translated greedily for chrF++; 0 measures the loss alone. Default 0.
     #[serde(default)]
     pub translate: usize,
-    /// Validate after every so many epochs, and after the last. Default 1.
+    /// Validate after every so many epochs, at least 1, and after the last. Default 1.
     #[serde(default = "one")]
     pub every_epochs: u64,
     /// Stop after so many validations without an improvement; 0 never stops. Default 0.
     #[serde(default)]
     pub patience: u64,
+}
+
+/// Checks what runs of every kind have: their folder, their seed and how often they are validated.
+///
+/// # Errors
+/// Names the setting that is out of range.
+pub(crate) fn check_run(
+    run: &Path,
+    seed: u64,
+    validation: &ValidationConfig,
+) -> Result<(), ConfigError> {
+    if run.as_os_str().is_empty() {
+        return value("run", "is empty; name a folder for the run".to_owned());
+    }
+    // TOML has no larger integers, and the run keeps its configuration.
+    if i64::try_from(seed).is_err() {
+        let reason = format!("is {seed}; at most {}", i64::MAX);
+        return value("seed", reason);
+    }
+    match validation.every_epochs {
+        0 => value(
+            "validation.every_epochs",
+            "is 0; must be at least 1".to_owned(),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The run's languages with their classes, in the order of the file's classes.

@@ -7,6 +7,14 @@ use crate::language::{Direction, Language, LanguageError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorpusError {
+    /// A file where a folder is expected.
+    #[error(
+        "{} is a file: expected a folder with a file a language, such as deu_Latn.txt", path.display()
+    )]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file or folder cannot be opened.
     #[error("cannot open {}: {source}", path.display())]
     Open {
@@ -34,7 +42,11 @@ pub enum CorpusError {
         source: io::Error,
     },
     /// Bytes that are not UTF-8.
-    #[error("{}:{line}: invalid UTF-8 at byte {offset} of the (decompressed) file{hint}", path.display())]
+    #[error(
+        "{}:{line}: invalid UTF-8 at byte {offset} of the (decompressed) file; convert the file to UTF-8, \
+         from Windows-1252 or Latin-1 with `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`",
+        path.display()
+    )]
     Utf8 {
         /// The file.
         path: PathBuf,
@@ -42,8 +54,15 @@ pub enum CorpusError {
         line: u64,
         /// 0-based offset of the first bad byte in the decompressed file.
         offset: u64,
-        /// What it may be instead; may be empty.
-        hint: &'static str,
+    },
+    /// The byte order mark of UTF-16 at the start.
+    #[error(
+        "{}:1: the file is UTF-16, expected UTF-8; save it as UTF-8, or `iconv -f UTF-16 -t UTF-8 FILE > NEW`",
+        path.display()
+    )]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
     },
     /// A NUL character.
     #[error("{}:{line}: the line holds a NUL character: is this a text file?", path.display())]
@@ -82,7 +101,7 @@ pub enum CorpusError {
         second_lines: u64,
     },
     /// A TSV row with too few or too many cells.
-    #[error("{}:{line}: expected {expected} tab-separated columns, got {got}", path.display())]
+    #[error("{}:{line}: expected {expected} tab-separated columns, got {got}{hint}", path.display())]
     Columns {
         /// The file.
         path: PathBuf,
@@ -92,6 +111,8 @@ pub enum CorpusError {
         expected: usize,
         /// Columns of this row.
         got: usize,
+        /// What the file may be instead and what to do then; may be empty.
+        hint: &'static str,
     },
     /// A header without a column that is needed, or with one twice.
     #[error("{}:1: {message}", path.display())]
@@ -112,7 +133,7 @@ pub enum CorpusError {
         message: String,
     },
     /// A code that is no language, in a file.
-    #[error("{}:{line}: {source}", path.display())]
+    #[error("{}:{line}: {source}{hint}", path.display())]
     Language {
         /// The file.
         path: PathBuf,
@@ -120,6 +141,8 @@ pub enum CorpusError {
         line: u64,
         /// What is wrong with the code.
         source: LanguageError,
+        /// What else may help; may be empty.
+        hint: &'static str,
     },
     /// Two rows of one file with the same key.
     #[error("{}:{line}: `{key}` occurs a second time", path.display())]
@@ -202,7 +225,7 @@ fn missing(languages: &[Language]) -> String {
 }
 
 /// The first few of them, separated by commas.
-fn list<T: ToString>(items: &[T]) -> String {
+pub(super) fn list<T: ToString>(items: &[T]) -> String {
     const SHOWN: usize = 8;
     let mut text = items
         .iter()

@@ -4,6 +4,38 @@ use std::path::Path;
 use super::{Aligned, CorpusError, DataConfig, OneOrMany, Rows, TsvRows};
 use crate::language::Language;
 
+/// Languages of which a folder has a file, as [`folder`] reads them, in the order of their codes.
+///
+/// # Errors
+/// If the folder can't be opened.
+pub fn languages_of_folder(dir: &Path) -> Result<Vec<Language>, CorpusError> {
+    let names = names(dir)?;
+    let stem = |name: &String| {
+        KINDS
+            .iter()
+            .find_map(|kind| name.strip_suffix(kind)?.parse().ok())
+    };
+    let languages: BTreeSet<Language> = names.iter().filter_map(stem).collect();
+    Ok(languages.into_iter().collect())
+}
+
+/// Endings of a language's file.
+const KINDS: [&str; 4] = [".txt", ".txt.gz", ".txt.zst", ".tsv"];
+
+fn names(dir: &Path) -> Result<Vec<String>, CorpusError> {
+    let entries = std::fs::read_dir(dir).map_err(|source| match dir.is_file() {
+        true => CorpusError::NoFolder {
+            path: dir.to_owned(),
+        },
+        false => CorpusError::Open {
+            path: dir.to_owned(),
+            source,
+        },
+    })?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.collect())
+}
+
 /// How a folder with a file a language is read: `LANGUAGE.txt` (also `.txt.gz`, `.txt.zst`), or `LANGUAGE.tsv` with the columns `id`, `text`
 /// and, for a `split`, `split`; by the first kind of which there is a file for one of the languages. The section's path starts in the
 /// folder.
@@ -17,20 +49,13 @@ pub fn folder<'a>(
     languages: impl IntoIterator<Item = &'a Language>,
 ) -> Result<DataConfig, CorpusError> {
     let languages: BTreeSet<&Language> = languages.into_iter().collect();
-    let open = |source| CorpusError::Open {
-        path: dir.to_owned(),
-        source,
-    };
-    let names: Vec<String> = std::fs::read_dir(dir)
-        .map_err(open)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
+    let names = names(dir)?;
     let has = |ending: &str| {
         let mut stems = names.iter().filter_map(|name| name.strip_suffix(ending));
         stems.any(|stem| stem.parse().is_ok_and(|l: Language| languages.contains(&l)))
     };
     let kinds: &[&str] = match split {
-        None => &[".txt", ".txt.gz", ".txt.zst", ".tsv"],
+        None => &KINDS,
         Some(_) => &[".tsv"],
     };
     let Some(kind) = kinds.iter().find(|kind| has(kind)) else {

@@ -17,7 +17,7 @@ const BUFFER: usize = 64 << 10;
 ///
 /// A line ends with LF or CR LF, the last one may lack it. Nothing else ends a line: U+2028, U+2029, U+0085, vertical tab, form
 /// feed and a lone CR stay in it, so that line numbers agree with those of editors, `wc -l` and sacreBLEU.
-/// A byte order mark at the start is dropped, with a warning in the log.
+/// A byte order mark at the start is dropped, with a debug message in the log; that of UTF-16 is an error.
 pub struct Lines {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
@@ -77,7 +77,7 @@ impl Lines {
     /// The next line without its end, `None` behind the last.
     ///
     /// # Errors
-    /// Failing reads, invalid UTF-8, NUL characters, lines beyond [`MAX_LINE_BYTES`], and [`CorpusError::Empty`] for a file
+    /// Failing reads, UTF-16, invalid UTF-8, NUL characters, lines beyond [`MAX_LINE_BYTES`], and [`CorpusError::Empty`] for a file
     /// without any line.
     pub fn next_line(&mut self) -> Result<Option<&str>, CorpusError> {
         let Some((start, end)) = self.fill()? else {
@@ -98,7 +98,6 @@ impl Lines {
                     path: self.path.clone(),
                     line: self.line,
                     offset: line_start + (start + error.valid_up_to()) as u64,
-                    hint: utf16_hint(self.line, bytes),
                 })
             }
         }
@@ -122,6 +121,12 @@ impl Lines {
                 line: self.line + 1,
                 source,
             })?;
+        let starts = |mark: &[u8]| self.line == 0 && self.buffer.starts_with(mark);
+        if starts(b"\xFF\xFE") || starts(b"\xFE\xFF") {
+            return Err(CorpusError::Utf16 {
+                path: self.path.clone(),
+            });
+        }
         if read > MAX_LINE_BYTES {
             return Err(CorpusError::LongLine {
                 path: self.path.clone(),
@@ -129,8 +134,9 @@ impl Lines {
                 limit: MAX_LINE_BYTES,
             });
         }
-        let start = if self.line == 0 && self.buffer.starts_with(b"\xEF\xBB\xBF") {
-            tracing::warn!(path = %self.path.display(), "dropped a byte order mark");
+        let start = if starts(b"\xEF\xBB\xBF") {
+            // Files are read several times in a run, and nothing is lost.
+            tracing::debug!(path = %self.path.display(), "dropped a byte order mark");
             3
         } else {
             0
@@ -182,14 +188,6 @@ fn decompressed(mut reader: impl Read + Send + 'static) -> io::Result<Box<dyn Bu
     })
 }
 
-fn utf16_hint(line: u64, bytes: &[u8]) -> &'static str {
-    if line == 1 && (bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF])) {
-        "; it looks like UTF-16, convert it to UTF-8"
-    } else {
-        "; convert the file to UTF-8"
-    }
-}
-
 /// A line as training text: white space at its ends goes, and each character that another program could take for a line end
 /// (U+2028, U+2029, U+0085, vertical tab, form feed, CR, LF) or a tab becomes a space, so that a translation is one line and one
 /// cell everywhere.
@@ -215,6 +213,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::logged::logged;
     use super::*;
 
     fn lines(bytes: &[u8]) -> Result<Vec<String>, CorpusError> {
@@ -254,6 +253,32 @@ mod tests {
             Err(CorpusError::Empty { .. })
         ));
         assert_eq!(lines("\u{FEFF}\n".as_bytes()).unwrap(), [""]);
+        let (_, log) = logged(|| lines("\u{FEFF}a\n".as_bytes()));
+        let levels: Vec<_> = log.iter().map(|(level, _)| *level).collect();
+        assert_eq!(levels, [tracing::Level::DEBUG], "{log:?}");
+    }
+
+    #[test]
+    fn utf_16_is_named_and_how_to_convert_it() {
+        let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        let expected = "text:1: the file is UTF-16, expected UTF-8; save it as UTF-8, \
+                        or `iconv -f UTF-16 -t UTF-8 FILE > NEW`";
+        // The last holds no NUL, and the first line ends in the middle of a character.
+        for text in [
+            "\u{FEFF}Öl\tOil\r\n",
+            "\u{FEFF}",
+            "\u{FEFF}\u{300A}\u{4E01}",
+        ] {
+            for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+                assert_eq!(message(&utf_16(text, bytes)), expected, "{text:?}");
+            }
+        }
+        let compressed = zstd::encode_all(&utf_16("\u{FEFF}a", u16::to_le_bytes)[..], 1).unwrap();
+        assert_eq!(message(&compressed), expected);
+        // Further down the bytes are no mark.
+        assert!(message(b"a\n\xFF\xFEb\n").starts_with("text:2: invalid UTF-8 at byte 2 "));
     }
 
     #[test]
@@ -261,14 +286,10 @@ mod tests {
         assert_eq!(message(b""), "text: empty corpus");
         assert_eq!(
             message(b"ab\nc\xFFd\n"),
-            "text:2: invalid UTF-8 at byte 4 of the (decompressed) file; convert the file to UTF-8"
+            "text:2: invalid UTF-8 at byte 4 of the (decompressed) file; convert the file to UTF-8, \
+             from Windows-1252 or Latin-1 with `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`"
         );
         assert!(message(b"\xEF\xBB\xBFab\xFF\n").contains("byte 5 "));
-        assert!(
-            message(b"\xFF\xFEa\0\n\0").contains("NUL")
-                || message(b"\xFF\xFEa\0\n\0").contains("UTF-16")
-        );
-        assert!(message(b"\xFF\xFE\x21\x20\n").contains("UTF-16"));
         assert_eq!(
             message(b"a\nb\0c"),
             "text:2: the line holds a NUL character: is this a text file?"

@@ -97,7 +97,8 @@ impl Loaded {
                 })
             },
         );
-        let (tokenizer, checkpoint) = (tokenizer?, checkpoint?);
+        // Where both fail, the path is wrong, which the second says.
+        let (checkpoint, tokenizer) = (checkpoint?, tokenizer?);
         tokenizer
             .check_rows(checkpoint.config.vocab_size)
             .map_err(|reason| LoadError::OtherTokenizer {

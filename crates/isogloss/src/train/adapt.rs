@@ -114,6 +114,25 @@ fn extend(
     Ok(set)
 }
 
+impl TrainConfig {
+    /// As a run's folder keeps it.
+    fn recorded(&self) -> TrainConfig {
+        TrainConfig {
+            // It has no say in training.
+            explore: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether [`adapt`] would start, or go on, in the run's folder.
+    ///
+    /// # Errors
+    /// If the folder was started with another configuration.
+    pub fn check_folder(&self, config_dir: &Path) -> Result<(), TrainError> {
+        RunDir::check(&setup::resolve(config_dir, &self.run), &self.recorded())
+    }
+}
+
 /// Adapts a base, or goes on where the run stands; in the end loads what was saved and checks that it scores the same.
 /// `config_dir` is where relative paths start.
 ///
@@ -125,15 +144,11 @@ pub fn adapt(
     observer: &mut dyn Observer,
 ) -> Result<Adaptation, TrainError> {
     let opened = Opened::new(config, config_dir)?;
-    let recorded = TrainConfig {
-        // It has no say here.
-        explore: None,
-        ..config.clone()
-    };
-    let mut run = RunDir::open(&setup::resolve(config_dir, &config.run), &recorded)?;
+    let backend = config.compute.backend()?;
+    let folder = setup::resolve(config_dir, &config.run);
+    let mut run = RunDir::open(&folder, &config.recorded())?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
-    let backend = config.compute.backend()?;
     let estimate = config.estimate_for(&opened, &corpus, &backend)?;
     observer.planned(&estimate);
     let Subject {

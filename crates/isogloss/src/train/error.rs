@@ -109,6 +109,24 @@ pub enum TrainError {
         /// What changed.
         what: &'static str,
     },
+    /// A file in the way of the one that the run keeps.
+    #[error(
+        "{} is no file of a run, and would be replaced; give `run` a folder of its own", path.display()
+    )]
+    ForeignConfig {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A saved state isn't as it was saved.
+    #[error(
+        "{} is damaged: {reason}; restore it from a copy, or remove the run's folder to start over (keep its `adapters` or `model`, which stay usable)", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The saved state belongs to something else.
     #[error("{} does not fit this run: {reason}; remove the run's folder to start over", path.display())]
     State {

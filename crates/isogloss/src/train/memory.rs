@@ -7,8 +7,12 @@ use crate::train::PrefixReuse;
 /// The program with nothing loaded: its code, as far as it is used, its tables and its threads. Measured on Linux, x86-64.
 const PROGRAM: usize = 14 << 20;
 
-/// Logits of a block of the vocabulary and packed panels: buffers that the kernels keep.
-const SCRATCH: usize = 4 << 20;
+/// Logits of a block of the vocabulary and packed panels: buffers that the kernels keep. Measured with AVX2 and two threads, which takes
+/// the most.
+const SCRATCH: usize = 22 << 20;
+
+/// What buffers take more than what lies in them: they come in sizes an eighth of a power of two apart.
+const ROUNDED: f64 = 1.06;
 
 /// How full both sides of a batch are on average.
 const FILLED: f64 = 0.9;
@@ -48,7 +52,7 @@ impl Footprint<'_> {
         let decoder = model.decoder_layers * (14 * d + model.decoder_ffn_dim);
         let beside = 12 * d + 2 * model.encoder_ffn_dim.max(model.decoder_ffn_dim);
         let values = self.batch_tokens() * (encoder + decoder + beside) as f64;
-        4 * values as usize
+        (4.0 * ROUNDED * values) as usize
     }
 
     /// Tokens of an average side of a full batch. A sentence counts its longer side, so the sides have fewer than the limit; a small

@@ -52,6 +52,7 @@ impl Extended {
 
 impl Opened {
     pub fn new(config: &TrainConfig, config_dir: &Path) -> Result<Self, TrainError> {
+        config::check_run(&config.run, config.seed, &config.validation)?;
         config.training.validate()?;
         config.check_pruning()?;
         config.check_extends()?;

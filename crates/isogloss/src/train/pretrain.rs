@@ -204,6 +204,7 @@ fn prepare(
 
 impl PretrainConfig {
     fn validate(&self) -> Result<(), ConfigError> {
+        config::check_run(&self.run, self.seed, &self.validation)?;
         self.training.validate()?;
         let languages = || self.languages.values().flatten();
         self.training.check_pivot(languages())?;

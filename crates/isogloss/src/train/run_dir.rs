@@ -25,6 +25,9 @@ pub(super) const BEST: &str = "checkpoints/best.safetensors";
 const EVENTS: &str = "events.jsonl";
 const INPUTS: &str = "inputs.json";
 
+/// First line of the configuration that a run keeps.
+const HEAD: &str = "# Written by isogloss: the configuration in force.";
+
 /// What may change between a run and its resumption, because results don't depend on it: the machine's share, and the name of
 /// the folder, which may have been moved.
 const FREE: [&str; 2] = ["compute", "run"];
@@ -35,6 +38,8 @@ impl RunDir {
     /// # Errors
     /// If the folder can't be made or written, if another process trains in it, or if it was started with another configuration.
     pub fn open(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
+        // Before anything is made.
+        Self::check(path, config)?;
         files::create_dir(&path.join("checkpoints"))?;
         let lock = lock(path)?;
         // A run that failed before it made anything, for instance over a path with a typo, doesn't bind the next try.
@@ -54,6 +59,14 @@ impl RunDir {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Whether [`open`](Self::open) would take a folder for a configuration; nothing is made or written.
+    ///
+    /// # Errors
+    /// If the folder was started with another configuration.
+    pub fn check(path: &Path, config: &impl Serialize) -> Result<(), TrainError> {
+        compare_config(path, config, started(path)).map(|_| ())
     }
 
     /// Holds the run to what it was started with, beside its configuration: a changed base or text under the same name is refused
@@ -119,7 +132,15 @@ impl RunDir {
             path: path.clone(),
             reason: e.to_string(),
         };
-        let text = std::fs::read_to_string(&path).map_err(read_error)?;
+        // A log: damage to a line of it shall not keep a run from going on.
+        let text = std::fs::read(&path).map_err(read_error)?;
+        let text = String::from_utf8_lossy(&text);
+        let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        let damaged = text.lines().filter(|line| !whole(line)).count();
+        if damaged > 0 {
+            let path = path.display();
+            tracing::warn!("{path}: {damaged} lines are damaged and left out");
+        }
         let kept = |line: &&str| {
             let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             let number = |key: &str| event.get(key).and_then(serde_json::Value::as_u64);
@@ -167,35 +188,53 @@ pub(crate) fn lock(path: &Path) -> Result<File, TrainError> {
     }
 }
 
-/// Writes the configuration in force to a folder's `config.toml`; where something is `started`, it must be the one that lies there.
+/// Writes the configuration in force to a folder's `config.toml`; where something is `started`, it must be the one that lies there. A file of
+/// that name that somebody else wrote is left alone.
 ///
 /// # Errors
-/// If it is another one, or can't be read or written.
+/// If it is another one, if it isn't ours to replace, or if it can't be read or written.
 pub(crate) fn keep_config(
     path: &Path,
     config: &impl Serialize,
     started: bool,
 ) -> Result<(), TrainError> {
+    let text = compare_config(path, config, started)?;
+    Ok(files::write_atomic(&path.join(CONFIG), |w| {
+        write!(w, "{HEAD}\n{text}")
+    })?)
+}
+
+/// The configuration as a folder keeps it, once it may be kept there.
+fn compare_config(
+    path: &Path,
+    config: &impl Serialize,
+    started: bool,
+) -> Result<String, TrainError> {
     let config_path = path.join(CONFIG);
     let read_error = |e: &dyn std::fmt::Display| TrainError::Read {
         path: config_path.clone(),
         reason: e.to_string(),
     };
     let table = toml::Table::try_from(config).map_err(|e| read_error(&e))?;
-    if config_path.exists() && started {
-        let text = std::fs::read_to_string(&config_path).map_err(|e| read_error(&e))?;
-        let before: toml::Table = text.parse().map_err(|e| read_error(&e))?;
-        if let Some(difference) = difference(&before, &table, "") {
-            return Err(TrainError::ConfigChanged {
-                path: path.to_owned(),
-                difference,
-            });
-        }
-    }
     let text = toml::to_string(&table).map_err(|e| read_error(&e))?;
-    Ok(files::write_atomic(&config_path, |w| {
-        w.write_all(text.as_bytes())
-    })?)
+    if !config_path.exists() {
+        return Ok(text);
+    }
+    let before = std::fs::read_to_string(&config_path).map_err(|e| read_error(&e))?;
+    if !started {
+        return match before.starts_with(HEAD) {
+            true => Ok(text),
+            false => Err(TrainError::ForeignConfig { path: config_path }),
+        };
+    }
+    let before: toml::Table = before.parse().map_err(|e| read_error(&e))?;
+    match difference(&before, &table, "") {
+        None => Ok(text),
+        Some(difference) => Err(TrainError::ConfigChanged {
+            path: path.to_owned(),
+            difference,
+        }),
+    }
 }
 
 /// Holds a folder to its inputs, names with fingerprints: written down at first, compared where something is `started`.

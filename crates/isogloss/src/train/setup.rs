@@ -105,10 +105,11 @@ pub(super) fn validation_text(
     run: &Directions,
     languages: &[Language],
 ) -> Result<Corpus, TrainError> {
-    Ok(match &config.directions {
+    let text = match &config.directions {
         Some(directions) => Corpus::load(&config.data, base, &directions.filter(languages))?,
         None => Corpus::load_held(&config.data, base, &run.filter(languages))?,
-    })
+    };
+    Ok(text.without_blank())
 }
 
 /// A direction's part of the training text.

@@ -87,17 +87,20 @@ fn write(
     layout: &str,
 ) -> Result<(), TrainError> {
     let mut header = serde_json::Map::new();
-    header.insert(
-        "__metadata__".to_owned(),
-        json!({ "state": state, "layout": layout }),
-    );
+    let mut sums = Sums::default();
     let mut end = 0;
     for (name, values) in arrays {
         let start = end;
         end += values.bytes().len();
         let entry = json!({ "dtype": values.dtype(), "shape": [values.len()], "data_offsets": [start, end] });
         header.insert((*name).to_owned(), entry);
+        sums.array(name, values.dtype(), [start as u64, end as u64]);
+        sums.values.update(values.bytes());
     }
+    header.insert(
+        "__metadata__".to_owned(),
+        json!({ "state": state, "layout": layout, "crc32": sums.finish(state, layout) }),
+    );
     let mut header = serde_json::to_vec(&header).map_err(|e| damaged(path, e.to_string()))?;
     header.resize(header.len().next_multiple_of(8), b' ');
     files::write_atomic(path, |w| {
@@ -110,9 +113,38 @@ fn write(
 }
 
 fn damaged(path: &Path, reason: String) -> TrainError {
+    TrainError::Damaged {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// The file is whole, but another run's.
+fn foreign(path: &Path, reason: String) -> TrainError {
     TrainError::State {
         path: path.to_owned(),
         reason,
+    }
+}
+
+/// Checksums of a file's values and of what its header says, so that a flipped bit isn't trained on from.
+#[derive(Default)]
+struct Sums {
+    values: crc32fast::Hasher,
+    arrays: Vec<String>,
+}
+
+impl Sums {
+    fn array(&mut self, name: &str, dtype: &str, [start, end]: [u64; 2]) {
+        self.arrays.push(format!("{name} {dtype} {start} {end}\n"));
+    }
+
+    /// Both sums in hexadecimal: of the values, of the header.
+    fn finish(mut self, state: &str, layout: &str) -> String {
+        self.arrays.sort_unstable();
+        let header = format!("{state}\n{layout}\n{}", self.arrays.concat());
+        let header = crc32fast::hash(header.as_bytes());
+        format!("{:08x}{header:08x}", self.values.finalize())
     }
 }
 
@@ -153,6 +185,8 @@ struct Entry {
 struct Metadata {
     state: String,
     layout: String,
+    /// None in files of earlier versions, which aren't checked.
+    crc32: Option<String>,
 }
 
 /// A file that [`write`] made, open for reading.
@@ -189,19 +223,50 @@ impl<'a> Saved<'a> {
             serde_json::from_slice(&header).map_err(no_header)?;
         let metadata = header.remove("__metadata__").unwrap_or_default();
         let metadata: Metadata = serde_json::from_value(metadata).map_err(no_header)?;
-        if metadata.layout != layout(store) {
-            let reason = "its parameters are not those of this run";
-            return Err(damaged(path, reason.to_owned()));
-        }
         let entry = |(name, value)| Ok((name, serde_json::from_value(value)?));
         let arrays = header.into_iter().map(entry).collect::<Result<_, _>>();
-        Ok(Saved {
+        let mut saved = Saved {
             path,
             file,
             data,
             arrays: arrays.map_err(no_header)?,
             metadata,
-        })
+        };
+        saved.check()?;
+        if saved.metadata.layout != layout(store) {
+            let reason = "its parameters are not those of this run";
+            return Err(foreign(path, reason.to_owned()));
+        }
+        Ok(saved)
+    }
+
+    /// Compares the file with its checksums.
+    fn check(&mut self) -> Result<(), TrainError> {
+        let Some(expected) = &self.metadata.crc32 else {
+            return Ok(());
+        };
+        let mut sums = Sums::default();
+        for (name, entry) in &self.arrays {
+            sums.array(name, &entry.dtype, entry.data_offsets);
+        }
+        let mut block = vec![0; 1 << 20];
+        let mut read = || -> std::io::Result<()> {
+            self.file.seek(SeekFrom::Start(self.data))?;
+            loop {
+                match self.file.read(&mut block)? {
+                    0 => return Ok(()),
+                    n => sums.values.update(&block[..n]),
+                }
+            }
+        };
+        read().map_err(|e| damaged(self.path, e.to_string()))?;
+        match sums.finish(&self.metadata.state, &self.metadata.layout) == *expected {
+            true => Ok(()),
+            false => Err(damaged(
+                self.path,
+                "it isn't as it was written (checksum)".to_owned(),
+            )),
+        }
     }
 
     /// Reads the bytes of an array of a type to where they belong.
@@ -250,7 +315,7 @@ pub(super) fn load(
         serde_json::from_str(&saved.metadata.state).map_err(|e| damaged(path, e.to_string()))?;
     if saved_steps.len() != store.groups().len() {
         let groups = saved_steps.len();
-        return Err(damaged(
+        return Err(foreign(
             path,
             format!("it has {groups} groups of parameters"),
         ));
@@ -264,6 +329,11 @@ pub(super) fn load(
         saved.read_bools("pruned", pruner.pruned_mut())?;
     }
     Ok(state)
+}
+
+/// Checks that [`load_values`] will find what [`save_values`] wrote.
+pub(super) fn check_values(path: &Path, store: &ParamStore<f32>) -> Result<(), TrainError> {
+    Saved::open(path, store).map(|_| ())
 }
 
 /// Restores what [`save_values`] wrote.

@@ -1,13 +1,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use isogloss_kernels::Backend;
 use isogloss_kernels::dropout::mix;
+use isogloss_kernels::{Backend, Buffer};
 
 use crate::adapter::Adapters;
 use crate::batch::Batch;
 use crate::config::TrainingConfig;
 use crate::corpus::Sampler;
+use crate::decode::DecodeError;
 use crate::model::{BatchLoss, Context, Model, PrefixCache};
 use crate::optim::Adam;
 use crate::params::{Gradients, ParamStore};
@@ -85,6 +86,10 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         let mut state = TrainState::default();
         if run.last().exists() {
             state = parts.load(&run.last())?;
+            if state.best.is_some() {
+                // Now rather than when it is needed, hours later.
+                state::check_values(&run.best(), parts.store)?;
+            }
             tracing::info!(update = state.update, "resumed");
         }
         run.truncate_events(&state)?;
@@ -306,12 +311,19 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             adapters: self.adapters,
             dropout: None,
         };
-        let validation = self.validator.validate(&cx, self.model)?;
-        match validation.nll.is_finite() {
-            true => Ok(validation),
-            false => Err(TrainError::NotFinite {
-                update: state.update,
-            }),
+        // Its batches are of other sizes than those of training.
+        Buffer::<f32>::release_free();
+        let validation = self.validator.validate(&cx, self.model);
+        Buffer::<f32>::release_free();
+        let update = state.update;
+        match validation {
+            Ok(validation) if validation.nll.is_finite() => Ok(validation),
+            Ok(_) => Err(TrainError::NotFinite { update }),
+            // What a translator takes for broken weights is, after updates, a training that ran away.
+            Err(TrainError::Decode(DecodeError::NotFinite { .. })) if update > 0 => {
+                Err(TrainError::NotFinite { update })
+            }
+            Err(error) => Err(error),
         }
     }
 

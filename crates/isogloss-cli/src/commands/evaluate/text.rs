@@ -28,10 +28,17 @@ pub(super) fn directions(args: &Args) -> Outcome<Vec<Direction>> {
     if args.directions.len() > 1 {
         return usage("--directions is either `all` or a list".into());
     }
-    if args.languages.len() < 2 {
-        return usage("all directions are asked for, of fewer than two --languages".into());
+    let languages = match args.languages.is_empty() {
+        true => corpus::languages_of_folder(&args.data).map_err(Failure::input)?,
+        false => args.languages.clone(),
+    };
+    if languages.len() < 2 {
+        let error = anyhow!("all directions are asked for, of fewer than two languages");
+        return Err(Failure::input(error).hint(
+            "name them with --directions, such as eng_Latn-deu_Latn, or put a file of each language there, such as deu_Latn.txt",
+        ));
     }
-    Ok(ordered_pairs(&args.languages).collect())
+    Ok(ordered_pairs(&languages).collect())
 }
 
 pub(super) fn metrics(args: &Args) -> Outcome<Vec<NamedMetric>> {

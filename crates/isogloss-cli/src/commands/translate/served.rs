@@ -26,16 +26,21 @@ impl Served {
         let model = loaded.hash.map(|hash| hash.to_string()).unwrap_or_default();
         let found = hash_of_folder(adapters).map_err(Failure::input)?;
         for (what, path, found, expected) in [
-            ("base", &args.model, &model, &rollout.model_hash),
+            (
+                "weights of the base",
+                &args.model,
+                &model,
+                &rollout.model_hash,
+            ),
             ("adapters", adapters, &found, &rollout.adapters_hash),
         ] {
             if found != expected {
                 let error = anyhow!(
-                    "the rollout was decided for another {what} than {}: expected {expected}, found {found}",
+                    "the rollout was decided for other {what} than {}: expected {expected}, found {found}",
                     path.display()
                 );
                 return Err(Failure::input(error).hint(
-                    "evaluate this system with --against base and make a plan from its scores",
+                    "evaluate this system with --against base and make a plan from its scores; a compacted copy counts as another system",
                 ));
             }
         }

@@ -17,6 +17,14 @@ pub enum AdapterFileError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The folder of a run in place of that of its adapters.
+    #[error("{} holds no adapters.json; did you mean {}?", path.display(), within.display())]
+    Within {
+        /// The folder given.
+        path: PathBuf,
+        /// The folder that holds adapters.
+        within: PathBuf,
+    },
     /// The description is no description.
     #[error("{}: {reason}", path.display())]
     Index {

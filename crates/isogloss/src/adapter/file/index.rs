@@ -43,6 +43,11 @@ impl Index {
     /// Reads a description, which may have been edited by hand, and sees whether its parts agree.
     pub fn read(dir: &Path) -> Result<Self, AdapterFileError> {
         let path = dir.join(INDEX);
+        let within = dir.join("adapters");
+        if !path.exists() && within.join(INDEX).exists() {
+            let path = dir.to_owned();
+            return Err(AdapterFileError::Within { path, within });
+        }
         let text = std::fs::read(&path).map_err(AdapterFileError::read(&path))?;
         let index = serde_json::from_slice(&text).map_err(|e| e.to_string());
         let checked = index.and_then(|index: Index| {

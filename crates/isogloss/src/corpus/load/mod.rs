@@ -1,13 +1,17 @@
 //! From `[[data]]` sections to rows of translations.
 
+mod header;
 mod jsonl;
 mod text;
 mod tsv;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use super::store::Builder;
-use super::{CorpusError, DataConfig, Lines, Rows};
+use super::{CorpusError, DataConfig, Rows};
 use crate::language::Language;
 
 /// Adds the pairs of one section (1-based number) to the builder.
@@ -29,7 +33,7 @@ pub(super) fn section(
     match data {
         DataConfig::Aligned(c) => text::aligned(c, base, builder, &invalid),
         DataConfig::TsvPair(c) => text::pairs(c, base, builder, &invalid),
-        DataConfig::TsvMulti(c) => tsv::multi(c, base, builder),
+        DataConfig::TsvMulti(c) => tsv::multi(c, base, builder, &invalid),
         DataConfig::TsvRows(c) => tsv::rows(c, base, builder, &invalid),
         DataConfig::Jsonl(c) => jsonl::read(c, base, builder),
     }
@@ -74,7 +78,7 @@ fn check_found<'a>(
     })
 }
 
-/// Splits the line that was read last into exactly `N` cells.
+/// Splits a line with its number into exactly `N` cells.
 fn cells<'a, const N: usize>(
     line: &'a str,
     path: &Path,
@@ -96,18 +100,17 @@ fn cells<'a, const N: usize>(
             line: number,
             expected: N,
             got,
+            hint: csv_hint(line, number),
         })
     }
 }
 
-/// The header of a TSV file.
-fn header(lines: &mut Lines) -> Result<Vec<String>, CorpusError> {
-    let header = lines.next_line()?.map(|line| {
-        line.split('\t')
-            .map(|cell| cell.trim().to_owned())
-            .collect()
-    });
-    header.ok_or_else(|| CorpusError::Empty {
-        path: lines.path().to_owned(),
-    })
+/// What to add to a message on a line of a TSV file that may be CSV. Only of the first line: a comma in a later one without a
+/// tab is that of a sentence.
+fn csv_hint(line: &str, number: u64) -> &'static str {
+    if number == 1 && !line.contains('\t') && line.contains([',', ';']) {
+        "; this looks like CSV: export it as tab-separated text, UTF-8"
+    } else {
+        ""
+    }
 }

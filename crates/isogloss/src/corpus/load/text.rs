@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::header::names_languages;
 use super::{cells, check_found, check_rows, taken};
 use crate::corpus::expand::{has_placeholders, matching_files};
-use crate::corpus::store::Builder;
+use crate::corpus::store::{Builder, LanguageId};
 use crate::corpus::{Aligned, CorpusError, Lines, TsvPair};
 use crate::language::Language;
 
@@ -143,18 +144,45 @@ pub(super) fn pairs(
         if !(wanted && builder.wants_pair(&a, &b)) {
             continue;
         }
-        let (a, b) = (builder.language(&a), builder.language(&b));
-        let mut lines = Lines::open(&path)?;
-        let mut number = 0;
-        while let Some(line) = lines.next_line()? {
-            number += 1;
-            let [text_a, text_b] = cells(line, &path, number)?;
-            if taken(config.rows.as_ref(), number) {
-                let row = [(a, builder.text(text_a)?), (b, builder.text(text_b)?)];
-                builder.row(&row);
-            }
-        }
-        check_rows(config.rows.as_ref(), &path, number)?;
+        let languages = [builder.language(&a), builder.language(&b)];
+        read_pairs(config, &path, languages, builder)?;
     }
     Ok(())
+}
+
+fn read_pairs(
+    config: &TsvPair,
+    path: &Path,
+    [a, b]: [LanguageId; 2],
+    builder: &mut Builder,
+) -> Result<(), CorpusError> {
+    let mut lines = Lines::open(path)?;
+    let (mut number, mut rows) = (0, 0);
+    while let Some(line) = lines.next_line()? {
+        number += 1;
+        let [text_a, text_b] = cells(line, path, number)?;
+        if config.header && number == 1 {
+            continue;
+        }
+        rows += 1;
+        if !taken(config.rows.as_ref(), rows) {
+            continue;
+        }
+        if number == 1 && names_languages([text_a, text_b]) {
+            let [text_a, text_b] = [text_a.trim(), text_b.trim()];
+            tracing::warn!(
+                path = %path.display(),
+                "line 1, `{text_a}` and `{text_b}`, looks like a header and is taken as a pair; \
+                 `header = true` in the data section skips it"
+            );
+        }
+        let row = [(a, builder.text(text_a)?), (b, builder.text(text_b)?)];
+        builder.row(&row);
+    }
+    if rows == 0 {
+        return Err(CorpusError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    check_rows(config.rows.as_ref(), path, rows)
 }

@@ -3,43 +3,30 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::{check_found, check_rows, header, taken};
+use super::header::{column, column_languages, names};
+use super::{check_found, check_rows, taken};
 use crate::corpus::expand::{has_placeholders, matching_files};
 use crate::corpus::store::{Builder, LanguageId};
 use crate::corpus::{CorpusError, Lines, OneOrMany, TsvMulti, TsvRows};
-use crate::language::Language;
 
 /// One column a language; an empty cell is no translation.
 pub(super) fn multi(
     config: &TsvMulti,
     base: &Path,
     builder: &mut Builder,
+    invalid: &dyn Fn(String) -> CorpusError,
 ) -> Result<(), CorpusError> {
     let path = base.join(&config.path);
     let only = config.languages.as_deref();
     let mut lines = Lines::open(&path)?;
-    let names = header(&mut lines)?;
-    let mut languages: Vec<Language> = Vec::new();
-    for (i, name) in names.iter().enumerate() {
-        let language: Language = name.parse().map_err(|source| CorpusError::Language {
-            path: path.clone(),
-            line: 1,
-            source,
-        })?;
-        if let Some(before) = languages.iter().position(|l| *l == language) {
-            let (first, second) = (names[before].clone(), names[i].clone());
-            return Err(CorpusError::DuplicateLanguage {
-                languages: language.to_string(),
-                first,
-                second,
-            });
-        }
-        languages.push(language);
-    }
-    check_found(only, languages.iter(), &path.display().to_string())?;
+    let names = names(&mut lines)?;
+    let languages = column_languages(config, &path, &names, invalid)?;
     let columns: Vec<Option<LanguageId>> = languages
         .iter()
-        .map(|l| builder.wants(l, only).then(|| builder.language(l)))
+        .map(|language| {
+            let language = language.as_ref().filter(|l| builder.wants(l, only));
+            language.map(|l| builder.language(l))
+        })
         .collect();
     let wanted = columns.iter().flatten().count();
     let (mut rows, mut row) = (0, Vec::with_capacity(wanted));
@@ -62,6 +49,7 @@ pub(super) fn multi(
                 line: rows + 1,
                 expected: columns.len(),
                 got,
+                hint: "",
             });
         }
         if !config.complete || row.len() == wanted {
@@ -129,7 +117,7 @@ fn read_rows(
     joined: &mut Joined,
 ) -> Result<(), CorpusError> {
     let mut lines = Lines::open(path)?;
-    let names = header(&mut lines)?;
+    let names = names(&mut lines)?;
     let (key, text) = (
         column(path, &names, &config.key)?,
         column(path, &names, &config.text)?,
@@ -150,6 +138,7 @@ fn read_rows(
                 line: rows + 1,
                 expected,
                 got,
+                hint: "",
             });
         }
         if !seen.insert(cells[key].to_owned()) {
@@ -178,22 +167,4 @@ fn read_rows(
         });
     }
     check_rows(config.rows.as_ref(), path, rows)
-}
-
-/// The place of a named column.
-fn column(path: &Path, names: &[String], name: &str) -> Result<usize, CorpusError> {
-    let mut places = names
-        .iter()
-        .enumerate()
-        .filter(|(_, n)| *n == name)
-        .map(|(i, _)| i);
-    let message = match (places.next(), places.next()) {
-        (Some(place), None) => return Ok(place),
-        (None, _) => format!("no column `{name}`; there are {}", names.join(", ")),
-        _ => format!("two columns `{name}`"),
-    };
-    Err(CorpusError::Header {
-        path: path.to_owned(),
-        message,
-    })
 }

@@ -340,6 +340,8 @@ fn gaps(run: &Run, config: &Config, scored: Option<&Scored>) -> Vec<Gap> {
     }
     if scored.is_some_and(|scored| scored.of_another(run)) {
         add(Missing::Own, &again);
+        let run = run.path.display();
+        tracing::warn!("{run}: the scores are not of this run as it is now; evaluate it again");
     }
     if run.examples.is_empty() {
         add(Missing::Translations, &again);

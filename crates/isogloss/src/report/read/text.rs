@@ -16,5 +16,6 @@ pub(super) fn of(scored: &Scored, directions: &[Direction]) -> Option<Corpus> {
     let languages = directions.iter().flat_map(|d| [&d.source, &d.target]);
     let data = corpus::folder(&folder, option("split"), rows, languages).ok()?;
     let wanted = DirectionFilter::Only(directions.iter().cloned().collect());
-    Corpus::load_held(&[data], &folder, &wanted).ok()
+    let text = Corpus::load_held(&[data], &folder, &wanted).ok()?;
+    Some(text.without_blank())
 }
