@@ -304,8 +304,7 @@ fn a_folder_without_a_model_says_what_was_looked_for() {
     let dir = tempfile::tempdir().unwrap();
     assert!(message(checkpoint::open(dir.path())).contains("expected config.json or model.pt"));
     assert!(
-        message(checkpoint::open(&dir.path().join("none")))
-            .contains("expected config.json or model.pt")
+        message(checkpoint::open(&dir.path().join("none"))).contains("must be downloaded first")
     );
     let dir = folder_with("tokenizer.json", b"{}");
     assert!(
