@@ -250,7 +250,7 @@ fn a_folder_is_inspected() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let text = refusal(&mut inspect("nowhere"));
-    assert!(text.contains("nowhere holds no model"), "{text}");
+    assert!(text.contains("there is no nowhere"), "{text}");
 }
 
 /// Another model's tokenizer: said, and code 1.
