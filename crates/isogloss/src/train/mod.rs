@@ -9,6 +9,7 @@ mod event;
 mod explore;
 mod material;
 mod memory;
+mod moving;
 mod opened;
 mod part;
 mod prefix;

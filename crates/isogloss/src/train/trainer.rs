@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::Instant;
 
 use isogloss_kernels::dropout::mix;
@@ -14,6 +13,7 @@ use crate::optim::Adam;
 use crate::params::{Gradients, ParamStore};
 use crate::prune::Pruner;
 use crate::train::data::{Epoch, Examples, pack};
+use crate::train::moving::{Parts, report};
 use crate::train::validate::{Validate, Validation};
 use crate::train::{Event, Observer, RunDir, TrainError, TrainState, state};
 
@@ -97,7 +97,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
             self.begin(run, &mut state, parts.store, observer)?;
         }
         while !state.finished {
-            prune(run, &mut state, &mut parts, observer);
+            parts.prune(run, &mut state, observer);
             if !self.epoch(run, &mut state, &mut parts, observer)? {
                 return Ok(Trained {
                     outcome: Outcome::Interrupted,
@@ -358,66 +358,6 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
     }
 }
 
-/// What changes while a model is trained.
-pub(super) struct Parts<'a> {
-    store: &'a mut ParamStore<f32>,
-    grads: Gradients<f32>,
-    adam: Adam<f32>,
-    pruner: Option<Pruner>,
-    prefix: Option<PrefixCache<f32>>,
-    /// Updates without a finite gradient in a row, over epochs.
-    skipped: u64,
-}
-
-impl Parts<'_> {
-    fn load(&mut self, path: &Path) -> Result<TrainState, TrainError> {
-        state::load(path, self.store, &mut self.adam, self.pruner.as_mut())
-    }
-
-    fn save(
-        &self,
-        run: &RunDir,
-        state: &TrainState,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
-        let pruner = self.pruner.as_ref();
-        state::save(&run.last(), state, self.store, &self.adam, pruner)?;
-        observer.event(&Event::Saved {
-            update: state.update,
-        });
-        Ok(())
-    }
-}
-
-/// Prunes what is due at the start of the epoch. Validations so far were of larger updates: the best is then looked for anew.
-fn prune(
-    run: &mut RunDir,
-    state: &mut TrainState,
-    parts: &mut Parts<'_>,
-    observer: &mut dyn Observer,
-) {
-    let Some(pruner) = &mut parts.pruner else {
-        return;
-    };
-    let epoch = state.epoch + 1;
-    let (first, second, _) = parts.adam.state_mut();
-    let pruned = pruner.advance(epoch, parts.store, |at| {
-        first[at] = 0.0;
-        second[at] = 0.0;
-    });
-    if pruned {
-        (state.best, state.best_nll, state.since_best) = (None, None, 0);
-        let (pruned, entries) = pruner.counts();
-        let event = Event::Pruned {
-            update: state.update,
-            epoch,
-            pruned,
-            entries,
-        };
-        report(run, observer, &event);
-    }
-}
-
 fn validated(state: &TrainState, validation: Validation, best: bool) -> Event {
     Event::Validation {
         update: state.update,
@@ -446,9 +386,4 @@ fn warn_if_no_better(state: &TrainState) {
         sign * best,
         sign * before.score()
     );
-}
-
-fn report(run: &mut RunDir, observer: &mut dyn Observer, event: &Event) {
-    run.log(event);
-    observer.event(event);
 }
