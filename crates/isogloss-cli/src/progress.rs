@@ -3,7 +3,7 @@
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isogloss::corpus::FilterReport;
 use isogloss::evaluate;
-use isogloss::train::{Estimate, Event, Observer, TensorBoard};
+use isogloss::train::{Estimate, Event, Observer, TensorBoard, Validation};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ pub(crate) struct Progress {
     last_line: Option<Instant>,
     /// Work and time of the updates of late, for speed and time left.
     recent: Recent,
-    /// What training began with, where it was measured: chrF++, or the log-likelihood.
+    /// Score of what training began with, where it was measured.
     before: Option<f64>,
     /// Gets every event, too.
     board: Option<TensorBoard>,
@@ -238,7 +238,11 @@ impl Observer for Progress {
                 best,
                 ..
             } => {
-                let score = chrf.unwrap_or(-nll);
+                let validation = Validation {
+                    nll: *nll,
+                    chrf: *chrf,
+                };
+                let score = validation.score();
                 if *epoch == 0 {
                     self.before = Some(score);
                 }

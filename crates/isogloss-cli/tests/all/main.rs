@@ -27,6 +27,7 @@ mod rollout;
 mod score;
 mod tiny;
 mod train;
+mod train_input;
 mod trained_directions;
 mod translate;
 mod vocabulary;

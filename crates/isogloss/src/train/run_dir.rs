@@ -135,28 +135,19 @@ impl RunDir {
         // A log: damage to a line of it shall not keep a run from going on.
         let text = std::fs::read(&path).map_err(read_error)?;
         let text = String::from_utf8_lossy(&text);
-        let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
-        let damaged = text.lines().filter(|line| !whole(line)).count();
+        let mut damaged = 0;
+        let kept = |line: &&str| match serde_json::from_str(line) {
+            Ok(event) => has_happened(&event, state),
+            Err(_) => {
+                damaged += 1;
+                false
+            }
+        };
+        let lines: Vec<&str> = text.lines().filter(kept).collect();
         if damaged > 0 {
             let path = path.display();
             tracing::warn!("{path}: {damaged} lines are damaged and left out");
         }
-        let kept = |line: &&str| {
-            let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-            let number = |key: &str| event.get(key).and_then(serde_json::Value::as_u64);
-            // The state before an epoch's validation and the one after it may stand at the same update.
-            let ahead = match event["event"].as_str() {
-                Some("validation") => {
-                    let epoch = number("epoch");
-                    epoch > Some(state.epoch) || (epoch == Some(0) && state.before.is_none())
-                }
-                // So may the state before an epoch's pruning and the one after it.
-                Some("pruned") => number("epoch") > Some(state.epoch + u64::from(state.cursor > 0)),
-                _ => false,
-            };
-            number("update").is_some_and(|u| u <= state.update) && !ahead
-        };
-        let lines: Vec<&str> = text.lines().filter(kept).collect();
         files::write_atomic(&path, |w| {
             lines.iter().try_for_each(|line| writeln!(w, "{line}"))
         })?;
@@ -166,6 +157,22 @@ impl RunDir {
             .map_err(read_error)?;
         Ok(())
     }
+}
+
+/// Whether a state comes after an event of the log.
+fn has_happened(event: &serde_json::Value, state: &TrainState) -> bool {
+    let number = |key: &str| event.get(key).and_then(serde_json::Value::as_u64);
+    // The state before an epoch's validation and the one after it may stand at the same update.
+    let ahead = match event["event"].as_str() {
+        Some("validation") => {
+            let epoch = number("epoch");
+            epoch > Some(state.epoch) || (epoch == Some(0) && state.before.is_none())
+        }
+        // So may the state before an epoch's pruning and the one after it.
+        Some("pruned") => number("epoch") > Some(state.epoch + u64::from(state.cursor > 0)),
+        _ => false,
+    };
+    number("update").is_some_and(|u| u <= state.update) && !ahead
 }
 
 /// Holds a folder for this process, as long as the file lives.

@@ -86,7 +86,7 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
         let mut state = TrainState::default();
         if run.last().exists() {
             state = parts.load(&run.last())?;
-            if state.best.is_some() {
+            if state.best.is_some() && !state.finished {
                 // Now rather than when it is needed, hours later.
                 state::check_values(&run.best(), parts.store)?;
             }

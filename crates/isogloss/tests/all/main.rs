@@ -1,6 +1,7 @@
 //! Integration tests of the library, in one binary.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod breakdowns;
 mod checkpoint;
 mod compaction;
 mod comparison;

@@ -130,7 +130,7 @@ pub(crate) fn left(run: &Path, result: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The updates at which epochs of a run ended.
-fn epoch_ends(events: &str) -> Vec<u64> {
+pub(crate) fn epoch_ends(events: &str) -> Vec<u64> {
     let lines = events.lines().map(|l| serde_json::from_str(l).unwrap());
     lines
         .filter_map(|event| match event {
@@ -309,118 +309,6 @@ fn sentences_that_are_too_long_are_left_out() {
     };
     let (all, short) = (tokens("all", 128), tokens("short", 40));
     assert!(0 < short && short < all, "{short} of {all}");
-}
-
-#[test]
-fn a_damaged_state_is_refused() {
-    let folder = TempDir::new().unwrap();
-    let config = config("run", "lslo");
-    interrupted(&config, folder.path(), 1);
-    let state = folder.path().join("run/checkpoints/last.safetensors");
-    let bytes = std::fs::read(&state).unwrap();
-    std::fs::write(&state, &bytes[..bytes.len() - 7]).unwrap();
-    let text = train(&config, folder.path()).unwrap_err().to_string();
-    assert!(
-        text.contains("last.safetensors") && text.contains("remove the run's folder"),
-        "{text}"
-    );
-}
-
-/// Whatever bit of a state flips, training doesn't go on from it, and the file is named; a line of the log is no state.
-#[test]
-fn a_state_with_a_flipped_bit_is_refused() {
-    let folder = TempDir::new().unwrap();
-    let mut config = config("run", "lslo");
-    config.training.epochs = 3;
-    let mut epoch = EpochThenStop::default();
-    let stopped = adapt(&config, folder.path(), &mut epoch).unwrap();
-    assert_eq!(stopped.trained.outcome, Outcome::Interrupted);
-    let run = folder.path().join("run");
-    for name in ["last", "best"] {
-        let path = run.join(format!("checkpoints/{name}.safetensors"));
-        let whole = std::fs::read(&path).unwrap();
-        let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-        for at in [9, header / 2, 8 + header, whole.len() / 2, whole.len() - 1] {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 4;
-            std::fs::write(&path, &bytes).unwrap();
-            let text = train(&config, folder.path()).unwrap_err().to_string();
-            assert!(
-                text.contains(&format!("{name}.safetensors is damaged")),
-                "{at}: {text}"
-            );
-        }
-        std::fs::write(&path, &whole).unwrap();
-    }
-    let mut log = std::fs::read(run.join("events.jsonl")).unwrap();
-    log[20] = 0xff;
-    std::fs::write(run.join("events.jsonl"), &log).unwrap();
-    train(&config, folder.path()).unwrap();
-    let lines = events(&run);
-    assert!(
-        lines
-            .lines()
-            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
-    );
-}
-
-/// Stops with the first update behind an epoch's validation.
-#[derive(Default)]
-struct EpochThenStop {
-    validated: bool,
-    stop: bool,
-}
-
-impl Observer for EpochThenStop {
-    fn event(&mut self, event: &Event) {
-        match event {
-            Event::Validation { epoch, .. } => self.validated |= *epoch > 0,
-            Event::Update { .. } => self.stop |= self.validated,
-            _ => {}
-        }
-    }
-
-    fn stop(&self) -> bool {
-        self.stop
-    }
-}
-
-/// Where training runs away before twenty updates are over, translating what is validated notices first: it's the rate that is to blame.
-#[test]
-fn divergence_is_no_matter_of_broken_weights() {
-    let folder = TempDir::new().unwrap();
-    let mut config = config("run", "lslo");
-    config.training.learning_rate = 1e30;
-    config.training.epochs = 1;
-    config.validation.translate = 2;
-    let text = train(&config, folder.path()).unwrap_err().to_string();
-    assert!(text.contains("training.learning_rate"), "{text}");
-}
-
-/// A learning rate beyond all measure: the run says so instead of saving what is no number.
-#[test]
-fn divergence_is_an_error() {
-    let folder = TempDir::new().unwrap();
-    let mut config = config("run", "full");
-    config.training.learning_rate = 1e30;
-    let text = train(&config, folder.path()).unwrap_err().to_string();
-    assert!(text.contains("training.learning_rate"), "{text}");
-    assert!(!folder.path().join("run/model").exists());
-}
-
-/// Epochs of a few updates each add up: what is skipped is counted over all of them.
-#[test]
-fn divergence_is_noticed_in_short_epochs() {
-    let folder = TempDir::new().unwrap();
-    let mut config = config("run", "full");
-    config.training.learning_rate = 1e30;
-    config.training.epochs = 30;
-    config.validation.every_epochs = 1000;
-    let text = train(&config, folder.path()).unwrap_err().to_string();
-    assert!(text.contains("not finite in 20 updates in a row"), "{text}");
-    let log = events(&folder.path().join("run"));
-    let update = log.lines().filter(|l| l.contains("\"update\",")).count();
-    assert!((20..40).contains(&update), "{update} updates");
 }
 
 /// By default the directions of the run are validated, as many as the text holds.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::csv_hint;
+use super::{csv_hint, missing};
 use crate::corpus::error::list;
 use crate::corpus::{CorpusError, Lines, TsvMulti};
 use crate::language::Language;
@@ -62,11 +62,7 @@ pub(super) fn column_languages(
     } else {
         by_config(config, path, names, invalid)?
     };
-    let missing: Vec<&Language> = only
-        .unwrap_or_default()
-        .iter()
-        .filter(|l| !found.iter().flatten().any(|f| f == *l))
-        .collect();
+    let missing = missing(only, found.iter().flatten());
     if missing.is_empty() {
         return Ok(found);
     }

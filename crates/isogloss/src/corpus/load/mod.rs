@@ -62,13 +62,7 @@ fn check_found<'a>(
     found: impl Iterator<Item = &'a Language>,
     pattern: &str,
 ) -> Result<(), CorpusError> {
-    let found: Vec<&Language> = found.collect();
-    let languages: Vec<Language> = only
-        .unwrap_or_default()
-        .iter()
-        .filter(|l| !found.contains(l))
-        .cloned()
-        .collect();
+    let languages = missing(only, found);
     if languages.is_empty() {
         return Ok(());
     }
@@ -76,6 +70,16 @@ fn check_found<'a>(
         pattern: pattern.to_owned(),
         languages,
     })
+}
+
+/// The languages that a section names and that aren't there.
+fn missing<'a>(
+    only: Option<&[Language]>,
+    found: impl Iterator<Item = &'a Language>,
+) -> Vec<Language> {
+    let found: Vec<&Language> = found.collect();
+    let named = only.unwrap_or_default().iter();
+    named.filter(|l| !found.contains(l)).cloned().collect()
 }
 
 /// Splits a line with its number into exactly `N` cells.
