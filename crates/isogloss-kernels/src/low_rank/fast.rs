@@ -8,6 +8,8 @@ use crate::cpu::{Cpu, Precision, Supported};
 use crate::dropout::fast::relu_chunk;
 use crate::low_rank::plan::{Factor, Part, Parts, pieces, work};
 use crate::low_rank::reference::{part, part_mut};
+#[cfg(target_arch = "x86_64")]
+use crate::low_rank::thin::{self, Rows, Thin};
 use crate::low_rank::{Factors, KeptFactors, List, LowRankTerm};
 use crate::matmul::{Mat, MatMut, serial};
 use crate::scratch::{Scratch, SharedMut};
@@ -133,6 +135,15 @@ impl<'a> Site<'a> {
         serial(self.path, self.precision, a, b, e, c);
     }
 
+    /// `B` of a term with its columns as rows.
+    #[cfg(target_arch = "x86_64")]
+    fn b_transposed(&self, term: &LowRankTerm) -> Scratch {
+        let b = &self.parameters[term.b_range()];
+        let mut to = Scratch::take(b.len());
+        thin::transposed(b, term.rank, &mut to);
+        to
+    }
+
     /// Adds a term to `y`, which holds these rows alone.
     fn add(&self, term: &LowRankTerm, rows: &Range<usize>, x: &[f32], y: &mut [f32], relu: bool) {
         if let Some(kept) = self.kept.filter(|_| !term.is_empty()) {
@@ -141,6 +152,14 @@ impl<'a> Site<'a> {
         }
         let (n, rank) = (rows.len(), term.rank);
         let mut down = Scratch::take(n * rank);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(thin) = Thin::of(self.path, rank) {
+            let b = self.b_transposed(term);
+            let x = Rows::new((x, self.inputs), rows, &term.input);
+            thin.project(x, &self.parameters[term.a_range()], 1.0, &mut down);
+            let to = (y, self.outputs);
+            return thin.combine((&down, &b), term.scale, relu, to, &term.output);
+        }
         self.product(
             part((x, self.inputs), rows, &term.input),
             term.a_of(self.parameters).t(),
@@ -171,6 +190,18 @@ impl<'a> Site<'a> {
         dx: Option<&mut [f32]>,
     ) {
         let (n, rank) = (rows.len(), term.rank);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(thin) = Thin::of(self.path, rank) {
+            let (a, b) = (&self.parameters[term.a_range()], self.b_transposed(term));
+            let x = Rows::new((x, self.inputs), rows, &term.input);
+            let dy = Rows::new((dy, self.outputs), rows, &term.output);
+            thin.project(x, a, 1.0, down);
+            thin.project(dy, &b, term.scale, ddown);
+            if let Some(dx) = dx {
+                thin.combine((ddown, a), 1.0, false, (dx, self.inputs), &term.input);
+            }
+            return;
+        }
         self.product(
             part((x, self.inputs), rows, &term.input),
             term.a_of(self.parameters).t(),
@@ -224,6 +255,13 @@ impl<'a> Site<'a> {
                     da.copy_from_slice(row(i));
                 }
                 for (term, _, ddown) in terms {
+                    #[cfg(target_arch = "x86_64")]
+                    if let Some(thin) = Thin::of(self.path, rank) {
+                        let cols = within(&term.input, &part.cut);
+                        let x = Rows::new((x, self.inputs), &term.rows, &cols);
+                        thin.gather(ddown, x, &mut da);
+                        continue;
+                    }
                     self.product(
                         Mat::new(ddown, term.rows.len(), rank).t(),
                         columns((x, self.inputs), &term.rows, &term.input, &part.cut),
@@ -239,6 +277,10 @@ impl<'a> Site<'a> {
                 let (rank, cols) = (first.rank, part.cut.len());
                 // SAFETY: these outputs of the factor exist and are the caller's.
                 let db = unsafe { gradients.slice(first.b + part.cut.start * rank, cols * rank) };
+                #[cfg(target_arch = "x86_64")]
+                if let Some(thin) = Thin::of(self.path, rank) {
+                    return self.b_backward(thin, (rank, &part.cut), terms, dy, db);
+                }
                 for (term, down, _) in terms {
                     let epilogue = Epilogue {
                         alpha: term.scale,
@@ -256,6 +298,39 @@ impl<'a> Site<'a> {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Site<'_> {
+    /// Adds to the gradient of outputs `cut` of a `B` of small rank.
+    fn b_backward<'t>(
+        &self,
+        thin: Thin,
+        (rank, cut): (usize, &Range<usize>),
+        terms: impl Iterator<Item = (&'t LowRankTerm, &'t [f32], &'t [f32])>,
+        dy: &[f32],
+        db: &mut [f32],
+    ) {
+        let mut sums = Scratch::take(db.len());
+        thin::transposed(db, rank, &mut sums);
+        for (term, down, _) in terms {
+            let mut scaled = Scratch::take(down.len());
+            let pairs = scaled.iter_mut().zip(down);
+            pairs.for_each(|(to, x)| *to = term.scale * x);
+            let cols = within(&term.output, cut);
+            thin.gather(
+                &scaled,
+                Rows::new((dy, self.outputs), &term.rows, &cols),
+                &mut sums,
+            );
+        }
+        thin::transposed(&sums, cut.len(), db);
+    }
+}
+
+/// The part `cut` of the columns `of`.
+fn within(of: &Range<usize>, cut: &Range<usize>) -> Range<usize> {
+    of.start + cut.start..of.start + cut.end
+}
+
 /// The columns `cut` of the columns `of` of some rows.
 fn columns<'a>(
     x: (&'a [f32], usize),
@@ -263,5 +338,5 @@ fn columns<'a>(
     of: &Range<usize>,
     cut: &Range<usize>,
 ) -> Mat<'a, f32> {
-    part(x, rows, &(of.start + cut.start..of.start + cut.end))
+    part(x, rows, &within(of, cut))
 }

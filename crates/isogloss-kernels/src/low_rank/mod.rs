@@ -6,6 +6,8 @@ pub(crate) mod kept;
 mod kept512;
 mod plan;
 pub mod reference;
+#[cfg(target_arch = "x86_64")]
+mod thin;
 
 use std::ops::Range;
 

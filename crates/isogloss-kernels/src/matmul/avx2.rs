@@ -30,26 +30,91 @@ pub(super) static ROUNDED: MicroKernel = MicroKernel {
 /// As [`crate::matmul::pack::PackFn`], with AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn pack(panel: &Panel, out: *mut u32) {
-    if panel.inner_stride != 1 {
-        // SAFETY: the caller's promise.
-        return unsafe { pack_generic(panel, out) };
-    }
-    // SAFETY: the caller's promise; the closures read `n` values of row `o` from step `k` on, which `transpose` takes from the part.
+    // SAFETY: the caller's promise.
     unsafe {
         match (panel.source, panel.word) {
-            (Source::F32(p), Word::F32) => transpose(panel, out, |o, k, n| {
-                _mm256_maskload_ps(p.add(o * panel.outer_stride + k), mask(n))
-            }),
-            (Source::F32(p), Word::Rounded) => transpose(panel, out, |o, k, n| {
-                rounded(_mm256_maskload_ps(
-                    p.add(o * panel.outer_stride + k),
-                    mask(n),
-                ))
-            }),
-            (Source::Bf16(p), Word::F32 | Word::Rounded) => transpose(panel, out, |o, k, n| {
-                widened(p.add(o * panel.outer_stride + k), n)
-            }),
+            (Source::F32(p), Word::F32) => pack_with(panel, out, p, |p, n| load(p, n)),
+            (Source::F32(p), Word::Rounded) => {
+                pack_with(panel, out, p, |p, n| rounded(load(p, n)));
+            }
+            (Source::Bf16(p), Word::F32 | Word::Rounded) => {
+                pack_with(panel, out, p, |p, n| widened(p, n));
+            }
             (_, Word::Pair) => pack_generic(panel, out),
+        }
+    }
+}
+
+/// Packs values of one type, from `p` on: `load` reads so many, zeros beyond.
+///
+/// # Safety
+/// As [`pack`].
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn pack_with<T>(
+    panel: &Panel,
+    out: *mut u32,
+    p: *const T,
+    load: impl Fn(*const T, usize) -> __m256,
+) {
+    // SAFETY: the caller's promise; `transpose` and `copy` ask for values of the part alone.
+    unsafe {
+        if panel.inner_stride == 1 {
+            // The rows of the next panel follow these.
+            let next = panel.count * panel.outer_stride;
+            transpose(panel, out, |o, k, n| {
+                let at = p.wrapping_add(o * panel.outer_stride + k);
+                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(next).cast());
+                load(at, n)
+            });
+        } else if panel.outer_stride == 1 {
+            copy(panel, out, |o, k, n| {
+                let at = p.wrapping_add(o + k * panel.inner_stride);
+                let next = at.wrapping_add(STEPS_AHEAD * panel.inner_stride);
+                _mm_prefetch::<_MM_HINT_T0>(next.cast());
+                load(at, n)
+            });
+        } else {
+            pack_generic(panel, out);
+        }
+    }
+}
+
+/// Steps of the inner dimension by which packing reads ahead where they lie far apart, which the processor doesn't foresee.
+const STEPS_AHEAD: usize = 16;
+
+/// `n` values, zeros beyond.
+///
+/// # Safety
+/// They are readable.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn load(p: *const f32, n: usize) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if n >= LANES {
+            _mm256_loadu_ps(p)
+        } else {
+            _mm256_maskload_ps(p, mask(n))
+        }
+    }
+}
+
+/// Packs steps that are contiguous along the outer dimension: `load(o, k, n)` gives `n` rows from row `o` on of step `k`, zeros beyond.
+///
+/// # Safety
+/// `out` holds the panel.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn copy(panel: &Panel, out: *mut u32, load: impl Fn(usize, usize, usize) -> __m256) {
+    for k in 0..panel.depth {
+        for o in (0..panel.width).step_by(LANES) {
+            let count = panel.count.saturating_sub(o).min(LANES);
+            // SAFETY: word `k` of the panel has `width` columns.
+            unsafe {
+                let out = out.cast::<f32>().add(k * panel.width + o);
+                store_some(out, panel.width - o, load(o, k, count));
+            }
         }
     }
 }
@@ -216,6 +281,11 @@ unsafe fn run(tile: &Tile) {
 // Iterators are calls here wherever the compiler doesn't inline them, which without optimisation over crates it doesn't.
 #[allow(clippy::needless_range_loop)]
 unsafe fn tile_of<const M: usize, const V: usize>(tile: &Tile) {
+    // The sums are written, and often added to what is there, when all steps are done: until then it's here.
+    for i in 0..M {
+        let c = tile.c.wrapping_add(i * tile.c_stride);
+        _mm_prefetch::<_MM_HINT_T0>(c.cast());
+    }
     let mut sums = [[_mm256_setzero_ps(); V]; M];
     let mut a = tile.a.cast::<f32>();
     let mut b = tile.b.cast::<f32>();
