@@ -267,7 +267,7 @@ impl Observer for Progress {
             } => {
                 let share = 100.0 * *pruned as f64 / (*entries).max(1) as f64;
                 self.say(&format!(
-                    "epoch {epoch} starts with {share:.1}% of lora_B pruned ({pruned} of {entries})"
+                    "epoch {epoch} starts with {share:.1}% pruned of what can be ({pruned} of {entries} entries)"
                 ));
             }
             _ => {}

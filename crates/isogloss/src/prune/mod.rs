@@ -1,24 +1,16 @@
-//! Gradual pruning of updates while they are trained: by magnitude, of `lora_b`, a share that rises from epoch to epoch.
+//! Gradual pruning of updates while they are trained: single entries of `lora_b` or whole components, a share that rises from epoch to
+//! epoch.
 
+mod pool;
 mod schedule;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
-use crate::adapter::AdapterSet;
+use crate::adapter::{AdapterSet, LowRank};
 use crate::params::ParamStore;
+use pool::Pool;
 
-pub use schedule::{PruningConfig, PruningError, PruningPool, PruningShape};
-
-/// Entries that are ranked together.
-#[derive(Debug, Clone, PartialEq)]
-struct Pool {
-    /// Where they lie in the store.
-    ranges: Vec<Range<usize>>,
-    entries: usize,
-    target_ratio: f64,
-}
+pub use schedule::{PruningConfig, PruningError, PruningPool, PruningShape, PruningUnit};
 
 /// Which entries of a store are pruned, and when more will be.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,23 +38,17 @@ impl Pruner {
             let low_ranks = sites.filter_map(|plan| set.low_rank(update, plan.site));
             // What isn't trained any more stays as it is.
             let trained = low_ranks.filter(|update| store.group_of(update.b).rate != 0.0);
-            let ranges: Vec<Range<usize>> = trained
-                .map(|update| store.param(update.b).range.clone())
-                .collect();
-            if ranges.is_empty() {
+            let trained: Vec<&LowRank> = trained.collect();
+            if trained.is_empty() {
                 continue;
             }
             let language = ratios.keys().find(|l| l.code() == update.name).cloned();
             let own = language.and_then(|language| ratios.remove(&language));
             let target_ratio = own.unwrap_or(config.target_ratio);
-            let pool = |ranges: Vec<Range<usize>>| Pool {
-                entries: ranges.iter().map(Range::len).sum(),
-                ranges,
-                target_ratio,
-            };
+            let pool = |updates: &[&LowRank]| Pool::new(config.unit, updates, target_ratio, store);
             match config.pool {
-                PruningPool::Language => pools.push(pool(ranges)),
-                PruningPool::Site => pools.extend(ranges.into_iter().map(|r| pool(vec![r]))),
+                PruningPool::Language => pools.push(pool(&trained)),
+                PruningPool::Site => pools.extend(trained.iter().map(|&update| pool(&[update]))),
             }
         }
         if let Some((language, _)) = ratios.pop_first() {
@@ -80,8 +66,9 @@ impl Pruner {
         })
     }
 
-    /// Prunes what is due at the start of `epoch` (from 1): `round(share * entries)` of each pool in all, those pruned before first, then the
-    /// smallest magnitudes, and of equal ones the first in the store. Returns whether anything new was pruned; `forget` is called with each new one.
+    /// Prunes what is due at the start of `epoch` (from 1): `round(share * entries)` of each pool in all (of components, as many as fit into
+    /// that), those pruned before first, then what counts least, and of equals the first in the store. Returns whether anything new was
+    /// pruned; `forget` is called with each new entry.
     pub fn advance(
         &mut self,
         epoch: u64,
@@ -91,21 +78,9 @@ impl Pruner {
         let progress = self.config.progress(epoch);
         let mut any = false;
         for pool in &self.pools {
-            let due = (progress * pool.target_ratio * pool.entries as f64).round() as usize;
-            let mut left: Vec<usize> = Vec::with_capacity(pool.entries);
-            let all = pool.ranges.iter().cloned().flatten();
-            left.extend(all.filter(|&at| !self.pruned[at]));
-            let new = due.saturating_sub(pool.entries - left.len());
-            if new == 0 {
-                continue;
-            }
-            any = true;
             let values = store.values_mut();
-            let by_magnitude = |&at: &usize| (values[at].abs().to_bits(), at);
-            if new < left.len() {
-                left.select_nth_unstable_by_key(new, by_magnitude);
-            }
-            for &at in &left[..new] {
+            for at in pool.smallest(pool.due(progress), values, &self.pruned) {
+                any = true;
                 self.pruned[at] = true;
                 values[at] = 0.0;
                 forget(at);
@@ -136,11 +111,10 @@ impl Pruner {
         (pruned, self.pools.iter().map(|pool| pool.entries).sum())
     }
 
-    /// Entries that will be pruned in the end.
+    /// Entries that will be pruned in the end; of components at most so many.
     #[must_use]
     pub fn target(&self) -> usize {
-        let of = |pool: &Pool| (pool.target_ratio * pool.entries as f64).round() as usize;
-        self.pools.iter().map(of).sum()
+        self.pools.iter().map(|pool| pool.due(1.0)).sum()
     }
 
     /// For each value of the store whether it is pruned, for a checkpoint.

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::language::Language;
 
 /// The `[pruning]` section: how updates are pruned while they are trained (Cao et al. 2024; the shape and the pools are those of their
-/// released code). Entries of `lora_b` with the smallest magnitudes become zero and stay so.
+/// released code, which prunes single entries). What counts least becomes zero and stays so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PruningConfig {
-    /// Share of the entries of `lora_b` that is pruned in the end, 0 to 1. Default 0.9.
+    /// Share of the entries of `lora_b`, or with `unit = "component"` of all parameters, that is pruned in the end, 0 to 1. Default 0.9.
     pub target_ratio: f64,
     /// The epoch, from 1, at whose start pruning sets in; the share is still 0 there and rises from the next on. Default 2.
     pub start_epoch: u64,
@@ -17,6 +17,8 @@ pub struct PruningConfig {
     pub duration: u64,
     /// How the share rises. Default `"cubic"`.
     pub shape: PruningShape,
+    /// What is pruned as a whole. Default `"entry"`.
+    pub unit: PruningUnit,
     /// What is ranked together. Default `"language"`.
     pub pool: PruningPool,
     /// Target of single languages, in place of `target_ratio`.
@@ -35,11 +37,24 @@ pub enum PruningShape {
     Linear,
 }
 
-/// Which entries are ranked together.
+/// What is pruned as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PruningUnit {
+    /// Single entries of `lora_b`, those of the smallest magnitudes first. `lora_a` stays whole.
+    #[default]
+    Entry,
+    /// Components of rank one: a row of `lora_a` with its column of `lora_b`, first those whose product has the smallest Frobenius norm for
+    /// its parameters. What is left is dense, of a lower rank where less is needed (as in AdaLoRA, Zhang et al. 2023, which ranks
+    /// components by sensitivity and keeps them orthogonal).
+    Component,
+}
+
+/// What is ranked together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PruningPool {
-    /// All of a language's: sites may end up with different shares.
+    /// All of a language's: sites may end up with different shares, or ranks.
     #[default]
     Language,
     /// A language's at each site: every site gets the same share.
@@ -53,6 +68,7 @@ impl Default for PruningConfig {
             start_epoch: 2,
             duration: 10,
             shape: PruningShape::Cubic,
+            unit: PruningUnit::Entry,
             pool: PruningPool::Language,
             language_ratios: BTreeMap::new(),
         }

@@ -43,6 +43,42 @@ fn b_of(set: &AdapterSet) -> Vec<crate::params::ParamId> {
     updates.map(|update| update.b).collect()
 }
 
+/// An update at each site.
+fn low_ranks<'a>(
+    set: &'a AdapterSet,
+    update: &'a crate::adapter::UpdatePlan,
+) -> impl Iterator<Item = &'a LowRank> {
+    let sites = set.sites.iter();
+    sites.filter_map(|plan| set.low_rank(update, plan.site))
+}
+
+/// The components of a language: where the values of each lie, and the square of its Frobenius norm for each of them.
+fn components(
+    set: &AdapterSet,
+    store: &ParamStore<f32>,
+    update: &crate::adapter::UpdatePlan,
+) -> Vec<(Vec<usize>, f64)> {
+    let mut all = Vec::new();
+    for low_rank in low_ranks(set, update) {
+        let (a, b) = (store.param(low_rank.a), store.param(low_rank.b));
+        let (inputs, outputs) = (low_rank.input.len(), low_rank.output.len());
+        for r in 0..low_rank.rank {
+            let row = (0..inputs).map(|i| a.range.start + r * inputs + i);
+            let column = (0..outputs).map(|o| b.range.start + o * low_rank.rank + r);
+            let (row, column): (Vec<_>, Vec<_>) = (row.collect(), column.collect());
+            let mut square = 0.0;
+            for &i in &row {
+                for &o in &column {
+                    square += (f64::from(store.values()[i]) * f64::from(store.values()[o])).powi(2);
+                }
+            }
+            let worth = square / (inputs + outputs) as f64;
+            all.push(([row, column].concat(), worth));
+        }
+    }
+    all
+}
+
 /// The sizes of pools: all `lora_b` of a language, or one.
 fn pool_sizes(set: &AdapterSet, pool: PruningPool) -> Vec<usize> {
     // fc1 has 16 outputs, fc2 has 8; in both stacks.
@@ -96,18 +132,65 @@ proptest! {
             // Doing it again, as after a resumption, changes nothing.
             prop_assert!(!pruner.clone().advance(epoch, &mut store, |_| unreachable!()));
         }
-        let is_b: Vec<_> = b_of(&set).into_iter().map(|id| store.param(id).range.clone()).collect();
+        let is_b: Vec<_> = set.updates.iter().flat_map(|update| low_ranks(&set, update))
+            .map(|update| store.param(update.b).range.clone()).collect();
         for (at, (&now, &then)) in store.values().iter().zip(original.values()).enumerate() {
             let pruned = pruner.pruned()[at];
             prop_assert_eq!(now, if pruned { 0.0 } else { then });
             prop_assert!(!pruned || is_b.iter().any(|range| range.contains(&at)));
         }
-        for pool in &pruner.pools {
-            let all = || pool.ranges.iter().cloned().flatten();
+        let pools: Vec<_> = match pool {
+            PruningPool::Site => is_b.iter().map(std::slice::from_ref).collect(),
+            PruningPool::Language => is_b.chunks(4).collect(),
+        };
+        for pool in pools {
+            let all = || pool.iter().cloned().flatten();
             let magnitude = |at: usize| original.values()[at].abs();
             let largest_gone = all().filter(|&at| pruner.pruned[at]).map(magnitude).fold(0.0, f32::max);
             let smallest_left = all().filter(|&at| !pruner.pruned[at]).map(magnitude).fold(f32::MAX, f32::min);
             prop_assert!(largest_gone <= smallest_left);
+        }
+    }
+
+    #[test]
+    fn components_go_as_a_whole_the_least_for_its_size_first(
+        seed: u32, ratio in 0.0..=1.0, duration in 1u64..6,
+    ) {
+        let (set, mut store) = updates(seed);
+        let unit = PruningUnit::Component;
+        let config = PruningConfig { target_ratio: ratio, duration, start_epoch: 1, unit, ..PruningConfig::default() };
+        let original = store.clone();
+        let mut pruner = Pruner::new(&config, &set, &store).unwrap();
+        prop_assert_eq!(pruner.counts().1, store.values().len());
+        // fc1 and fc2 have 8 inputs and 16 outputs, or the other way round.
+        let size = 8 + 16;
+        for epoch in 1..9 {
+            let before = pruner.pruned().to_vec();
+            let any = pruner.advance(epoch, &mut store, |_| ());
+            prop_assert!(before.iter().zip(pruner.pruned()).all(|(&was, &is)| is || !was));
+            prop_assert_eq!(any, before != pruner.pruned());
+            prop_assert!(!pruner.clone().advance(epoch, &mut store, |_| unreachable!()));
+            for update in &set.updates {
+                let (mut gone, mut largest_gone, mut smallest_left) = (0, 0.0f64, f64::INFINITY);
+                let components = components(&set, &original, update);
+                let all = components.len() * size;
+                for (entries, worth) in components {
+                    let pruned = entries.iter().filter(|&&at| pruner.pruned()[at]).count();
+                    prop_assert!(pruned == 0 || pruned == size, "{pruned} of a component");
+                    gone += pruned;
+                    match pruned {
+                        0 => smallest_left = smallest_left.min(worth),
+                        _ => largest_gone = largest_gone.max(worth),
+                    }
+                }
+                prop_assert!(largest_gone <= smallest_left * (1.0 + 1e-9));
+                let due = (config.progress(epoch) * ratio * all as f64).round() as usize;
+                prop_assert!(gone <= due && due - gone < size, "{gone} of {due}");
+            }
+        }
+        prop_assert!(pruner.counts().0 <= pruner.target());
+        for (at, (&now, &then)) in store.values().iter().zip(original.values()).enumerate() {
+            prop_assert_eq!(now, if pruner.pruned()[at] { 0.0 } else { then });
         }
     }
 }

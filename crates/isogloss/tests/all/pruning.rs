@@ -1,5 +1,6 @@
 //! Gradual pruning in training: what is left is exactly what was asked for, and resumption goes on with the same entries.
 
+use isogloss::adapter::compact_folder;
 use isogloss::config::TrainConfig;
 use isogloss::prune::PruningConfig;
 use isogloss::train::{Event, Outcome};
@@ -59,12 +60,39 @@ fn what_is_saved_has_the_share_that_was_asked_for() {
     assert!(shares[0].1 < shares[1].1, "{shares:?}");
 }
 
+/// Components that are pruned leave updates of lower rank, which compaction stores as such.
+#[test]
+fn pruned_components_leave_lower_ranks() {
+    let folder = TempDir::new().unwrap();
+    let text = "target_ratio = 0.5\nstart_epoch = 1\nduration = 2\nunit = \"component\"";
+    let done = train(&pruned("run", text), folder.path()).unwrap();
+    let compacted = folder.path().join("compacted");
+    let report = compact_folder(&done.result, &compacted, 0.0).unwrap();
+    assert!(!report.updates.is_empty());
+    for update in &report.updates {
+        // At most a component more than half is left.
+        let left = update.after.parameters as f64 / update.before.parameters as f64;
+        assert!((0.5..0.6).contains(&left), "{}: {left}", update.name);
+        let smaller = update
+            .sites
+            .iter()
+            .filter(|site| site.rank < site.rank_before);
+        assert!(smaller.count() > 0, "{}", update.name);
+    }
+}
+
 #[test]
 fn a_run_that_prunes_resumes_exactly() {
+    for unit in ["entry", "component"] {
+        resumes_exactly(&format!(
+            "target_ratio = 0.7\nstart_epoch = 1\nduration = 3\nshape = \"linear\"\npool = \"site\"\nunit = \"{unit}\""
+        ));
+    }
+}
+
+fn resumes_exactly(text: &str) {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
-    let text =
-        "target_ratio = 0.7\nstart_epoch = 1\nduration = 3\nshape = \"linear\"\npool = \"site\"";
     let done = train(&pruned("whole", text), folder).unwrap();
     let expected_events = events(&folder.join("whole"));
     let expected = left(&folder.join("whole"), &done.result);
