@@ -244,3 +244,40 @@ fn adapters_are_inspected() {
     let text = refusal(&mut inspect("nowhere", &[]));
     assert!(text.contains("nowhere/adapters.json"), "{text}");
 }
+
+/// A flipped bit still is a number, and a translation.
+#[test]
+fn damaged_adapters_are_refused_and_named() {
+    let folder = folder();
+    let folder = folder.path();
+    let weights = folder.join("adapters/deu_Latn.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&weights, &bytes).unwrap();
+    let inspect = ["adapters", "inspect", "adapters"];
+    let languages = ["--from", "eng_Latn", "--to", "deu_Latn"];
+    let translate = ["translate", "--model", "model", "--adapters", "adapters"];
+    for args in [&inspect[..], &[&translate[..], &languages].concat()] {
+        let text = refusal(isogloss(folder).args(args));
+        assert!(
+            text.contains("deu_Latn.safetensors: its CRC-32 is"),
+            "{text}"
+        );
+    }
+    bytes[middle] ^= 1;
+    std::fs::write(&weights, &bytes).unwrap();
+    stdout(isogloss(folder).args(inspect));
+    let vocabulary = folder.join("adapters/vocabulary.json");
+    for (json, said) in [
+        ("{", "vocabulary.json: EOF"),
+        (
+            r#"{"format": 1, "tokenizer": "", "languages": {"deu_Latn": {"held_out": [9, 1], "ids": "2 9-4"}}}"#,
+            "vocabulary.json: the ids of deu_Latn: they don't ascend at `9-4`",
+        ),
+    ] {
+        std::fs::write(&vocabulary, json).unwrap();
+        let text = refusal(isogloss(folder).args(inspect));
+        assert!(text.contains(said), "{text}");
+    }
+}

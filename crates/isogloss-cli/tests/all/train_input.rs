@@ -1,6 +1,6 @@
 //! Input of `isogloss train` that is odd, or can't be used: text, languages, settings, folders, bases.
 
-use crate::workshop::{Workshop, base, isogloss, refusal, stdout};
+use crate::workshop::{Workshop, base, handbook, isogloss, refusal, stdout};
 
 /// Sentences that differ, in both languages of the base.
 fn sentences(n: usize) -> (String, String) {
@@ -91,6 +91,30 @@ fn long_sentences_are_left_out_and_counted() {
             "no training pair has at most 128 tokens",
             "raise `training.max_tokens`",
         ]);
+}
+
+/// Nothing that is measured on training text tells how new text fares.
+#[test]
+fn validation_text_that_is_training_text_is_named() {
+    let mut workshop = Workshop::new();
+    workshop.validation = handbook("validation.data", "train", "20-40");
+    for dry in [true, false] {
+        let mut command = workshop.train();
+        command.args(if dry { &["--dry-run"][..] } else { &[] });
+        let output = command.assert().success().get_output().clone();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        let said =
+            "10 of 18 validation pairs in 2 directions are training pairs as well, 5 of 9 in";
+        assert!(messages.contains(said), "{messages}");
+    }
+    let output = Workshop::new()
+        .train()
+        .assert()
+        .success()
+        .get_output()
+        .clone();
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert!(!messages.contains("training pairs as well"), "{messages}");
 }
 
 #[test]

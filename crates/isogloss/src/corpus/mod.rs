@@ -17,6 +17,7 @@ mod load;
 #[cfg(test)]
 mod logged;
 mod near_copy;
+mod overlap;
 mod read;
 mod rows;
 mod sample;

@@ -162,6 +162,7 @@ pub fn adapt(
         None => set.trained = trained.collect(),
     }
     let validation = opened.validation_text(config, config_dir)?;
+    setup::warn_of_overlap(&validation, &corpus);
     let mut inputs = vec![
         ("base", opened.checkpoint.fingerprint()),
         ("training text", corpus.fingerprint()),

@@ -165,6 +165,7 @@ fn prepare(
     observer.planned(&estimate);
     let validation =
         setup::validation_text(&config.validation, base, &config.directions, &languages)?;
+    setup::warn_of_overlap(&validation, &corpus);
     // The vocabulary is part of the run: once it is written, resuming reads it.
     let tokenizer = match (
         folder.join("sentencepiece.bpe.model").exists(),
@@ -223,7 +224,9 @@ impl PretrainConfig {
         let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
         let wanted = self.directions.filter(&languages);
         let (corpus, _) = setup::training_text(&self.data, base, &wanted, &self.filter)?;
-        setup::validation_text(&self.validation, base, &self.directions, &languages)?;
+        let validation =
+            setup::validation_text(&self.validation, base, &self.directions, &languages)?;
+        setup::warn_of_overlap(&validation, &corpus);
         self.estimate_for(base, &languages, &corpus)
     }
 

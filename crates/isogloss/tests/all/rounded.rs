@@ -1,13 +1,26 @@
 //! What `Precision::Bf16` means, in plain loops: factors of every matrix product are rounded to bfloat16, everything else is exact.
 
 use isogloss_kernels::{
-    AdamStep, AttentionShape, Backend, Dropout, Epilogue, KeptRows, LabelSmoothing, Mat, MatMut,
-    Reference, RowLists, SmoothingKind, Span, bf16,
+    AdamStep, AttentionShape, Backend, Dropout, Epilogue, Factors, KeptRows, LabelSmoothing,
+    LowRankTerm, Mat, MatMut, Reference, RowLists, SmoothingKind, Span, bf16, low_rank,
 };
 
 /// The reference in `f64`, with rounded factors.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Rounded(Reference<f64>);
+#[derive(Debug, Clone, Copy)]
+pub struct Rounded {
+    reference: Reference<f64>,
+    exact_updates: bool,
+}
+
+impl Rounded {
+    /// Without rounding low-rank updates if `exact_updates`: those of small ranks aren't with AVX2.
+    pub fn new(exact_updates: bool) -> Self {
+        Rounded {
+            reference: Reference::new(),
+            exact_updates,
+        }
+    }
+}
 
 fn round(x: f64) -> f64 {
     f64::from(bf16::from_f32(x as f32).to_f32())
@@ -25,7 +38,45 @@ impl Backend for Rounded {
     fn matmul(&self, a: Mat<'_, f64>, b: Mat<'_, f64>, e: Epilogue<'_, f64>, c: MatMut<'_, f64>) {
         let (left, right) = (rounded(a), rounded(b));
         let a = Mat::new(&left, a.rows(), a.cols());
-        self.0.matmul(a, Mat::new(&right, b.rows(), b.cols()), e, c);
+        self.reference
+            .matmul(a, Mat::new(&right, b.rows(), b.cols()), e, c);
+    }
+
+    fn low_rank(
+        &self,
+        terms: &[LowRankTerm],
+        factors: Factors<'_, f64>,
+        x: (&[f64], usize),
+        y: (&mut [f64], usize),
+        relu: bool,
+    ) {
+        match self.exact_updates {
+            true => low_rank::reference::low_rank(
+                &self.reference,
+                terms,
+                factors.parameters,
+                x,
+                y,
+                relu,
+            ),
+            false => low_rank::reference::low_rank(self, terms, factors.parameters, x, y, relu),
+        }
+    }
+
+    fn low_rank_backward(
+        &self,
+        terms: &[LowRankTerm],
+        parameters: &[f64],
+        x: (&[f64], usize),
+        dy: (&[f64], usize),
+        dx: Option<&mut [f64]>,
+        gradients: &mut [f64],
+    ) {
+        use low_rank::reference::low_rank_backward;
+        match self.exact_updates {
+            true => low_rank_backward(&self.reference, terms, parameters, x, dy, dx, gradients),
+            false => low_rank_backward(self, terms, parameters, x, dy, dx, gradients),
+        }
     }
 
     /// As the kernel for a vocabulary of one block: the target's term of `dh` isn't part of the product, and not rounded.
@@ -43,7 +94,7 @@ impl Backend for Rounded {
         let (classes, width) = (table.rows(), table.cols());
         let (short_h, short_table) = (rounded(Mat::new(h, targets.len(), width)), rounded(table));
         let flat = Mat::new(&short_table, classes, width);
-        self.0
+        self.reference
             .head_loss(&short_h, flat, targets, smoothing, loss, nll, None, None);
         assert_eq!(smoothing.kind, SmoothingKind::Uniform);
         let eps = f64::from(smoothing.eps);
@@ -87,7 +138,7 @@ impl Backend for Rounded {
     }
 
     fn add_column_sums(&self, x: &[f64], sums: &mut [f64]) {
-        self.0.add_column_sums(x, sums);
+        self.reference.add_column_sums(x, sums);
     }
 
     fn layer_norm(
@@ -99,7 +150,7 @@ impl Backend for Rounded {
         y: &mut [f64],
         stats: &mut [f64],
     ) {
-        self.0.layer_norm(x, gamma, beta, eps, y, stats);
+        self.reference.layer_norm(x, gamma, beta, eps, y, stats);
     }
 
     fn layer_norm_backward(
@@ -111,7 +162,7 @@ impl Backend for Rounded {
         dx: &mut [f64],
         parameters: Option<(&mut [f64], &mut [f64])>,
     ) {
-        self.0
+        self.reference
             .layer_norm_backward(dy, x, stats, gamma, dx, parameters);
     }
 
@@ -126,7 +177,8 @@ impl Backend for Rounded {
         out: &mut [f64],
         lse: &mut [f64],
     ) {
-        self.0.attention(shape, q, k, v, spans, dropout, out, lse);
+        self.reference
+            .attention(shape, q, k, v, spans, dropout, out, lse);
     }
 
     fn attention_backward(
@@ -144,7 +196,7 @@ impl Backend for Rounded {
         dk: &mut [f64],
         dv: &mut [f64],
     ) {
-        self.0
+        self.reference
             .attention_backward(shape, q, k, v, out, lse, dout, spans, dropout, dq, dk, dv);
     }
 
@@ -157,7 +209,8 @@ impl Backend for Rounded {
         positions: &[f64],
         y: &mut [f64],
     ) {
-        self.0.embed(ids, table, scale, position_ids, positions, y);
+        self.reference
+            .embed(ids, table, scale, position_ids, positions, y);
     }
 
     fn embed_backward(
@@ -168,23 +221,23 @@ impl Backend for Rounded {
         dy: &[f64],
         dtable: &mut [f64],
     ) {
-        self.0.embed_backward(ids, scale, width, dy, dtable);
+        self.reference.embed_backward(ids, scale, width, dy, dtable);
     }
 
     fn dropout(&self, dropout: Dropout, row_keys: &[u64], width: usize, y: &mut [f64]) {
-        self.0.dropout(dropout, row_keys, width, y);
+        self.reference.dropout(dropout, row_keys, width, y);
     }
 
     fn add(&self, x: &[f64], y: &mut [f64]) {
-        self.0.add(x, y);
+        self.reference.add(x, y);
     }
 
     fn relu(&self, y: &mut [f64]) {
-        self.0.relu(y);
+        self.reference.relu(y);
     }
 
     fn relu_backward(&self, y: &[f64], dy: &mut [f64]) {
-        self.0.relu_backward(y, dy);
+        self.reference.relu_backward(y, dy);
     }
 
     fn cached_attention(
@@ -196,7 +249,8 @@ impl Backend for Rounded {
         lists: RowLists<'_>,
         out: &mut [f64],
     ) {
-        self.0.cached_attention(shape, q, keys, values, lists, out);
+        self.reference
+            .cached_attention(shape, q, keys, values, lists, out);
     }
 
     fn adam(
@@ -207,10 +261,10 @@ impl Backend for Rounded {
         first: &mut [f64],
         second: &mut [f64],
     ) {
-        self.0.adam(step, values, grads, first, second);
+        self.reference.adam(step, values, grads, first, second);
     }
 
     fn sum_squares(&self, x: &[f64]) -> f64 {
-        self.0.sum_squares(x)
+        self.reference.sum_squares(x)
     }
 }

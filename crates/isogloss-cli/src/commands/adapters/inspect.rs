@@ -4,6 +4,7 @@ use super::{percent, range};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use isogloss::adapter::{self, Inspection};
+use isogloss::decode::Vocabularies;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ Examples:
   isogloss adapters inspect runs/factory/lslo/adapters
   isogloss adapters inspect runs/factory/lslo/adapters --json
 
-Reads every value. The base isn't needed.";
+Reads every file, so what is damaged is named. The base isn't needed.";
 
 /// Show what a folder of adapters holds: languages, directions, ranks by site, parameters and bytes
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let found = adapter::inspect(&args.adapters).map_err(Failure::input)?;
+    Vocabularies::check(&args.adapters).map_err(Failure::input)?;
     match args.json {
         true => output::json(&found),
         false => output::print(&shown(&args.adapters, &found)),

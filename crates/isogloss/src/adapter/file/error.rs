@@ -51,6 +51,20 @@ pub enum AdapterFileError {
         /// What is wrong.
         reason: String,
     },
+    /// The weights' file isn't the one that was saved.
+    #[error(
+        "{}: its CRC-32 is {got}, but adapters.json beside it says {expected}: the file is damaged, or of other adapters; copy the whole folder \
+        anew from where it was trained",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the description says, in hexadecimal.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
     /// A tensor is missing, or isn't what the description says.
     #[error("{}: tensor `{tensor}`: expected {expected}, got {got}", path.display())]
     Tensor {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -37,6 +37,14 @@ pub(super) struct Index {
     /// languages counts.
     #[serde(default)]
     pub trained: Option<BTreeSet<Direction>>,
+    /// Of each update the CRC-32 of its file, in hexadecimal. Files from before they were recorded have none, and aren't checked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub crc32: BTreeMap<String, String>,
+}
+
+/// The checksum of an update's file as it stands in the description.
+pub(super) fn checksum(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(bytes))
 }
 
 impl Index {
@@ -63,6 +71,24 @@ impl Index {
             Ok(index)
         });
         checked.map_err(|reason| AdapterFileError::Index { path, reason })
+    }
+
+    /// Whether the file of an update is the one that was saved.
+    pub fn check_weights(
+        &self,
+        update: &UpdatePlan,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<(), AdapterFileError> {
+        let (expected, got) = (self.crc32.get(&update.name), checksum(bytes));
+        match expected.filter(|&expected| *expected != got) {
+            Some(expected) => Err(AdapterFileError::Damaged {
+                path: path.to_owned(),
+                expected: expected.clone(),
+                got,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Whether the sites are the model's.

@@ -72,7 +72,7 @@ pub(crate) fn save_as(
         }
         _ => {}
     }
-    let mut format = index::DENSE;
+    let (mut format, mut crc32) = (index::DENSE, BTreeMap::new());
     for update in &set.updates {
         let entries = entries(set, store, update, storage);
         if tensor::any_sparse(&entries) {
@@ -83,6 +83,7 @@ pub(crate) fn save_as(
             path: path.clone(),
             reason,
         })?;
+        crc32.insert(update.name.clone(), index::checksum(&bytes));
         files::write_atomic(&path, |w| w.write_all(&bytes))?;
     }
     let index = Index {
@@ -93,6 +94,7 @@ pub(crate) fn save_as(
         sites: set.sites.clone(),
         updates: set.updates.clone(),
         trained: Some(set.trained.clone()),
+        crc32,
     };
     let text = serde_json::to_string_pretty(&index).map_err(|e| AdapterFileError::Index {
         path: index_path.clone(),
@@ -181,6 +183,7 @@ fn read_weights(
     for update in &index.updates {
         let path = weights_path(dir, &update.name);
         let bytes = std::fs::read(&path).map_err(AdapterFileError::read(&path))?;
+        index.check_weights(update, &path, &bytes)?;
         contents.insert(&update.name, (path, bytes));
     }
     let mut files = BTreeMap::new();

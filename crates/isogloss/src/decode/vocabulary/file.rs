@@ -14,6 +14,8 @@ use crate::tokenize::Tokenizer;
 /// Name of the file, beside the adapters.
 const FILE: &str = "vocabulary.json";
 const FORMAT: u32 = 1;
+/// More pieces than a tokenizer has; NLLB-200 has 256,206.
+const MOST_PIECES: usize = 1 << 22;
 
 /// `vocabulary.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -122,22 +124,9 @@ impl Vocabularies {
     /// If the file can't be read, is damaged, or was learnt with another tokenizer.
     pub fn load(dir: &Path, tokenizer: &Tokenizer) -> Result<Self, VocabularyError> {
         let path = dir.join(FILE);
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(VocabularyError::Read { path, source }),
+        let Some(index) = Index::read(&path)? else {
+            return Ok(Self::default());
         };
-        let malformed = |reason: String| VocabularyError::Index {
-            path: path.clone(),
-            reason,
-        };
-        let index: Index = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
-        if index.format != FORMAT {
-            return Err(malformed(format!(
-                "format {} is newer than this program reads ({FORMAT})",
-                index.format
-            )));
-        }
         let got = fingerprint(tokenizer);
         if index.tokenizer != got {
             return Err(VocabularyError::OtherTokenizer {
@@ -146,18 +135,71 @@ impl Vocabularies {
                 got,
             });
         }
-        let mut by_language = BTreeMap::new();
-        for (language, Entry { held_out, ids }) in index.languages {
-            let wrong = |reason| malformed(format!("the ids of {language}: {reason}"));
-            let ids = parse(&ids, tokenizer.vocab_size()).map_err(wrong)?;
-            if ids.binary_search(&tokenizer.eos()).is_err() {
-                return Err(wrong("</s> is missing".to_owned()));
+        let by_language = index.vocabularies(&path, tokenizer.vocab_size())?;
+        for (language, vocabulary) in &by_language {
+            if vocabulary.ids.binary_search(&tokenizer.eos()).is_err() {
+                let reason = format!("the ids of {language}: </s> is missing");
+                return Err(VocabularyError::Index { path, reason });
             }
-            let [pieces, outside] = held_out;
-            let held_out = Coverage { pieces, outside };
-            by_language.insert(language.clone(), Vocabulary { ids, held_out });
         }
         Ok(Vocabularies { by_language })
+    }
+
+    /// Whether a folder's file, if it has one, is whole, as far as that can be told without the tokenizer.
+    ///
+    /// # Errors
+    /// If the file can't be read or is damaged.
+    pub fn check(dir: &Path) -> Result<(), VocabularyError> {
+        let path = dir.join(FILE);
+        if let Some(index) = Index::read(&path)? {
+            index.vocabularies(&path, MOST_PIECES)?;
+        }
+        Ok(())
+    }
+}
+
+impl Index {
+    /// The file, if there is one.
+    fn read(path: &Path) -> Result<Option<Self>, VocabularyError> {
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(VocabularyError::Read {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let index = serde_json::from_slice(&text).map_err(|e| e.to_string());
+        let known = index.and_then(|index: Index| match index.format {
+            FORMAT => Ok(Some(index)),
+            newer => Err(format!(
+                "format {newer} is newer than this program reads ({FORMAT})"
+            )),
+        });
+        known.map_err(|reason| VocabularyError::Index {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    /// The vocabularies, of ids below `size`.
+    fn vocabularies(
+        self,
+        path: &Path,
+        size: usize,
+    ) -> Result<BTreeMap<Language, Vocabulary>, VocabularyError> {
+        let vocabulary = |(language, Entry { held_out, ids }): (Language, Entry)| {
+            let ids = parse(&ids, size).map_err(|reason| VocabularyError::Index {
+                path: path.to_owned(),
+                reason: format!("the ids of {language}: {reason}"),
+            })?;
+            let [pieces, outside] = held_out;
+            let held_out = Coverage { pieces, outside };
+            Ok((language, Vocabulary { ids, held_out }))
+        };
+        self.languages.into_iter().map(vocabulary).collect()
     }
 }
 

@@ -138,6 +138,7 @@ pub fn explore(
     observer.cleaned(&report);
     let languages = opened.codes();
     let validation = opened.validation_text(config, config_dir)?;
+    setup::warn_of_overlap(&validation, &corpus);
     let shape = opened.shape(&config.training);
     let backend = config.compute.backend()?;
     let mut model = Model::new(&shape, opened.checkpoint.tensors.clone(), None)?;
