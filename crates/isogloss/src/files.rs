@@ -51,6 +51,22 @@ pub fn create_dir(path: &Path) -> Result<(), FileError> {
     })
 }
 
+/// Reads a file of text that a person writes.
+///
+/// # Errors
+/// What the system says; or, as [`InvalidData`](io::ErrorKind::InvalidData), the line that isn't UTF-8.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(fs::read(path)?).map_err(|error| {
+        let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+        let line = 1 + bytes[..at].iter().filter(|&&b| b == b'\n').count();
+        let reason = format!(
+            "line {line} is not UTF-8 (byte 0x{:02X}); save the file as UTF-8",
+            bytes[at]
+        );
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })
+}
+
 /// Sees to it that a file can be written later: makes its directory, and refuses a path that names a directory.
 ///
 /// # Errors
@@ -243,6 +259,21 @@ mod tests {
         write_atomic(&path, |w| w.write_all(b"two")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(dir.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn text_in_another_encoding_is_named_by_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.toml");
+        fs::write(&path, "run = \"Prüfung\"\n").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "run = \"Prüfung\"\n");
+        // The same in Latin-1.
+        fs::write(&path, b"# a\nrun = \"Pr\xfcfung\"\n").unwrap();
+        let error = read_text(&path).unwrap_err().to_string();
+        assert!(
+            error.starts_with("line 2 is not UTF-8 (byte 0xFC)"),
+            "{error}"
+        );
     }
 
     #[test]

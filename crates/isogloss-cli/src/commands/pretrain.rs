@@ -34,7 +34,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         return output::print(&format!("{}\n", to.display()));
     }
     if args.run.dry_run {
-        let estimate = config.estimate(&dir).map_err(training::train_failure)?;
+        let checked = config.check_folder(&dir);
+        let estimate = checked.and_then(|()| config.estimate(&dir));
+        let estimate = estimate.map_err(training::train_failure)?;
         return args.run.print_estimate(&estimate, config.compute);
     }
     let mut progress = args.run.progress(quiet)?;

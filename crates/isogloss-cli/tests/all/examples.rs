@@ -52,7 +52,13 @@ fn every_configuration_is_read() {
     .concat();
     assert!(found.len() > 5, "{found:?}");
     for path in found {
-        let compares = ["compare.toml", "seeds.toml", "short.toml", "longer.toml"];
+        let compares = [
+            "compare.toml",
+            "seeds.toml",
+            "small.toml",
+            "short.toml",
+            "longer.toml",
+        ];
         if compares.iter().any(|name| path.ends_with(name)) {
             let config: CompareConfig = config::read(&path).unwrap();
             config.validate().unwrap();

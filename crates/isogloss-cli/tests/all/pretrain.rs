@@ -149,11 +149,13 @@ fn starts_from_another_model() {
     // What a run started from is part of it.
     let text = from_base("learning_rate = 1e-12").replace("initial = ", "# ");
     std::fs::write(folder.path().join("c.toml"), text).unwrap();
-    let text = refusal(isogloss(folder.path()).args(command));
-    assert!(
-        text.contains("another configuration") && text.contains("initial"),
-        "{text}"
-    );
+    for more in [&[][..], &["--dry-run"]] {
+        let text = refusal(isogloss(folder.path()).args(&command).args(more));
+        assert!(
+            text.contains("another configuration") && text.contains("initial"),
+            "{text}"
+        );
+    }
 }
 
 /// Where every weight is trained, no state stays the same.

@@ -61,7 +61,7 @@ pub(crate) fn value<T>(key: &'static str, reason: String) -> Result<T, ConfigErr
 /// # Errors
 /// If it can't be read or parsed.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+    let text = crate::files::read_text(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
     })?;

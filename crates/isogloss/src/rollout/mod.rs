@@ -143,7 +143,7 @@ impl Rollout {
     /// # Errors
     /// If it cannot be read, if it is no rollout, or if a direction or the share makes no sense.
     pub fn read(path: &Path) -> Result<Self, RolloutError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RolloutError::Read {
+        let text = crate::files::read_text(path).map_err(|source| RolloutError::Read {
             path: path.to_owned(),
             source,
         })?;

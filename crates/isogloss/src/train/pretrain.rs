@@ -214,6 +214,14 @@ impl PretrainConfig {
         self.compute.check_reuse(false, &self.training)
     }
 
+    /// Whether [`pretrain`] would start, or go on, in the run's folder.
+    ///
+    /// # Errors
+    /// If the folder was started with another configuration.
+    pub fn check_folder(&self, base: &Path) -> Result<(), TrainError> {
+        RunDir::check(&setup::resolve(base, &self.run), self)
+    }
+
     /// What the run will take. The vocabulary isn't trained for it.
     ///
     /// # Errors

@@ -139,11 +139,22 @@ fn by_code(
     Ok(found)
 }
 
+/// Headers that name sides rather than languages.
+const SIDES: [[&str; 2]; 5] = [
+    ["source", "target"],
+    ["src", "tgt"],
+    ["src", "trg"],
+    ["original", "translation"],
+    ["from", "to"],
+];
+
 /// Whether two cells are codes or English names of languages, in whatever case, and not the same one: in a header they
-/// differ, and `No` is a translation of `No` in Italian and a code of Norwegian.
+/// differ, and `No` is a translation of `No` in Italian and a code of Norwegian. Or the names of the two sides.
 pub(super) fn names_languages(cells: [&str; 2]) -> bool {
     let [a, b] = cells.map(str::trim);
-    a.to_lowercase() != b.to_lowercase() && names_language(a) && names_language(b)
+    let lower = [a, b].map(str::to_lowercase);
+    let sides = SIDES.iter().any(|sides| lower == *sides);
+    sides || (lower[0] != lower[1] && names_language(a) && names_language(b))
 }
 
 fn names_language(cell: &str) -> bool {
@@ -200,6 +211,9 @@ mod tests {
             ["Chinese", "Chinese (Traditional)"],
             ["PERSIAN", "Norwegian Bokmål"],
             ["qaa_Latn", "Dutch"],
+            ["Source", "Target"],
+            ["src", "tgt"],
+            ["Original", " translation "],
         ] {
             assert!(names_languages(header), "{header:?}");
         }
@@ -211,6 +225,8 @@ mod tests {
             ["", "German"],
             ["Run-time", "Run-off"],
             ["so-called", "de facto"],
+            ["Source", "Quelle"],
+            ["Target", "Source"],
             ["é", "de"],
             ["German text", "English text"],
         ] {
