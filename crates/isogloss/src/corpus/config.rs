@@ -43,12 +43,57 @@ pub struct Aligned {
     pub languages: Option<Vec<Language>>,
 }
 
+/// What stands between the cells of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Separator {
+    /// A tab.
+    #[default]
+    #[serde(rename = "\t")]
+    Tab,
+    /// A comma.
+    #[serde(rename = ",")]
+    Comma,
+    /// A semicolon, as spreadsheets write where the comma stands in numbers.
+    #[serde(rename = ";")]
+    Semicolon,
+}
+
+impl Separator {
+    pub(super) fn byte(self) -> u8 {
+        match self {
+            Separator::Tab => b'\t',
+            Separator::Comma => b',',
+            Separator::Semicolon => b';',
+        }
+    }
+
+    /// What cells are called by it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Separator::Tab => "tab-separated",
+            Separator::Comma => "comma-separated",
+            Separator::Semicolon => "semicolon-separated",
+        }
+    }
+
+    fn is_tab(&self) -> bool {
+        *self == Separator::Tab
+    }
+}
+
 /// `format = "tsv-pair"`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TsvPair {
     /// Path, with `{source}` and `{target}` in it unless `columns` names the languages.
     pub path: String,
+    /// What stands between cells; default: a tab.
+    #[serde(default, skip_serializing_if = "Separator::is_tab")]
+    pub separator: Separator,
+    /// Whether a cell that begins with `"` ends at the next single one, and doubled ones inside are one, as in RFC 4180; line breaks inside become
+    /// spaces. Default: unless cells are separated by tabs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotes: Option<bool>,
     /// Languages of the two columns of a path without placeholders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<[Language; 2]>,
@@ -70,6 +115,13 @@ pub struct TsvPair {
 pub struct TsvMulti {
     /// Path of the file.
     pub path: PathBuf,
+    /// What stands between cells; default: a tab.
+    #[serde(default, skip_serializing_if = "Separator::is_tab")]
+    pub separator: Separator,
+    /// Whether a cell that begins with `"` ends at the next single one, and doubled ones inside are one, as in RFC 4180; line breaks inside become
+    /// spaces. Default: unless cells are separated by tabs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotes: Option<bool>,
     /// The header's name for the column of each language, to the letter; other columns are ignored. Default: the header holds
     /// codes of languages.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -91,6 +143,13 @@ pub struct TsvMulti {
 pub struct TsvRows {
     /// Path with `{lang}` in it; every file that matches is taken.
     pub path: String,
+    /// What stands between cells; default: a tab.
+    #[serde(default, skip_serializing_if = "Separator::is_tab")]
+    pub separator: Separator,
+    /// Whether a cell that begins with `"` ends at the next single one, and doubled ones inside are one, as in RFC 4180; line breaks inside become
+    /// spaces. Default: unless cells are separated by tabs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotes: Option<bool>,
     /// Column whose value says which rows translate each other; default `id`. Values are unique in a file.
     #[serde(default = "default_key")]
     pub key: String,
@@ -106,6 +165,21 @@ pub struct TsvRows {
     /// Languages to take; default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub languages: Option<Vec<Language>>,
+}
+
+impl Default for TsvRows {
+    fn default() -> Self {
+        TsvRows {
+            path: String::new(),
+            separator: Separator::default(),
+            quotes: None,
+            key: default_key(),
+            text: default_text(),
+            filter: BTreeMap::new(),
+            rows: None,
+            languages: None,
+        }
+    }
 }
 
 /// `format = "jsonl"`: `{"translation": {"en": "...", "de": "..."}}`, as the translation data sets of Hugging Face, or
@@ -265,6 +339,11 @@ mod tests {
             parse("format = 'tsv-multi'\npath = 'x'\nlanguages = ['german']")
                 .unwrap_err()
                 .contains("deu_Latn")
+        );
+        assert!(
+            parse("format = 'tsv-multi'\npath = 'x'\nseparator = ':'")
+                .unwrap_err()
+                .contains("`;`")
         );
         assert!(
             parse("format = 'tsv-multi'\npath = 'x'\nrows = '0'")

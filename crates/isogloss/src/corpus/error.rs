@@ -100,8 +100,19 @@ pub enum CorpusError {
         /// Its lines.
         second_lines: u64,
     },
-    /// A TSV row with too few or too many cells.
-    #[error("{}:{line}: expected {expected} tab-separated columns, got {got}{hint}", path.display())]
+    /// A cell of a table that begins with a quotation mark and doesn't end.
+    #[error(
+        "{}:{line}: a quotation mark at the start of a cell is not closed; double marks inside of cells, or set `quotes = false` if they are text",
+        path.display()
+    )]
+    Quote {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line in which the row starts.
+        line: u64,
+    },
+    /// A row of a table with too few or too many cells.
+    #[error("{}:{line}: expected {expected} {separator} columns, got {got}{hint}", path.display())]
     Columns {
         /// The file.
         path: PathBuf,
@@ -109,6 +120,8 @@ pub enum CorpusError {
         line: u64,
         /// Columns that the header or the format asks for.
         expected: usize,
+        /// What stands between them: `tab-separated`.
+        separator: &'static str,
         /// Columns of this row.
         got: usize,
         /// What the file may be instead and what to do then; may be empty.

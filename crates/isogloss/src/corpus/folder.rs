@@ -70,14 +70,13 @@ pub fn folder<'a>(
     Ok(match *kind {
         ".tsv" => DataConfig::TsvRows(TsvRows {
             path,
-            key: "id".into(),
-            text: "text".into(),
             filter: split
                 .iter()
                 .map(|&split| ("split".to_owned(), OneOrMany::One(split.to_owned())))
                 .collect(),
             rows,
             languages,
+            ..TsvRows::default()
         }),
         _ => DataConfig::Aligned(Aligned {
             path: Some(path),

@@ -24,7 +24,7 @@ mod sample;
 mod store;
 
 pub use config::{
-    Aligned, DataConfig, DirectionFilter, Jsonl, OneOrMany, TsvMulti, TsvPair, TsvRows,
+    Aligned, DataConfig, DirectionFilter, Jsonl, OneOrMany, Separator, TsvMulti, TsvPair, TsvRows,
 };
 pub use error::CorpusError;
 pub use filter::{FilterConfig, FilterError, FilterReport, FilterRow, Reason};

@@ -41,11 +41,8 @@ fn files() -> BTreeMap<Language, Vec<Row>> {
 fn section(split: &str) -> DataConfig {
     DataConfig::TsvRows(TsvRows {
         path: "{lang}.tsv".into(),
-        key: "id".into(),
-        text: "text".into(),
         filter: BTreeMap::from([("split".into(), OneOrMany::One(split.into()))]),
-        rows: None,
-        languages: None,
+        ..TsvRows::default()
     })
 }
 

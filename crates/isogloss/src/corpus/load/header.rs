@@ -2,26 +2,36 @@
 
 use std::path::Path;
 
-use super::{csv_hint, missing};
+use super::missing;
+use super::table::Table;
 use crate::corpus::error::list;
-use crate::corpus::{CorpusError, Lines, TsvMulti};
+use crate::corpus::{CorpusError, TsvMulti};
 use crate::language::Language;
 
-/// The names in the first line.
-pub(super) fn names(lines: &mut Lines) -> Result<Vec<String>, CorpusError> {
-    let header = lines.next_line()?.map(|line| {
-        line.split('\t')
-            .map(|cell| cell.trim().to_owned())
-            .collect()
+/// The names in the first row.
+pub(super) struct Names {
+    pub names: Vec<String>,
+    /// What to add to a message where the table may be CSV.
+    hint: &'static str,
+}
+
+/// The names in the first row.
+pub(super) fn names(table: &mut Table) -> Result<Names, CorpusError> {
+    let names = table.next_row()?.map(|cells| {
+        let names = cells.iter().map(|cell| cell.trim().to_owned());
+        names.collect()
     });
-    header.ok_or_else(|| CorpusError::Empty {
-        path: lines.path().to_owned(),
-    })
+    let names = names.ok_or_else(|| CorpusError::Empty {
+        path: table.path().to_owned(),
+    })?;
+    let hint = table.hint();
+    Ok(Names { names, hint })
 }
 
 /// The place of a named column.
-pub(super) fn column(path: &Path, names: &[String], name: &str) -> Result<usize, CorpusError> {
+pub(super) fn column(path: &Path, names: &Names, name: &str) -> Result<usize, CorpusError> {
     let mut places = names
+        .names
         .iter()
         .enumerate()
         .filter(|(_, n)| *n == name)
@@ -29,8 +39,8 @@ pub(super) fn column(path: &Path, names: &[String], name: &str) -> Result<usize,
     let message = match (places.next(), places.next()) {
         (Some(place), None) => return Ok(place),
         (None, _) => {
-            let there = names.join(", ");
-            format!("no column `{name}`; there are {there}{}", csv(names))
+            let there = names.names.join(", ");
+            format!("no column `{name}`; there are {there}{}", names.hint)
         }
         _ => format!("two columns `{name}`"),
     };
@@ -40,20 +50,12 @@ pub(super) fn column(path: &Path, names: &[String], name: &str) -> Result<usize,
     })
 }
 
-/// The hint for a header that is a single cell because its separator is another one.
-fn csv(names: &[String]) -> &'static str {
-    match names {
-        [line] => csv_hint(line, 1),
-        _ => "",
-    }
-}
-
 /// The language of each column that is of use, by `columns` of the section or else by the names. Each of the section's
 /// `languages` has a column; with them columns of other names are ignored, without them every name must be a language's.
 pub(super) fn column_languages(
     config: &TsvMulti,
     path: &Path,
-    names: &[String],
+    names: &Names,
     invalid: &dyn Fn(String) -> CorpusError,
 ) -> Result<Vec<Option<Language>>, CorpusError> {
     let only = config.languages.as_deref();
@@ -66,7 +68,7 @@ pub(super) fn column_languages(
     if missing.is_empty() {
         return Ok(found);
     }
-    let hint = match csv(names) {
+    let hint = match names.hint {
         "" => {
             "; name the columns by codes such as `deu_Latn`, or say in the data section which column is which: \
                `columns = { deu_Latn = \"German\" }`"
@@ -78,7 +80,7 @@ pub(super) fn column_languages(
         message: format!(
             "no column of {}; there are {}{hint}",
             list(&missing),
-            list(names)
+            list(&names.names)
         ),
     })
 }
@@ -86,10 +88,10 @@ pub(super) fn column_languages(
 fn by_config(
     config: &TsvMulti,
     path: &Path,
-    names: &[String],
+    names: &Names,
     invalid: &dyn Fn(String) -> CorpusError,
 ) -> Result<Vec<Option<Language>>, CorpusError> {
-    let mut found = vec![None; names.len()];
+    let mut found = vec![None; names.names.len()];
     for (language, name) in &config.columns {
         let place = &mut found[column(path, names, name)?];
         if let Some(other) = place.replace(language.clone()) {
@@ -103,16 +105,17 @@ fn by_config(
 
 fn by_code(
     path: &Path,
-    names: &[String],
+    header: &Names,
     only: Option<&[Language]>,
 ) -> Result<Vec<Option<Language>>, CorpusError> {
+    let names = &header.names;
     let mut found: Vec<Option<Language>> = Vec::with_capacity(names.len());
     for name in names {
         let language = match (name.parse::<Language>(), only) {
             (Ok(language), _) => Some(language).filter(|l| only.is_none_or(|o| o.contains(l))),
             (Err(_), Some(_)) => None,
             (Err(source), None) => {
-                let hint = match csv(names) {
+                let hint = match header.hint {
                     "" => "; `languages = [...]` in the data section ignores other columns",
                     hint => hint,
                 };
@@ -231,16 +234,6 @@ mod tests {
             ["German text", "English text"],
         ] {
             assert!(!names_languages(pair), "{pair:?}");
-        }
-    }
-
-    #[test]
-    fn only_a_first_line_without_a_tab_looks_like_csv() {
-        let hint = "; this looks like CSV: export it as tab-separated text, UTF-8";
-        assert_eq!(csv_hint("deu_Latn,eng_Latn", 1), hint);
-        assert_eq!(csv_hint("deu_Latn;eng_Latn", 1), hint);
-        for (line, number) in [("a,b\tc", 1), ("Auf, zu", 2), ("Auf", 1), ("", 1)] {
-            assert_eq!(csv_hint(line, number), "", "{line}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod header;
 mod jsonl;
+mod table;
 mod text;
 mod tsv;
 
@@ -80,41 +81,4 @@ fn missing<'a>(
     let found: Vec<&Language> = found.collect();
     let named = only.unwrap_or_default().iter();
     named.filter(|l| !found.contains(l)).cloned().collect()
-}
-
-/// Splits a line with its number into exactly `N` cells.
-fn cells<'a, const N: usize>(
-    line: &'a str,
-    path: &Path,
-    number: u64,
-) -> Result<[&'a str; N], CorpusError> {
-    let mut cells = [""; N];
-    let mut got = 0;
-    for cell in line.split('\t') {
-        if let Some(place) = cells.get_mut(got) {
-            *place = cell;
-        }
-        got += 1;
-    }
-    if got == N {
-        Ok(cells)
-    } else {
-        Err(CorpusError::Columns {
-            path: path.to_owned(),
-            line: number,
-            expected: N,
-            got,
-            hint: csv_hint(line, number),
-        })
-    }
-}
-
-/// What to add to a message on a line of a TSV file that may be CSV. Only of the first line: a comma in a later one without a
-/// tab is that of a sentence.
-fn csv_hint(line: &str, number: u64) -> &'static str {
-    if number == 1 && !line.contains('\t') && line.contains([',', ';']) {
-        "; this looks like CSV: export it as tab-separated text, UTF-8"
-    } else {
-        ""
-    }
 }

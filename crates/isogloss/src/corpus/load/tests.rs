@@ -1,9 +1,10 @@
 //! What tables look like that come from elsewhere: headers, further columns, CSV.
 
+use proptest::prelude::*;
 use tracing::Level;
 
 use crate::corpus::logged::logged;
-use crate::corpus::{Corpus, CorpusError, DataConfig, DirectionFilter};
+use crate::corpus::{Corpus, CorpusError, DataConfig, DirectionFilter, clean_text};
 use crate::language::Direction;
 
 const PAIR: &str = "format = 'tsv-pair'\npath = 'x.tsv'\ncolumns = ['deu_Latn', 'eng_Latn']\n";
@@ -138,29 +139,105 @@ fn columns_may_have_any_name() {
 }
 
 #[test]
-fn csv_is_recognised() {
-    let hint = "; this looks like CSV: export it as tab-separated text, UTF-8";
+fn csv_is_recognised_and_read() {
     for separator in [",", ";"] {
         let text = "deu_Latn,eng_Latn\nAuf,On\n".replace(',', separator);
-        let one = "x.tsv:1: expected 2 tab-separated columns, got 1";
-        assert_eq!(message(&text, PAIR), format!("{one}{hint}"));
-        assert_eq!(
-            message(&text, &format!("{PAIR}header = true")),
-            format!("{one}{hint}")
+        let hint = format!(
+            "; this looks like CSV: `separator = \"{separator}\"` in the data section reads it"
         );
-        for section in [MULTI.to_owned(), format!("{MULTI}languages = ['de', 'en']")] {
-            let found = message(&text, &section);
+        let one = "x.tsv:1: expected 2 tab-separated columns, got 1";
+        let header = format!("{PAIR}header = true\n");
+        assert_eq!(message(&text, PAIR), format!("{one}{hint}"));
+        assert_eq!(message(&text, &header), format!("{one}{hint}"));
+        let columns = format!("{MULTI}columns = {{ de = 'deu_Latn', en = 'eng_Latn' }}\n");
+        let only = format!("{MULTI}languages = ['de', 'en']\n");
+        for section in [MULTI, &columns, &only] {
+            let found = message(&text, section);
             assert!(
-                found.ends_with(hint) && found.starts_with("x.tsv:1: "),
+                found.ends_with(&hint) && found.starts_with("x.tsv:1: "),
                 "{found}"
             );
         }
-        let section = format!("{MULTI}columns = {{ de = 'deu_Latn', en = 'eng_Latn' }}");
-        assert!(message(&text, &section).ends_with(hint));
+        for section in [&header, MULTI, &columns, &only] {
+            let corpus = load(&text, &format!("{section}separator = '{separator}'")).unwrap();
+            assert_eq!(pairs(&corpus, "de-en"), [pair("Auf", "On")]);
+        }
     }
     // A sentence with a comma in a table.
     assert_eq!(
         message("Auf\tOn\nAuf, zu\n", PAIR),
         "x.tsv:2: expected 2 tab-separated columns, got 1"
     );
+}
+
+#[test]
+fn cells_in_quotation_marks_are_read_as_spreadsheets_write_them() {
+    let text = "\"Er sagt \"\"ja\"\".\",\"He says, \"\"yes\"\".\"\n\"Zwei\nZeilen\",Two\r\n5\" Rohr,\"\"\n";
+    let csv = format!("{PAIR}separator = ','\n");
+    let corpus = load(text, &csv).unwrap();
+    let expected = [
+        pair("Er sagt \"ja\".", "He says, \"yes\"."),
+        pair("Zwei Zeilen", "Two"),
+        pair("5\" Rohr", ""),
+    ];
+    assert_eq!(pairs(&corpus, "de-en"), expected);
+    let tabs = text.replace("\",\"", "\"\t\"").replace("\",", "\"\t");
+    let tabs = tabs.replace("Rohr,", "Rohr\t");
+    let corpus = load(&tabs, &format!("{PAIR}quotes = true")).unwrap();
+    assert_eq!(pairs(&corpus, "de-en"), expected);
+
+    // Lines are counted as an editor counts them, and an empty one is a row of one cell.
+    assert_eq!(
+        message(&format!("{text}Ab\n"), &csv),
+        "x.tsv:5: expected 2 comma-separated columns, got 1"
+    );
+    assert_eq!(
+        message("Auf,On\n\nZu,Off\n", &csv),
+        "x.tsv:2: expected 2 comma-separated columns, got 1"
+    );
+    let found = message("Auf,On\n\"Zu,Off\nAb,Out\n", &csv);
+    assert!(
+        found.starts_with("x.tsv:2: a quotation mark at the start of a cell is not closed"),
+        "{found}"
+    );
+    let corpus = load("Auf,\"On\"\n", &format!("{csv}quotes = false")).unwrap();
+    assert_eq!(pairs(&corpus, "de-en"), [pair("Auf", "\"On\"")]);
+}
+
+#[test]
+fn quotation_marks_of_a_spreadsheet_in_a_table_are_warned_of() {
+    let warnings = |text: &str, section: &str| {
+        let (_, log) = logged(|| load(text, section).unwrap());
+        let warned = log.into_iter().filter(|(level, _)| *level == Level::WARN);
+        warned.map(|(_, text)| text).collect::<Vec<_>>()
+    };
+    let text = "\"Er sagt \"\"ja\"\".\"\tHe says yes.\nAuf\tOn\n";
+    let found = warnings(text, PAIR);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].contains("1 cells") && found[0].contains("`quotes = true`"),
+        "{found:?}"
+    );
+    assert!(warnings(text, &format!("{PAIR}quotes = true")).is_empty());
+    // Speech stands in quotation marks of its own.
+    let speech = "\"Ja.\"\t\"Yes.\"\n\"Ja\", sagt er, \"gern.\"\t\"Yes\", he says.\n";
+    assert!(warnings(speech, PAIR).is_empty());
+}
+
+proptest! {
+    /// Whatever stands in cells, written as RFC 4180 has it.
+    #[test]
+    fn quoted_tables_come_back(
+        cells in prop::collection::vec(("[a-c\",;\t\n ]{0,8}x", "[a-c\",;\t\n ]{0,8}y"), 1..6), which in 0usize..3,
+    ) {
+        let separator = ["\t", ",", ";"][which];
+        let quoted = |cell: &str| format!("\"{}\"", cell.replace('"', "\"\""));
+        let row = |(a, b): &(String, String)| format!("{}{separator}{}\n", quoted(a), quoted(b));
+        let text: String = cells.iter().map(row).collect();
+        let section = format!("{PAIR}quotes = true\nseparator = {separator:?}");
+        let corpus = load(&text, &section).unwrap();
+        let clean = |cell: &str| clean_text(&cell.replace('\n', " ")).into_owned();
+        let expected: Vec<_> = cells.iter().map(|(a, b)| pair(&clean(a), &clean(b))).collect();
+        prop_assert_eq!(pairs(&corpus, "de-en"), expected);
+    }
 }

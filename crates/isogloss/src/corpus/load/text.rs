@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::header::names_languages;
-use super::{cells, check_found, check_rows, taken};
+use super::table::Table;
+use super::{check_found, check_rows, taken};
 use crate::corpus::expand::{has_placeholders, matching_files};
 use crate::corpus::store::{Builder, LanguageId};
 use crate::corpus::{Aligned, CorpusError, Lines, TsvPair};
@@ -156,11 +157,10 @@ fn read_pairs(
     [a, b]: [LanguageId; 2],
     builder: &mut Builder,
 ) -> Result<(), CorpusError> {
-    let mut lines = Lines::open(path)?;
+    let mut table = Table::open(path, config.separator, config.quotes)?;
     let (mut number, mut rows) = (0, 0);
-    while let Some(line) = lines.next_line()? {
+    while let Some([text_a, text_b]) = table.next_row_of()? {
         number += 1;
-        let [text_a, text_b] = cells(line, path, number)?;
         if config.header && number == 1 {
             continue;
         }

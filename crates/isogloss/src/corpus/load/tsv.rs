@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::header::{column, column_languages, names};
+use super::table::Table;
 use super::{check_found, check_rows, taken};
 use crate::corpus::expand::{has_placeholders, matching_files};
 use crate::corpus::store::{Builder, LanguageId};
-use crate::corpus::{CorpusError, Lines, OneOrMany, TsvMulti, TsvRows};
+use crate::corpus::{CorpusError, OneOrMany, TsvMulti, TsvRows};
 
 /// One column a language; an empty cell is no translation.
 pub(super) fn multi(
@@ -18,8 +19,8 @@ pub(super) fn multi(
 ) -> Result<(), CorpusError> {
     let path = base.join(&config.path);
     let only = config.languages.as_deref();
-    let mut lines = Lines::open(&path)?;
-    let names = names(&mut lines)?;
+    let mut table = Table::open(&path, config.separator, config.quotes)?;
+    let names = names(&mut table)?;
     let languages = column_languages(config, &path, &names, invalid)?;
     let columns: Vec<Option<LanguageId>> = languages
         .iter()
@@ -30,27 +31,20 @@ pub(super) fn multi(
         .collect();
     let wanted = columns.iter().flatten().count();
     let (mut rows, mut row) = (0, Vec::with_capacity(wanted));
-    while let Some(line) = lines.next_line()? {
+    while let Some(cells) = table.next_row()? {
         rows += 1;
         row.clear();
-        let mut got = 0;
-        for cell in line.split('\t') {
-            if let Some(Some(language)) = columns.get(got)
+        let got = cells.len();
+        for (cell, language) in cells.into_iter().zip(&columns) {
+            if let Some(language) = language
                 && taken(config.rows.as_ref(), rows)
                 && !cell.trim().is_empty()
             {
                 row.push((*language, builder.text(cell)?));
             }
-            got += 1;
         }
         if got != columns.len() {
-            return Err(CorpusError::Columns {
-                path,
-                line: rows + 1,
-                expected: columns.len(),
-                got,
-                hint: "",
-            });
+            return Err(table.wrong(columns.len(), got));
         }
         if !config.complete || row.len() == wanted {
             builder.row(&row);
@@ -116,8 +110,8 @@ fn read_rows(
     builder: &mut Builder,
     joined: &mut Joined,
 ) -> Result<(), CorpusError> {
-    let mut lines = Lines::open(path)?;
-    let names = names(&mut lines)?;
+    let mut table = Table::open(path, config.separator, config.quotes)?;
+    let names = names(&mut table)?;
     let (key, text) = (
         column(path, &names, &config.key)?,
         column(path, &names, &config.text)?,
@@ -128,18 +122,11 @@ fn read_rows(
     }
     let mut seen = HashSet::new();
     let mut rows = 0;
-    while let Some(line) = lines.next_line()? {
+    while let Some(cells) = table.next_row()? {
         rows += 1;
-        let cells: Vec<&str> = line.split('\t').collect();
-        if cells.len() != names.len() {
-            let (expected, got) = (names.len(), cells.len());
-            return Err(CorpusError::Columns {
-                path: path.to_owned(),
-                line: rows + 1,
-                expected,
-                got,
-                hint: "",
-            });
+        let got = cells.len();
+        if got != names.names.len() {
+            return Err(table.wrong(names.names.len(), got));
         }
         if !seen.insert(cells[key].to_owned()) {
             let key = cells[key].to_owned();
