@@ -150,7 +150,7 @@ fn starts_from_another_model() {
     let text = from_base("learning_rate = 1e-12").replace("initial = ", "# ");
     std::fs::write(folder.path().join("c.toml"), text).unwrap();
     for more in [&[][..], &["--dry-run"]] {
-        let text = refusal(isogloss(folder.path()).args(&command).args(more));
+        let text = refusal(isogloss(folder.path()).args(command).args(more));
         assert!(
             text.contains("another configuration") && text.contains("initial"),
             "{text}"
