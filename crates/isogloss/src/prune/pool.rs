@@ -120,19 +120,14 @@ impl Component {
     }
 
     fn len(&self) -> usize {
-        self.row.len() + self.outputs()
+        self.row.len() + self.column.len().div_ceil(self.step)
     }
 
-    fn outputs(&self) -> usize {
-        self.column.len().div_ceil(self.step)
-    }
-
-    /// Square of the Frobenius norm of what it adds to the map, for each output: else the sites with many outputs would keep everything, since
-    /// Adam moves entries alike wherever they stand.
+    /// Square of the Frobenius norm of what it adds to the map, for each of its parameters.
     fn worth(&self, values: &[f32]) -> f64 {
         let square = |at: usize| f64::from(values[at]).powi(2);
         let row: f64 = self.row.clone().map(square).sum();
         let column: f64 = self.column().map(square).sum();
-        row * column / self.outputs() as f64
+        row * column / self.len() as f64
     }
 }

@@ -45,7 +45,7 @@ pub enum PruningUnit {
     #[default]
     Entry,
     /// Components of rank one: a row of `lora_a` with its column of `lora_b`, first those whose product has the smallest Frobenius norm for
-    /// the square root of its outputs. What is left is dense, of a lower rank where less is needed (as in `AdaLoRA`, Zhang et al. 2023, which ranks
+    /// its parameters. What is left is dense, of a lower rank where less is needed (as in `AdaLoRA`, Zhang et al. 2023, which ranks
     /// components by sensitivity and keeps them orthogonal).
     Component,
 }

@@ -52,7 +52,7 @@ fn low_ranks<'a>(
     sites.filter_map(|plan| set.low_rank(update, plan.site))
 }
 
-/// The components of a language: where the values of each lie, and the square of its Frobenius norm for each output.
+/// The components of a language: where the values of each lie, and the square of its Frobenius norm for each of them.
 fn components(
     set: &AdapterSet,
     store: &ParamStore<f32>,
@@ -72,7 +72,7 @@ fn components(
                     square += (f64::from(store.values()[i]) * f64::from(store.values()[o])).powi(2);
                 }
             }
-            let worth = square / outputs as f64;
+            let worth = square / (inputs + outputs) as f64;
             all.push(([row, column].concat(), worth));
         }
     }
