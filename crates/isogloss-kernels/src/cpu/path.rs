@@ -129,7 +129,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Both operands rounded to bf16, to nearest even: about twice as fast where the machine has AVX512-BF16, faster still with AMX,
-    /// emulated elsewhere.
+    /// emulated elsewhere (with AVX2 not in low-rank updates of a rank up to 8, which gain nothing by it).
     Bf16,
     /// For decoding: weights that are packed ahead are quantised to 8 bits, a factor for each output channel, and what is multiplied
     /// with them a row at a time; the same bits on every path, faster with AVX512-VNNI and AMX-INT8. All other products are as in

@@ -120,20 +120,18 @@ fn project_group<const R: usize>(
     (to, rank, first): (&mut [f32], usize, usize),
 ) {
     let w: [&[f32]; R] = std::array::from_fn(|j| &w[j * x.width..][..x.width]);
-    let mut i = 0;
-    while i < x.count {
-        if i + 1 < x.count {
-            let sums = dots([x.row(i), x.row(i + 1)], w);
-            for (n, sums) in sums.iter().enumerate() {
-                let to = &mut to[(i + n) * rank + first..][..R];
-                to.iter_mut().zip(sums).for_each(|(to, x)| *to = scale * x);
-            }
-        } else {
-            let [sums] = dots([x.row(i)], w);
-            let to = &mut to[i * rank + first..][..R];
-            to.iter_mut().zip(sums).for_each(|(to, x)| *to = scale * x);
-        }
-        i += 2;
+    let mut put = |i: usize, sums: [f32; R]| {
+        let to = &mut to[i * rank + first..][..R];
+        to.iter_mut().zip(sums).for_each(|(to, x)| *to = scale * x);
+    };
+    for i in (1..x.count).step_by(2) {
+        let [before, sums] = dots([x.row(i - 1), x.row(i)], w);
+        put(i - 1, before);
+        put(i, sums);
+    }
+    if x.count % 2 == 1 {
+        let [sums] = dots([x.row(x.count - 1)], w);
+        put(x.count - 1, sums);
     }
 }
 

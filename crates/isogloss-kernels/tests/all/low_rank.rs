@@ -172,12 +172,19 @@ fn all_of(cpu: &Cpu, site: &Site) -> Vec<f32> {
 /// The operation is a composition of products: bit by bit that of the same backend, rounding of operands included. With AVX2 small ranks
 /// have kernels of their own, which round nothing.
 fn check_products(cpu: &Cpu, site: &Site) {
-    if cpu.path() == KernelPath::Avx2 && site.terms.iter().any(|term| term.rank <= 8) {
-        if site.terms.iter().all(|term| term.rank <= 8) {
-            check(cpu, site, 1e-4);
-        }
-        return;
+    if cpu.path() == KernelPath::Avx2 {
+        let (small, large) = site.terms.iter().cloned().partition(|term| term.rank <= 8);
+        let of = |terms| Site {
+            terms,
+            ..site.clone()
+        };
+        check(cpu, &of(small), 1e-4);
+        return check_same_products(cpu, &of(large));
     }
+    check_same_products(cpu, site);
+}
+
+fn check_same_products(cpu: &Cpu, site: &Site) {
     let values = site.values();
     let [parameters, x, y, dx, gradients] = values.each_ref().map(|x| &x[..]);
     let (mut expected, mut dx, mut gradients) = (y.to_vec(), dx.to_vec(), gradients.to_vec());

@@ -5,13 +5,15 @@ use crate::language::Direction;
 
 impl Corpus {
     /// How many pairs of each direction stand in another corpus as well, letter by letter, with their number here. Directions without
-    /// such a pair are left out.
+    /// such a pair are left out. The other corpus may be large: it takes memory for the pairs here alone.
     #[must_use]
     pub fn shared_with(&self, other: &Corpus) -> Vec<(Direction, usize, usize)> {
         let shared = self.directions().filter_map(|(direction, pairs)| {
-            let theirs: HashSet<_> = other.pairs(direction).collect();
-            let both = self.pairs(direction);
-            let both = both.filter(|pair| theirs.contains(pair)).count();
+            let ours: HashSet<_> = self.pairs(direction).collect();
+            let theirs = other.pairs(direction);
+            let found: HashSet<_> = theirs.filter(|pair| ours.contains(pair)).collect();
+            let both = self.pairs(direction).filter(|pair| found.contains(pair));
+            let both = both.count();
             (both > 0).then(|| (direction.clone(), both, pairs))
         });
         shared.collect()

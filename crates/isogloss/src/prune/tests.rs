@@ -28,19 +28,17 @@ fn updates(seed: u32) -> (AdapterSet, ParamStore<f32>) {
     let mut store = ParamStore::new();
     let set = AdapterSet::new(codes, config.preset, sites, updates, 1, &mut store).unwrap();
     let mut state = seed;
-    for id in b_of(&set) {
+    let all = set
+        .updates
+        .iter()
+        .flat_map(|update| low_ranks(&set, update));
+    for id in all.map(|update| update.b) {
         for value in store.get_mut(id) {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *value = ((state >> 20) % 41) as f32 - 20.0;
         }
     }
     (set, store)
-}
-
-fn b_of(set: &AdapterSet) -> Vec<crate::params::ParamId> {
-    let banks = set.adapters.banks.values();
-    let updates = banks.flat_map(|bank| bank.updates.iter().flatten());
-    updates.map(|update| update.b).collect()
 }
 
 /// An update at each site.

@@ -161,8 +161,7 @@ pub fn adapt(
         Some(_) => set.trained.extend(trained),
         None => set.trained = trained.collect(),
     }
-    let validation = opened.validation_text(config, config_dir)?;
-    setup::warn_of_overlap(&validation, &corpus);
+    let validation = opened.validation_text(config, config_dir, &corpus)?;
     let mut inputs = vec![
         ("base", opened.checkpoint.fingerprint()),
         ("training text", corpus.fingerprint()),

@@ -24,8 +24,7 @@ impl TrainConfig {
     pub fn estimate(&self, config_dir: &Path) -> Result<Estimate, TrainError> {
         let opened = Opened::new(self, config_dir)?;
         let (corpus, _) = opened.training_text(self, config_dir)?;
-        let validation = opened.validation_text(self, config_dir)?;
-        setup::warn_of_overlap(&validation, &corpus);
+        opened.validation_text(self, config_dir, &corpus)?;
         self.estimate_for(&opened, &corpus, &self.compute.backend()?)
     }
 

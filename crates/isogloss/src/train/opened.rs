@@ -132,14 +132,17 @@ impl Opened {
         Ok((corpus, report))
     }
 
+    /// Validation text; where it is training text, it says so.
     pub fn validation_text(
         &self,
         config: &TrainConfig,
         config_dir: &Path,
+        training: &Corpus,
     ) -> Result<Corpus, TrainError> {
         let (validation, directions) = (&config.validation, &config.directions);
         let mut corpus = setup::validation_text(validation, config_dir, directions, &self.codes())?;
         self.retain(&mut corpus)?;
+        setup::warn_of_overlap(&corpus, training);
         Ok(corpus)
     }
 }

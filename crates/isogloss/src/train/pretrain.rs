@@ -163,9 +163,7 @@ fn prepare(
     observer.cleaned(&report);
     let estimate = config.estimate_for(base, &languages, &corpus)?;
     observer.planned(&estimate);
-    let validation =
-        setup::validation_text(&config.validation, base, &config.directions, &languages)?;
-    setup::warn_of_overlap(&validation, &corpus);
+    let validation = config.validation_text(base, &languages, &corpus)?;
     // The vocabulary is part of the run: once it is written, resuming reads it.
     let tokenizer = match (
         folder.join("sentencepiece.bpe.model").exists(),
@@ -232,10 +230,20 @@ impl PretrainConfig {
         let languages: Vec<Language> = classes.into_iter().map(|(language, _)| language).collect();
         let wanted = self.directions.filter(&languages);
         let (corpus, _) = setup::training_text(&self.data, base, &wanted, &self.filter)?;
-        let validation =
-            setup::validation_text(&self.validation, base, &self.directions, &languages)?;
-        setup::warn_of_overlap(&validation, &corpus);
+        self.validation_text(base, &languages, &corpus)?;
         self.estimate_for(base, &languages, &corpus)
+    }
+
+    /// Validation text; where it is training text, it says so.
+    fn validation_text(
+        &self,
+        base: &Path,
+        languages: &[Language],
+        training: &Corpus,
+    ) -> Result<Corpus, TrainError> {
+        let text = setup::validation_text(&self.validation, base, &self.directions, languages)?;
+        setup::warn_of_overlap(&text, training);
+        Ok(text)
     }
 
     fn estimate_for(

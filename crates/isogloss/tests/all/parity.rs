@@ -339,9 +339,9 @@ fn tensor_distances(got: &[(String, Vec<f64>)], expected: &[Vec<f64>]) -> Vec<(S
 /// With factors rounded to bfloat16, gradients and values after five updates on every path, each tensor in the norm of
 /// [`tensor_distances`].
 ///
-/// Held to [`Rounded`], which rounds the same factors and nothing else (with AVX2 not those of updates): within 1e-2. Not exactly, since a last digit of `f32`
-/// decides now and then to which side a factor is rounded. One exception: Adam moves a key's bias, whose gradient is nothing but
-/// rounding, by steps as long as any other's, so after five updates it is held to 5e-2.
+/// Held to [`Rounded`], which rounds the same factors and nothing else (with AVX2 not those of updates): within 1e-2. Not exactly, since a
+/// last digit of `f32` decides now and then to which side a factor is rounded. One exception: Adam moves a key's bias, whose gradient is
+/// nothing but rounding, by steps as long as any other's, so after five updates it is held to 5e-2.
 ///
 /// Held to transformers, which doesn't round: 1e-2 is out of reach, for `Rounded` as well, so it is the format that costs this
 /// much and not the kernels. A factor is off by up to 2^-9, gradients of deep tensors are small sums of large terms of either

@@ -8,15 +8,15 @@ use crate::corpus::error::list;
 use crate::corpus::{CorpusError, TsvMulti};
 use crate::language::Language;
 
-/// The names in the first row.
-pub(super) struct Names {
+/// The first row.
+pub(super) struct Header {
     pub names: Vec<String>,
     /// What to add to a message where the table may be CSV.
     hint: &'static str,
 }
 
-/// The names in the first row.
-pub(super) fn names(table: &mut Table) -> Result<Names, CorpusError> {
+/// Reads the names in the first row.
+pub(super) fn header(table: &mut Table) -> Result<Header, CorpusError> {
     let names = table.next_row()?.map(|cells| {
         let names = cells.iter().map(|cell| cell.trim().to_owned());
         names.collect()
@@ -25,12 +25,12 @@ pub(super) fn names(table: &mut Table) -> Result<Names, CorpusError> {
         path: table.path().to_owned(),
     })?;
     let hint = table.hint();
-    Ok(Names { names, hint })
+    Ok(Header { names, hint })
 }
 
 /// The place of a named column.
-pub(super) fn column(path: &Path, names: &Names, name: &str) -> Result<usize, CorpusError> {
-    let mut places = names
+pub(super) fn column(path: &Path, header: &Header, name: &str) -> Result<usize, CorpusError> {
+    let mut places = header
         .names
         .iter()
         .enumerate()
@@ -39,8 +39,8 @@ pub(super) fn column(path: &Path, names: &Names, name: &str) -> Result<usize, Co
     let message = match (places.next(), places.next()) {
         (Some(place), None) => return Ok(place),
         (None, _) => {
-            let there = names.names.join(", ");
-            format!("no column `{name}`; there are {there}{}", names.hint)
+            let there = header.names.join(", ");
+            format!("no column `{name}`; there are {there}{}", header.hint)
         }
         _ => format!("two columns `{name}`"),
     };
@@ -55,20 +55,20 @@ pub(super) fn column(path: &Path, names: &Names, name: &str) -> Result<usize, Co
 pub(super) fn column_languages(
     config: &TsvMulti,
     path: &Path,
-    names: &Names,
+    header: &Header,
     invalid: &dyn Fn(String) -> CorpusError,
 ) -> Result<Vec<Option<Language>>, CorpusError> {
     let only = config.languages.as_deref();
     let found = if config.columns.is_empty() {
-        by_code(path, names, only)?
+        by_code(path, header, only)?
     } else {
-        by_config(config, path, names, invalid)?
+        by_config(config, path, header, invalid)?
     };
     let missing = missing(only, found.iter().flatten());
     if missing.is_empty() {
         return Ok(found);
     }
-    let hint = match names.hint {
+    let hint = match header.hint {
         "" => {
             "; name the columns by codes such as `deu_Latn`, or say in the data section which column is which: \
                `columns = { deu_Latn = \"German\" }`"
@@ -80,7 +80,7 @@ pub(super) fn column_languages(
         message: format!(
             "no column of {}; there are {}{hint}",
             list(&missing),
-            list(&names.names)
+            list(&header.names)
         ),
     })
 }
@@ -88,12 +88,12 @@ pub(super) fn column_languages(
 fn by_config(
     config: &TsvMulti,
     path: &Path,
-    names: &Names,
+    header: &Header,
     invalid: &dyn Fn(String) -> CorpusError,
 ) -> Result<Vec<Option<Language>>, CorpusError> {
-    let mut found = vec![None; names.names.len()];
+    let mut found = vec![None; header.names.len()];
     for (language, name) in &config.columns {
-        let place = &mut found[column(path, names, name)?];
+        let place = &mut found[column(path, header, name)?];
         if let Some(other) = place.replace(language.clone()) {
             return Err(invalid(format!(
                 "`columns` gives `{name}` to both {other} and {language}"
@@ -105,7 +105,7 @@ fn by_config(
 
 fn by_code(
     path: &Path,
-    header: &Names,
+    header: &Header,
     only: Option<&[Language]>,
 ) -> Result<Vec<Option<Language>>, CorpusError> {
     let names = &header.names;

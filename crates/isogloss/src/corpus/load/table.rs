@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 
 use crate::corpus::{CorpusError, Lines, MAX_LINE_BYTES, Separator};
 
@@ -31,7 +31,12 @@ impl Table {
         quotes: Option<bool>,
     ) -> Result<Self, CorpusError> {
         let quotes = quotes.unwrap_or(separator != Separator::Tab);
-        let reader = || ReaderBuilder::new().delimiter(separator.byte()).build();
+        let reader = || {
+            let mut builder = ReaderBuilder::new();
+            // A lone carriage return stays in its cell, as it does in a line.
+            builder.terminator(Terminator::Any(b'\n'));
+            builder.delimiter(separator.byte()).build()
+        };
         Ok(Table {
             lines: Lines::open(path)?,
             separator,
@@ -50,28 +55,59 @@ impl Table {
 
     /// The next row; `None` behind the last.
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, CorpusError> {
-        self.text.clear();
-        self.ends.clear();
-        let more = match self.quotes.is_some() {
-            true => self.read_quoted()?,
-            false => self.read_plain()?,
-        };
-        if !more {
-            self.warn_of_quotes();
-            return Ok(None);
-        }
-        Ok(Some(self.cells()))
+        Ok(self.advance()?.then(|| self.cells()))
     }
 
     /// The next row, which has `N` cells.
     pub fn next_row_of<const N: usize>(&mut self) -> Result<Option<[&str; N]>, CorpusError> {
-        if self.next_row()?.is_none() {
+        if !self.advance()? {
             return Ok(None);
         }
         match <[&str; N]>::try_from(self.cells()) {
             Ok(cells) => Ok(Some(cells)),
             Err(cells) => Err(self.wrong(N, cells.len())),
         }
+    }
+
+    /// Reads the next row; false behind the last.
+    fn advance(&mut self) -> Result<bool, CorpusError> {
+        self.text.clear();
+        self.ends.clear();
+        let Some(line) = self.lines.next_line()? else {
+            self.warn_of_quotes();
+            return Ok(false);
+        };
+        match &mut self.quotes {
+            // The parser passes over empty lines.
+            Some(_) if line.is_empty() => self.ends.push(0),
+            Some(reader) => {
+                let mut whole = feed(reader, line, &mut self.text, &mut self.ends);
+                self.line = self.lines.line_number();
+                while !whole {
+                    whole = match self.lines.next_line()? {
+                        Some(line) if self.text.len() <= MAX_LINE_BYTES => {
+                            feed(reader, line, &mut self.text, &mut self.ends)
+                        }
+                        _ => {
+                            return Err(CorpusError::Quote {
+                                path: self.lines.path().to_owned(),
+                                line: self.line,
+                            });
+                        }
+                    };
+                }
+                return Ok(true);
+            }
+            None => {
+                for cell in line.split(char::from(self.separator.byte())) {
+                    self.quoted += u64::from(is_quoted(cell));
+                    self.text.extend_from_slice(cell.as_bytes());
+                    self.ends.push(self.text.len());
+                }
+            }
+        }
+        self.line = self.lines.line_number();
+        Ok(true)
     }
 
     /// What to say of the row that was read last, if it has not as many cells as it should.
@@ -112,52 +148,6 @@ impl Table {
         cells.collect()
     }
 
-    fn read_plain(&mut self) -> Result<bool, CorpusError> {
-        let Some(line) = self.lines.next_line()? else {
-            return Ok(false);
-        };
-        for cell in line.split(char::from(self.separator.byte())) {
-            self.quoted += u64::from(is_quoted(cell));
-            self.text.extend_from_slice(cell.as_bytes());
-            self.ends.push(self.text.len());
-        }
-        self.line = self.lines.line_number();
-        Ok(true)
-    }
-
-    /// Reads lines until a row is whole: a cell in quotation marks may hold line breaks, which become spaces.
-    fn read_quoted(&mut self) -> Result<bool, CorpusError> {
-        let Some(reader) = &mut self.quotes else {
-            return Ok(false);
-        };
-        let mut started = false;
-        loop {
-            let Some(line) = self.lines.next_line()? else {
-                return match started {
-                    true => Err(unclosed(&self.lines, self.line)),
-                    false => Ok(false),
-                };
-            };
-            // The parser passes over empty lines.
-            if !started && line.is_empty() {
-                self.line = self.lines.line_number();
-                self.ends.push(0);
-                return Ok(true);
-            }
-            let line = [line.as_bytes(), b"\n"].concat();
-            if !started {
-                self.line = self.lines.line_number();
-                started = true;
-            }
-            if self.text.len() > MAX_LINE_BYTES {
-                return Err(unclosed(&self.lines, self.line));
-            }
-            if feed(reader, &line, &mut self.text, &mut self.ends) {
-                return Ok(true);
-            }
-        }
-    }
-
     fn warn_of_quotes(&mut self) {
         let cells = std::mem::take(&mut self.quoted);
         if cells > 0 {
@@ -170,14 +160,16 @@ impl Table {
     }
 }
 
-/// Gives the parser a line of a row, of which `text` and `ends` hold what came before. Whether the row ends with it.
-fn feed(reader: &mut Reader, line: &[u8], text: &mut Vec<u8>, ends: &mut Vec<usize>) -> bool {
+/// Gives the parser a line of a row, of which `text` and `ends` hold what came before. Whether the row ends with it: a cell in quotation marks may
+/// hold line breaks, which become spaces.
+fn feed(reader: &mut Reader, line: &str, text: &mut Vec<u8>, ends: &mut Vec<usize>) -> bool {
+    let line = [line.as_bytes(), b"\n"].concat();
     // No cell is longer than the text that it comes from, and no more cells end in a line than it has bytes.
     let (before, cells) = (text.len(), ends.len());
     text.resize(before + line.len(), 0);
     ends.resize(cells + line.len(), 0);
     let (result, _, written, ended) =
-        reader.read_record(line, &mut text[before..], &mut ends[cells..]);
+        reader.read_record(&line, &mut text[before..], &mut ends[cells..]);
     text.truncate(before + written);
     ends.truncate(cells + ended);
     for byte in &mut text[before..] {
@@ -186,13 +178,6 @@ fn feed(reader: &mut Reader, line: &[u8], text: &mut Vec<u8>, ends: &mut Vec<usi
         }
     }
     matches!(result, ReadRecordResult::Record)
-}
-
-fn unclosed(lines: &Lines, line: u64) -> CorpusError {
-    CorpusError::Quote {
-        path: lines.path().to_owned(),
-        line,
-    }
 }
 
 /// Whether a spreadsheet has put a cell in quotation marks because of some inside: a sentence in quotation marks is left alone.

@@ -186,6 +186,12 @@ fn cells_in_quotation_marks_are_read_as_spreadsheets_write_them() {
     let corpus = load(&tabs, &format!("{PAIR}quotes = true")).unwrap();
     assert_eq!(pairs(&corpus, "de-en"), expected);
 
+    // A lone carriage return ends nothing, as in any other text.
+    let corpus = load("Auf,On\rand off\nZu,Off\n", &csv).unwrap();
+    let text_of = |cell: &str| clean_text(cell).into_owned();
+    let expected = [pair("Auf", &text_of("On\rand off")), pair("Zu", "Off")];
+    assert_eq!(pairs(&corpus, "de-en"), expected);
+
     // Lines are counted as an editor counts them, and an empty one is a row of one cell.
     assert_eq!(
         message(&format!("{text}Ab\n"), &csv),

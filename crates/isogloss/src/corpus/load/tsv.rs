@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::header::{column, column_languages, names};
+use super::header::{column, column_languages, header};
 use super::table::Table;
 use super::{check_found, check_rows, taken};
 use crate::corpus::expand::{has_placeholders, matching_files};
@@ -20,8 +20,8 @@ pub(super) fn multi(
     let path = base.join(&config.path);
     let only = config.languages.as_deref();
     let mut table = Table::open(&path, config.separator, config.quotes)?;
-    let names = names(&mut table)?;
-    let languages = column_languages(config, &path, &names, invalid)?;
+    let header = header(&mut table)?;
+    let languages = column_languages(config, &path, &header, invalid)?;
     let columns: Vec<Option<LanguageId>> = languages
         .iter()
         .map(|language| {
@@ -111,22 +111,22 @@ fn read_rows(
     joined: &mut Joined,
 ) -> Result<(), CorpusError> {
     let mut table = Table::open(path, config.separator, config.quotes)?;
-    let names = names(&mut table)?;
+    let header = header(&mut table)?;
     let (key, text) = (
-        column(path, &names, &config.key)?,
-        column(path, &names, &config.text)?,
+        column(path, &header, &config.key)?,
+        column(path, &header, &config.text)?,
     );
     let mut conditions: Vec<(usize, &OneOrMany)> = Vec::new();
     for (name, value) in &config.filter {
-        conditions.push((column(path, &names, name)?, value));
+        conditions.push((column(path, &header, name)?, value));
     }
     let mut seen = HashSet::new();
     let mut rows = 0;
     while let Some(cells) = table.next_row()? {
         rows += 1;
         let got = cells.len();
-        if got != names.names.len() {
-            return Err(table.wrong(names.names.len(), got));
+        if got != header.names.len() {
+            return Err(table.wrong(header.names.len(), got));
         }
         if !seen.insert(cells[key].to_owned()) {
             let key = cells[key].to_owned();

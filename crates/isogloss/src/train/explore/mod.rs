@@ -137,8 +137,7 @@ pub fn explore(
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
     let languages = opened.codes();
-    let validation = opened.validation_text(config, config_dir)?;
-    setup::warn_of_overlap(&validation, &corpus);
+    let validation = opened.validation_text(config, config_dir, &corpus)?;
     let shape = opened.shape(&config.training);
     let backend = config.compute.backend()?;
     let mut model = Model::new(&shape, opened.checkpoint.tensors.clone(), None)?;
