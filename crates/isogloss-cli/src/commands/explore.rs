@@ -50,18 +50,18 @@ fn share(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let (mut config, dir) = args.run.read::<TrainConfig>()?;
     config.compute = args.run.compute(config.compute);
-    if args.run.dry_run {
-        let estimate = isogloss::train::estimate_exploring(&config, &dir);
-        let estimate = estimate.map_err(training::train_failure)?;
-        return args.run.print_estimate(&estimate, config.compute);
-    }
-    let hint = "leave out --tensorboard; events.jsonl of both lie in the run's folder explore";
-    args.run.refuse_board("explore", hint)?;
     let options = ExploreOptions {
         budget: args.budget,
         classes: args.classes,
         pruning: args.pruning,
     };
+    if args.run.dry_run {
+        let estimate = isogloss::train::estimate_exploring(&config, &dir, &options);
+        let estimate = estimate.map_err(training::train_failure)?;
+        return args.run.print_estimate(&estimate, config.compute);
+    }
+    let hint = "leave out --tensorboard; events.jsonl of both lie in the run's folder explore";
+    args.run.refuse_board("explore", hint)?;
     let mut progress = Progress::start(quiet);
     let found = isogloss::train::explore(&config, &dir, &options, &mut progress);
     drop(progress);

@@ -257,6 +257,8 @@ fn validation_chooses_the_learning_rate_and_directions_can_be_trained_apart() {
     let pruned = summary(&results, "lslo-pruned");
     assert_eq!(pruned["learning_rate"], 0.02);
     assert!(pruned["after_compaction"].as_u64() < pruned["trained"].as_u64());
+    assert!(pruned["active_left"].as_u64() < pruned["active"].as_u64());
+    assert_eq!(lslo["active_left"], lslo["active"]);
     // One direction is trained, so one run is all of it.
     let apart = "lora-direction-seed1/eng_Latn-deu_Latn/adapters/adapters.json";
     assert!(workshop.path().join("compared").join(apart).is_file());

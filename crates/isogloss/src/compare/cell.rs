@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::adapter;
 use crate::compare::{CompareError, Extent, Prepared, Watcher};
-use crate::config::{Directions, TrainConfig};
+use crate::config::{Directions, Method, TrainConfig};
 use crate::files;
 use crate::language::Direction;
-use crate::train::{self, DirectionShare, Outcome};
+use crate::train::{self, DirectionShare, Outcome, TrainError};
 
 /// What training left in a cell's folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,8 +33,11 @@ pub struct CellResult {
     pub validation_before: Option<f64>,
     /// Parameters that were trained.
     pub trained: usize,
-    /// Parameters that act in the direction that needs most.
+    /// Parameters that act in the direction that needs most, before pruning.
     pub active: usize,
+    /// Those that pruning left, in the direction that has most of them. Not of full fine-tuning, nor in files of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_left: Option<usize>,
     /// Parameters left after compaction.
     pub after_compaction: usize,
     /// Updates.
@@ -211,6 +215,7 @@ impl Bench<'_> {
             validation_before: Some(0.0),
             trained: 0,
             active: 0,
+            active_left: None,
             after_compaction: 0,
             updates: 0,
             seconds: 0.0,
@@ -239,6 +244,12 @@ impl Bench<'_> {
             result.validation_before = result.validation_before.zip(before).map(|(a, b)| a + b);
             result.trained += done.trainable;
             result.active = result.active.max(done.estimate.active);
+            if config.method != Method::Full {
+                let left = adapter::inspect(&done.result)
+                    .map_err(TrainError::from)?
+                    .active_nonzero;
+                result.active_left = result.active_left.max(Some(left));
+            }
             result.after_compaction += done.estimate.after_compaction;
             result.updates += state.update;
             result.seconds += state.seconds;

@@ -88,8 +88,11 @@ pub struct Summary {
     pub rate_at_the_end: bool,
     /// Parameters that were trained.
     pub trained: usize,
-    /// Parameters that act in the direction that needs most.
+    /// Parameters that act in the direction that needs most, before pruning.
     pub active: usize,
+    /// Those that pruning left, in the direction that has most of them. Not of full fine-tuning, nor in files of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_left: Option<usize>,
     /// Parameters left after compaction.
     pub after_compaction: usize,
     /// Best validation, averaged over seeds.
@@ -262,6 +265,7 @@ fn summary(
         rate_at_the_end: tuning.is_some_and(|t| t.at_the_end),
         trained: most(&|c| c.trained),
         active: most(&|c| c.active),
+        active_left: done.iter().filter_map(|c| c.active_left).max(),
         after_compaction: most(&|c| c.after_compaction),
         validation_score: mean(&|c| c.validation_score),
         validation_before: first.and_then(|c| c.validation_before),

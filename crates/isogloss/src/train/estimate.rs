@@ -22,10 +22,17 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError`]: base, text or configuration.
     pub fn estimate(&self, config_dir: &Path) -> Result<Estimate, TrainError> {
-        let opened = Opened::new(self, config_dir)?;
+        self.estimate_opened(&Opened::new(self, config_dir)?, config_dir)
+    }
+
+    pub(super) fn estimate_opened(
+        &self,
+        opened: &Opened,
+        config_dir: &Path,
+    ) -> Result<Estimate, TrainError> {
         let (corpus, _) = opened.training_text(self, config_dir)?;
         opened.validation_text(self, config_dir, &corpus)?;
-        self.estimate_for(&opened, &corpus, &self.compute.backend()?)
+        self.estimate_for(opened, &corpus, &self.compute.backend()?)
     }
 
     /// Each direction's part of an epoch.

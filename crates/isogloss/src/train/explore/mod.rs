@@ -74,8 +74,7 @@ pub struct Exploration {
 
 /// Everything that both runs share.
 struct Explorer<'a> {
-    config: &'a TrainConfig,
-    explore: ExploreConfig,
+    parts: Parts<'a>,
     opened: &'a Opened,
     corpus: &'a Corpus,
     validation: &'a Corpus,
@@ -83,7 +82,6 @@ struct Explorer<'a> {
     shape: ModelConfig,
     model: Model<f32>,
     backend: Cpu,
-    folder: PathBuf,
 }
 
 /// What is explored of a configuration: updates of its languages, unpruned, beside nothing else.
@@ -97,16 +95,88 @@ fn explored(config: &TrainConfig) -> TrainConfig {
 }
 
 /// What [`explore`] will take: its two parts as one run at their rank. Placement holds updates of both sides in the encoder, which is left out.
+/// Refuses what [`explore`] would refuse before it trains.
 ///
 /// # Errors
-/// As [`TrainConfig::estimate`].
-pub fn estimate_exploring(config: &TrainConfig, config_dir: &Path) -> Result<Estimate, TrainError> {
+/// As [`TrainConfig::estimate`]; a folder that was started with another configuration; a budget that is too small for one rank.
+pub fn estimate_exploring(
+    config: &TrainConfig,
+    config_dir: &Path,
+    options: &ExploreOptions,
+) -> Result<Estimate, TrainError> {
     let explore = config.explore.clone().unwrap_or_default();
     explore.validate()?;
     let mut config = explored(config);
+    let parts = Parts::new(&config, &explore, config_dir);
+    let first = parts.placement();
+    RunDir::check(&first.run, &first)?;
+    let opened = Opened::new(&config, config_dir)?;
+    propose::check_options(&config, &opened.checkpoint.config, options)?;
     config.training.epochs = explore.epochs(config.training.epochs).iter().sum();
     config.adapter = one_rank(&config.adapter, explore.rank);
-    config.estimate(config_dir)
+    config.estimate_opened(&opened, config_dir)
+}
+
+/// The configurations of the two runs.
+struct Parts<'a> {
+    config: &'a TrainConfig,
+    explore: &'a ExploreConfig,
+    /// The run's.
+    folder: PathBuf,
+}
+
+impl<'a> Parts<'a> {
+    fn new(config: &'a TrainConfig, explore: &'a ExploreConfig, config_dir: &Path) -> Self {
+        Parts {
+            config,
+            explore,
+            folder: setup::resolve(config_dir, &config.run),
+        }
+    }
+
+    /// The first, in which both sides have updates.
+    fn placement(&self) -> TrainConfig {
+        let [epochs, _] = self.explore.epochs(self.config.training.epochs);
+        let mut part = self.named("placement", epochs);
+        part.explore = Some(ExploreConfig {
+            placement: self.explore.placement,
+            ..ExploreConfig::default()
+        });
+        part
+    }
+
+    /// The second, at the places that were chosen.
+    fn demand(&self, placement: &[Placed]) -> TrainConfig {
+        let [_, epochs] = self.explore.epochs(self.config.training.epochs);
+        let mut part = self.named("demand", epochs);
+        part.adapter = self.placed(part.adapter, placement);
+        part
+    }
+
+    /// So many epochs, one rank for all. Of `[explore]` it holds nothing that doesn't bear on its training, so that the rest may change
+    /// without training again.
+    fn named(&self, name: &str, epochs: u64) -> TrainConfig {
+        let mut part = self.config.clone();
+        part.run = self.folder.join("explore").join(name);
+        part.training.epochs = epochs;
+        part.explore = None;
+        part.validation.patience = 0;
+        part.adapter = one_rank(&part.adapter, self.explore.rank);
+        part
+    }
+
+    /// With the sides that were chosen; where nothing was looked for, the configuration's stay.
+    fn placed(&self, adapter: AdapterConfig, placement: &[Placed]) -> AdapterConfig {
+        let searched = |stack| self.explore.placement.searches(stack);
+        let mut sides = adapter.sides;
+        sides.retain(|place, _| !searched(place.layer().stack));
+        sides.extend(placement.iter().map(|p| (p.weights.place, p.chosen)));
+        AdapterConfig {
+            encoder_target_from: None,
+            sides,
+            ..adapter
+        }
+    }
 }
 
 /// The same with one rank for all languages.
@@ -134,6 +204,8 @@ pub fn explore(
     explore.validate()?;
     let config = &explored(config);
     let opened = Opened::new(config, config_dir)?;
+    // Before hours of work: whether any plan fits.
+    propose::check_options(config, &opened.checkpoint.config, options)?;
     let (corpus, report) = opened.training_text(config, config_dir)?;
     observer.cleaned(&report);
     let languages = opened.codes();
@@ -142,10 +214,8 @@ pub fn explore(
     let backend = config.compute.backend()?;
     let mut model = Model::new(&shape, opened.checkpoint.tensors.clone(), None)?;
     setup::pack_for_training(&mut model, &backend);
-    let folder = setup::resolve(config_dir, &config.run);
     let explorer = Explorer {
-        config,
-        explore,
+        parts: Parts::new(config, &explore, config_dir),
         opened: &opened,
         corpus: &corpus,
         validation: &validation,
@@ -153,10 +223,7 @@ pub fn explore(
         shape,
         model,
         backend,
-        folder,
     };
-    // Before hours of work: whether any plan fits.
-    propose::check_options(&explorer, options)?;
     let Some((placement, placing)) = explorer.place(observer)? else {
         return Ok(None);
     };
@@ -164,7 +231,7 @@ pub fn explore(
         return Ok(None);
     };
     let (plan, reasons) = propose::plan(&explorer, &placement, &demand, options)?;
-    let path = explorer.folder.join("plan.toml");
+    let path = explorer.parts.folder.join("plan.toml");
     plan.write(&path, &reasons)?;
     let found = Exploration {
         base: opened.checkpoint.hash().to_string(),
@@ -176,36 +243,11 @@ pub fn explore(
         reasons,
         path,
     };
-    files::write_json(&explorer.folder.join(EXPLORATION), &found)?;
+    files::write_json(&explorer.parts.folder.join(EXPLORATION), &found)?;
     Ok(Some(found))
 }
 
 impl Explorer<'_> {
-    /// A part's configuration: so many epochs, one rank for all. Of `[explore]` it holds nothing that doesn't bear on its training, so that
-    /// the rest may change without training again.
-    fn part(&self, name: &str, epochs: u64) -> TrainConfig {
-        let mut part = self.config.clone();
-        part.run = self.folder.join("explore").join(name);
-        part.training.epochs = epochs;
-        part.explore = None;
-        part.validation.patience = 0;
-        part.adapter = one_rank(&part.adapter, self.explore.rank);
-        part
-    }
-
-    /// With the sides that were chosen; where nothing was looked for, the configuration's stay.
-    fn placed(&self, adapter: AdapterConfig, placement: &[Placed]) -> AdapterConfig {
-        let searched = |stack| self.explore.placement.searches(stack);
-        let mut sides = adapter.sides;
-        sides.retain(|place, _| !searched(place.layer().stack));
-        sides.extend(placement.iter().map(|p| (p.weights.place, p.chosen)));
-        AdapterConfig {
-            encoder_target_from: None,
-            sides,
-            ..adapter
-        }
-    }
-
     /// Opens a part's folder, held to base and text.
     fn open(&self, part: &TrainConfig) -> Result<RunDir, TrainError> {
         let run = RunDir::open(&part.run, part)?;
@@ -234,14 +276,12 @@ impl Explorer<'_> {
         placement: &[Placed],
         observer: &mut dyn Observer,
     ) -> Result<Option<(Demand, DemandCheck, Trained)>, TrainError> {
-        let [_, epochs] = self.explore.epochs(self.config.training.epochs);
-        let mut part = self.part("demand", epochs);
-        part.adapter = self.placed(part.adapter, placement);
+        let part = self.parts.demand(placement);
         let mut store = ParamStore::new();
         let set = adapter_set(&part, self.opened, &mut store)?;
         let material = self.material(&part)?;
         let mut run = self.open(&part)?;
-        tracing::info!(epochs, "demand");
+        tracing::info!(epochs = part.training.epochs, "demand");
         let trainer = Trainer {
             validate_before: false,
             ..material.trainer(&self.backend, &self.model, &set.adapters, None)
@@ -250,8 +290,8 @@ impl Explorer<'_> {
         if trained.outcome == Outcome::Interrupted {
             return Ok(None);
         }
-        let demand = Demand::new(self.explore.demand, &set, &store);
-        let ratio = self.explore.demand.target_ratio;
+        let demand = Demand::new(self.parts.explore.demand, &set, &store);
+        let ratio = self.parts.explore.demand.target_ratio;
         let check = DemandCheck::new(&demand, ratio, &set, &store, |store, language| {
             let cx = Context {
                 backend: &self.backend,

@@ -1,5 +1,4 @@
 use crate::adapter::{PlaceWeights, PlacementSearch, Side};
-use crate::config::ExploreConfig;
 use crate::language::LanguageSide;
 use crate::model::Context;
 use crate::params::ParamStore;
@@ -13,16 +12,11 @@ impl Explorer<'_> {
         &self,
         observer: &mut dyn Observer,
     ) -> Result<Option<(Vec<Placed>, Trained)>, TrainError> {
-        let [epochs, _] = self.explore.epochs(self.config.training.epochs);
-        let mut part = self.part("placement", epochs);
-        part.explore = Some(ExploreConfig {
-            placement: self.explore.placement,
-            ..ExploreConfig::default()
-        });
+        let part = self.parts.placement();
         let mut store = ParamStore::new();
         let updates = part.adapter.per_language(&self.opened.languages)?;
         let search = PlacementSearch::new(
-            self.explore.placement,
+            self.parts.explore.placement,
             &part.adapter,
             &self.shape,
             (&self.languages, &updates),
@@ -31,7 +25,7 @@ impl Explorer<'_> {
         )?;
         let material = self.material(&part)?;
         let mut run = self.open(&part)?;
-        tracing::info!(epochs, "placement");
+        tracing::info!(epochs = part.training.epochs, "placement");
         let trainer = Trainer {
             validate_before: false,
             ..material.trainer(&self.backend, &self.model, &search.adapters, None)
@@ -54,7 +48,7 @@ impl Explorer<'_> {
         material: &Material<'_>,
     ) -> Placed {
         let chosen = weights.heaviest();
-        if chosen == Side::None || weights.margin() >= self.explore.tie {
+        if chosen == Side::None || weights.margin() >= self.parts.explore.tie {
             return Placed {
                 weights,
                 chosen,

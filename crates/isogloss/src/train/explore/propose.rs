@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
 use crate::adapter::{Demand, Projection, SitePlan};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, TrainConfig};
 use crate::language::{Language, Resource};
+use crate::model::ModelConfig;
 use crate::plan::{Plan, RankPlan, Reasons, allocate};
 use crate::prune::PruningConfig;
 use crate::train::TrainError;
@@ -10,13 +11,14 @@ use crate::train::explore::{ExploreOptions, Explorer, Placed};
 
 /// Whether a plan exists that keeps to the budget, and its pruning to the epochs.
 pub(super) fn check_options(
-    explorer: &Explorer<'_>,
+    config: &TrainConfig,
+    shape: &ModelConfig,
     options: &ExploreOptions,
 ) -> Result<(), TrainError> {
-    let sites = explorer.config.adapter.sites(&explorer.shape)?;
-    let alike = vec![1.0; explorer.languages.len()];
-    divide(explorer, &sites, &alike, &|_| 1.0, options)?;
-    let epochs = explorer.config.training.epochs;
+    let sites = config.adapter.sites(shape)?;
+    let alike = vec![1.0; config.languages.values().map(Vec::len).sum()];
+    divide(shape, &sites, &alike, &|_| 1.0, options)?;
+    let epochs = config.training.epochs;
     if let Some(pruning) = pruning(epochs, options) {
         pruning.validate(epochs).map_err(ConfigError::from)?;
     }
@@ -32,13 +34,13 @@ fn pruning(epochs: u64, options: &ExploreOptions) -> Option<PruningConfig> {
 }
 
 fn divide(
-    explorer: &Explorer<'_>,
+    shape: &ModelConfig,
     sites: &[SitePlan],
     demands: &[f64],
     value: &dyn Fn(Projection) -> f64,
     options: &ExploreOptions,
 ) -> Result<RankPlan, TrainError> {
-    let budget = options.budget.parameters(explorer.shape.parameters());
+    let budget = options.budget.parameters(shape.parameters());
     let limit = sites
         .iter()
         .map(|plan| plan.input.len().min(plan.output.len()));
@@ -64,7 +66,9 @@ pub(super) fn plan(
     demand: &Demand,
     options: &ExploreOptions,
 ) -> Result<(Plan, Reasons), TrainError> {
-    let adapter = explorer.placed(explorer.config.adapter.clone(), placement);
+    let adapter = explorer
+        .parts
+        .placed(explorer.parts.config.adapter.clone(), placement);
     let sites = adapter.sites(&explorer.shape)?;
     let own = demands(explorer, demand);
     let demands = match options.classes {
@@ -75,8 +79,8 @@ pub(super) fn plan(
         let kept = demand.by_projection.get(&projection);
         kept.copied().unwrap_or(0.0)
     };
-    let ranks = divide(explorer, &sites, &demands, &value, options)?;
-    let pruning = pruning(explorer.config.training.epochs, options);
+    let ranks = divide(&explorer.shape, &sites, &demands, &value, options)?;
+    let pruning = pruning(explorer.parts.config.training.epochs, options);
     let reasons = reasons(
         explorer,
         placement,
@@ -137,7 +141,7 @@ fn reasons(
     options: &ExploreOptions,
 ) -> Reasons {
     let percent = |x: f64| format!("{:.1}%", 100.0 * x);
-    let explore = &explorer.explore;
+    let explore = explorer.parts.explore;
     let (total, budget) = (
         ranks.ranks.iter().sum::<usize>() * ranks.per_rank,
         options.budget,
@@ -197,7 +201,7 @@ fn reasons(
             "weights: source {:.2}, target {:.2}",
             weights.source, weights.target
         );
-        if explorer.explore.placement.none {
+        if explorer.parts.explore.placement.none {
             reason += &format!(", none {:.2}", weights.none);
         }
         if let Some([source, target]) = placed.loss_without {
