@@ -295,7 +295,8 @@ pub trait Backend: Send + Sync {
         1
     }
 
-    /// Runs `f` for each task, in any order and on any thread. Operations that a task calls stay on its thread.
+    /// Runs `f` for each task, in any order and on any thread. Operations that a task calls stay on its thread, those of a single task use
+    /// all threads.
     fn in_parallel(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
         (0..tasks).for_each(f);
     }

@@ -116,6 +116,14 @@ pub(crate) fn low_rank<R>(
         }
         end = of.end;
     }
+    // A product of rows and factors takes room of its own.
+    let products = terms.iter().try_fold(0usize, |sum, term| {
+        sum.checked_add(term.rows.len().checked_mul(term.rank)?.checked_mul(2)?)
+    });
+    assert!(
+        products.is_some_and(|len| len <= isize::MAX as usize / size_of::<f64>()),
+        "`terms` has more rows and ranks than fit into memory"
+    );
 }
 
 #[track_caller]

@@ -103,7 +103,7 @@ impl Pool {
     }
 
     /// Runs `f` for each task, in any order and on any thread, and returns when all are done. Within a task, or while another thread's
-    /// operation runs, the calling thread does all itself.
+    /// operation runs, the calling thread does all itself. A single task is none: it runs as if the caller ran it.
     pub(super) fn run<F: Fn(usize) + Sync>(&self, tasks: usize, f: F) {
         /// # Safety
         /// `data` points at an `F`.
@@ -112,14 +112,19 @@ impl Pool {
             let f = unsafe { &*data.cast::<F>() };
             f(task);
         }
-        let busy = tasks < 2 || in_a_task();
+        // Without the lock: what a single task calls may use all threads.
+        if tasks < 2 || in_a_task() {
+            return (0..tasks).for_each(f);
+        }
         let held = match self.caller.try_lock() {
-            Ok(held) if !busy => held,
-            // A panic of an earlier operation left nothing behind.
-            Err(TryLockError::Poisoned(held)) if !busy => held.into_inner(),
-            _ => return (0..tasks).for_each(f),
+            Ok(held) => held,
+            // A panic of an earlier operation left nothing behind but what is cleared below.
+            Err(TryLockError::Poisoned(held)) => held.into_inner(),
+            Err(TryLockError::WouldBlock) => return (0..tasks).for_each(f),
         };
         let shared = &*self.shared;
+        // Where the caller's own task panicked as well, a worker's panic was never taken.
+        shared.take_panic();
         // SAFETY: this thread holds `caller`, and the state is 0: no worker reads the job.
         unsafe {
             *shared.job.get() = Job {
@@ -141,10 +146,7 @@ impl Pool {
         }
         in_task(|| shared.take_tasks(tasks, &f));
         drop(closing);
-        let panic = match shared.panic.lock() {
-            Ok(mut panic) => panic.take(),
-            Err(poisoned) => poisoned.into_inner().take(),
-        };
+        let panic = shared.take_panic();
         drop(held);
         if let Some(panic) = panic {
             resume_unwind(panic);
@@ -185,6 +187,14 @@ fn in_task(f: impl FnOnce()) {
 }
 
 impl Shared {
+    /// What a worker's task panicked with, if one did.
+    fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
+        match self.panic.lock() {
+            Ok(mut panic) => panic.take(),
+            Err(poisoned) => poisoned.into_inner().take(),
+        }
+    }
+
     fn take_tasks(&self, tasks: usize, f: impl Fn(usize)) {
         loop {
             let task = self.next.fetch_add(1, Ordering::Relaxed);
@@ -325,6 +335,31 @@ mod tests {
             });
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+    }
+
+    #[test]
+    fn what_a_single_task_calls_uses_all_threads() {
+        let pool = Pool::new(1).unwrap();
+        let both = std::sync::Barrier::new(2);
+        pool.run(1, |_| {
+            pool.run(2, |_| {
+                both.wait();
+            });
+        });
+    }
+
+    #[test]
+    fn a_panic_of_two_tasks_at_once_is_over_with_its_operation() {
+        let pool = Pool::new(1).unwrap();
+        let both = std::sync::Barrier::new(2);
+        let run = || {
+            pool.run(2, |task| {
+                both.wait();
+                panic!("task {task}");
+            });
+        };
+        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        pool.run(4, |_| ());
     }
 
     #[test]

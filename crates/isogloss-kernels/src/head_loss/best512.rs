@@ -45,12 +45,14 @@ fn block_sum512(logits: &[f32]) -> Block {
     (max, _mm512_reduce_add_ps(sum))
 }
 
-/// `e^x` for `x <= 0`, within 2 units in the last place, as [`crate::simd::exp`]; subnormal where that is.
+/// `e^x` for `x <= 0`, within 2 units in the last place, as [`crate::simd::exp`]; subnormal where that is, 0 for minus infinity.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn exp(x: __m512) -> __m512 {
     const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
     let of = |x: f32| _mm512_set1_ps(x);
+    // Below, `r` would be far from 0 and the polynomial could overflow; the result is 0 already. NaN stays, as the second operand.
+    let x = _mm512_max_ps(of(-110.0), x);
     let n = _mm512_roundscale_ps::<NEAREST>(_mm512_mul_ps(x, of(std::f32::consts::LOG2_E)));
     let r = _mm512_fnmadd_ps(n, of(LN2_HI), x);
     let r = _mm512_fnmadd_ps(n, of(LN2_LO), r);
@@ -89,5 +91,9 @@ mod tests {
         // SAFETY: the machine has the instructions.
         let e = unsafe { of(&[f32::NAN; LANES]) };
         assert!(e[3].is_nan());
+        for x in [-110.0, -1e9, -5e13, -f32::MAX, f32::NEG_INFINITY] {
+            // SAFETY: as above.
+            assert_eq!(unsafe { of(&[x; LANES]) }, [0.0; LANES], "exp({x})");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::backend::{Epilogue, LabelSmoothing};
 use crate::check;
 use crate::cpu::Cpu;
 use crate::head_loss::smoothing_weights;
-use crate::matmul::{Mat, MatData, MatMut, fast};
+use crate::matmul::{LeftOperand, Mat, MatData, MatMut, fast};
 use crate::scratch::Scratch;
 use crate::simd::{exp, map_sum, max, multiversion, sum, widen_bf16};
 
@@ -174,13 +174,13 @@ impl<'a> Head<'a> {
         if let Some(dh) = &mut dh {
             dh.fill(0.0);
         }
+        let left = LeftOperand::new(cpu, h, &self.table.t());
         let mut logits = Scratch::take(rows * CLASSES.min(self.table.rows()));
         let mut factors = Scratch::take(rows);
         for (first, classes) in self.blocks() {
             let logits = &mut logits[..rows * classes];
             let block = self.block(first, classes);
-            let c = MatMut::new(logits, rows, classes);
-            fast(cpu, h, block.t(), Epilogue::default(), c);
+            left.times_on_all(cpu, block.t(), MatMut::new(logits, rows, classes));
             let states = crate::scratch::SharedMut::new(states);
             cpu.chunks2(
                 (logits, TASK_ROWS * classes),
@@ -255,17 +255,12 @@ impl<'a> Head<'a> {
         dtable: &mut [f32],
     ) {
         let (cpu, rows, width) = (self.cpu, h.rows(), h.cols());
+        let left = LeftOperand::new(cpu, h, &self.table.t());
         let mut logits = Scratch::take(rows * CLASSES.min(self.table.rows()));
         for (first, classes) in self.blocks() {
             let logits = &mut logits[..rows * classes];
-            let c = MatMut::new(logits, rows, classes);
-            fast(
-                cpu,
-                h,
-                self.block(first, classes).t(),
-                Epilogue::default(),
-                c,
-            );
+            let block = self.block(first, classes);
+            left.times_on_all(cpu, block.t(), MatMut::new(logits, rows, classes));
             cpu.chunks(logits, TASK_ROWS * classes, 16, |task, logits| {
                 let at = task * TASK_ROWS;
                 let rows = targets[at..].iter().zip(&states[at..]);

@@ -231,7 +231,8 @@ unsafe fn store_some(p: *mut f32, n: usize, x: __m256) {
             (p, part) = (p.add(4), _mm256_extractf128_ps::<1>(x));
         }
         if n & 2 != 0 {
-            _mm_storel_pd(p.cast(), _mm_castps_pd(part));
+            // Of the two stores of 64 bits the one that asks for no alignment.
+            _mm_storel_epi64(p.cast(), _mm_castps_si128(part));
             (p, part) = (p.add(2), _mm_movehl_ps(part, part));
         }
         if n & 1 != 0 {

@@ -133,16 +133,34 @@ impl<'a> LeftOperand<'a> {
         }
     }
 
-    /// `c = a b` on the calling thread; the same bits as of [`fast`].
+    /// `c = a b` on the calling thread; of the whole the same bits as of [`fast`].
     pub(crate) fn times(&self, cpu: &Cpu, b: Mat<'_, f32>, c: MatMut<'_, f32>) {
+        self.compute(cpu, b, c, run_serially);
+    }
+
+    /// The same on all threads.
+    pub(crate) fn times_on_all(&self, cpu: &Cpu, b: Mat<'_, f32>, c: MatMut<'_, f32>) {
+        self.compute(cpu, b, c, |product| run(cpu, product));
+    }
+
+    fn compute(
+        &self,
+        cpu: &Cpu,
+        b: Mat<'_, f32>,
+        c: MatMut<'_, f32>,
+        compute: impl FnOnce(&Product<'_>),
+    ) {
         let epilogue = Epilogue::default();
         // Of a part however narrow: what decides is the whole.
         match (&self.quantized, b.ahead().and_then(|w| w.int8_of(&b))) {
             (Some(rows), Some(weight)) => {
                 check::matmul(&self.a, &b, &epilogue, &c);
-                run_serially(&Product::int8(rows, weight, epilogue, c));
+                compute(&Product::int8(rows, weight, epilogue, c));
             }
-            _ => serial(cpu.supported(), cpu.precision(), self.a, b, epilogue, c),
+            _ => {
+                let kernel = select(cpu.supported(), cpu.precision());
+                of_numbers(kernel, (self.a, b), epilogue, c, compute);
+            }
         }
     }
 }

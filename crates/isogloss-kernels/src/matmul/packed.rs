@@ -76,7 +76,7 @@ impl std::fmt::Debug for PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs a weight; none in [`Precision::Int8`] if it is too small or too large to be quantised, or wanted for the backward pass.
+    /// Packs a weight; none of a single column, nor in [`Precision::Int8`] if it is too small or too large to be quantised, or wanted for the backward pass.
     /// `read` is told the rows that were read for the last time.
     pub(crate) fn new(
         cpu: &Cpu,
@@ -84,6 +84,10 @@ impl PackedWeight {
         backward: bool,
         read: &mut dyn FnMut(Range<usize>),
     ) -> Option<Self> {
+        // Of a single column the transpose can't be told apart.
+        if weight.cols() == 1 {
+            return None;
+        }
         let words = if cpu.precision() == Precision::Int8 {
             if backward || !Self::quantizes(weight.rows(), weight.cols()) {
                 return None;
@@ -132,12 +136,14 @@ impl PackedWeight {
     /// Whether a weight of this shape is quantised in [`Precision::Int8`]; others are multiplied as they are.
     #[must_use]
     pub fn quantizes(rows: usize, cols: usize) -> bool {
-        // Of a single column the transpose can't be told apart.
         rows > NARROW && cols > 1 && Int8Weight::fits(cols)
     }
 
     /// What [`bytes`](Self::bytes) would be.
     pub(crate) fn bytes_of(cpu: &Cpu, rows: usize, cols: usize, backward: bool) -> usize {
+        if cols == 1 {
+            return 0;
+        }
         if cpu.precision() == Precision::Int8 {
             return match !backward && Self::quantizes(rows, cols) {
                 true => Int8Weight::bytes_of(cpu, rows, cols),

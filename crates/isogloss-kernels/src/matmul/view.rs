@@ -94,7 +94,7 @@ impl<'a, R: Real> Mat<'a, R> {
     /// A row-major matrix whose rows lie `row_stride` values apart.
     ///
     /// # Panics
-    /// If the last element lies outside `data`, or if a row lacks its factor.
+    /// If the last element lies outside `data`, if a row lacks its factor, or if rows of [`MatData::Packed`] lie apart.
     #[must_use]
     pub fn strided(data: MatData<'a, R>, rows: usize, cols: usize, row_stride: usize) -> Self {
         let len = match data {
@@ -104,7 +104,10 @@ impl<'a, R: Real> Mat<'a, R> {
                 assert!(scales.len() >= rows, "factors of {rows} rows");
                 values.len()
             }
-            MatData::Packed => rows.saturating_mul(row_stride),
+            MatData::Packed => {
+                assert!(row_stride == cols, "rows of packed values lie side by side");
+                rows.saturating_mul(cols)
+            }
         };
         assert!(row_stride >= cols, "rows overlap");
         assert!(
@@ -374,6 +377,7 @@ impl<'a, R: Real> MatMut<'a, R> {
     /// If it lies outside the matrix.
     #[must_use]
     pub fn row(&mut self, i: usize) -> &mut [R] {
+        assert!(i < self.rows, "row {i} of {}", self.rows);
         &mut self.data[i * self.row_stride..i * self.row_stride + self.cols]
     }
 }

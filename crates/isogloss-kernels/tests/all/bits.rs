@@ -1,7 +1,7 @@
 //! What must not change a single bit: the number of threads, and what else is in the batch.
 
 use isogloss_kernels::{
-    Backend, Cpu, Epilogue, KernelPath, LabelSmoothing, Mat, MatMut, Precision,
+    AdamStep, Backend, Cpu, Epilogue, KernelPath, LabelSmoothing, Mat, MatData, MatMut, Precision,
 };
 
 use crate::{assert_same_bits, backends_of, rounded, values};
@@ -84,8 +84,9 @@ fn a_weight_packed_ahead_changes_nothing() {
                     let (x, dy) = (values(1, m * k), values(3, m * n));
                     let forward = product(&cpu, &x, weight.t(), m);
                     let backward = product(&cpu, &dy, weight, m);
-                    // Those of this backend are among them.
-                    for packed in others.iter().take(if m == 75 { 99 } else { 9 }) {
+                    // Those of this backend, and for one number of rows all others.
+                    let own = [false, true].map(|b| cpu.pack_weight(weight, b).unwrap());
+                    for packed in others.iter().filter(|_| m == 75).chain(&own) {
                         let weight = weight.with_packed(Some(packed));
                         assert_same_bits(
                             &cpu,
@@ -112,7 +113,8 @@ fn a_weight_packed_ahead_belongs_to_its_shape() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let (n, d, classes) = (260, 96, 1100);
+    // Enough for every operation here to be worth several threads.
+    let (n, d, classes) = (1100, 96, 1100);
     for precision in [Precision::F32, Precision::Bf16] {
         for path in KernelPath::available() {
             let run = |threads: usize| {
@@ -122,6 +124,12 @@ fn the_number_of_threads_changes_nothing() {
                 let (x, e) = (values(1, n * d), values(2, classes * d));
                 let mut all = product(&cpu, &x, Mat::new(&e, classes, d).t(), n);
                 let targets: Vec<u32> = (0..n as u32).collect();
+                // Half of the rows share their index.
+                let ids: Vec<u32> = (0..n as u32).map(|i| (i % 7) * (i % 2)).collect();
+                let (mut rows, mut of_table) = (vec![0.0; n * d], vec![0.0; classes * d]);
+                let table = Mat::new(&e, classes, d);
+                cpu.embed(&ids, table, 16.0, &ids, &values(4, 7 * d), &mut rows);
+                cpu.embed_backward(&ids, 16.0, d, &x, &mut of_table);
                 let (mut loss, mut nll, mut dh) = (vec![0.0; n], vec![0.0; n], vec![0.0; n * d]);
                 let smoothing = LabelSmoothing {
                     eps: 0.1,
@@ -152,7 +160,21 @@ fn the_number_of_threads_changes_nothing() {
                 );
                 let mut sums = vec![0.0; d];
                 cpu.add_column_sums(&x, &mut sums);
+                let (mut moved, mut first, mut second) = (e.clone(), e.clone(), vec![0.5; e.len()]);
+                let step = AdamStep {
+                    lr: 0.01,
+                    beta1: 0.9,
+                    beta2: 0.98,
+                    eps: 1e-6,
+                    weight_decay: 0.0,
+                    step: 3,
+                    grad_scale: 1.0,
+                };
+                cpu.adam(step, &mut moved, &dtable, &mut first, &mut second);
                 for part in [loss, nll, dh, dtable, y, stats, dx, dgamma, dbeta, sums] {
+                    all.extend(part);
+                }
+                for part in [rows, of_table, moved, first, second] {
                     all.extend(part);
                 }
                 (cpu.sum_squares(&all).to_bits(), all)
@@ -220,4 +242,22 @@ fn a_packed_weight_does_without_its_values() {
             }
         }
     }
+}
+
+/// Of a weight of one column the transpose can't be told apart.
+#[test]
+fn a_single_column_is_not_packed_ahead() {
+    let weight = values(1, 64);
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        for cpu in backends_of(precision) {
+            assert!(cpu.pack_weight(Mat::new(&weight, 64, 1), false).is_none());
+            assert_eq!(cpu.packed_bytes(64, 1, true), 0);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "side by side")]
+fn rows_of_packed_values_lie_side_by_side() {
+    let _ = Mat::<f32>::strided(MatData::Packed, 2, 3, 5);
 }

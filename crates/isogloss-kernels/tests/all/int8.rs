@@ -167,6 +167,34 @@ fn what_is_not_finite_shows_in_its_own_row() {
     }
 }
 
+/// Whatever is left of the classes after whole blocks: the loss knows the logits of the product.
+#[test]
+fn the_loss_is_of_the_logits_that_the_product_gives() {
+    let (n, k, m) = (1030, 64, 3);
+    let (w, x) = (values(2, n * k), values(1, m * k));
+    for cpu in backends_of(Precision::Int8) {
+        let packed = cpu.pack_weight(Mat::new(&w, n, k), false).unwrap();
+        let table = Mat::packed(&packed);
+        let (mut logits, mut loss, mut nll) = (vec![0.0; m * n], vec![0.0; m], vec![0.0; m]);
+        let to = MatMut::new(&mut logits, m, n);
+        cpu.matmul(Mat::new(&x, m, k), table.t(), Epilogue::default(), to);
+        let targets = [0, 700, 1027];
+        let smoothing = LabelSmoothing::default();
+        cpu.head_loss(
+            &x, table, &targets, smoothing, &mut loss, &mut nll, None, None,
+        );
+        for ((logits, target), nll) in logits.chunks(n).zip(targets).zip(nll) {
+            let logits = widen(logits);
+            let lse = logits.iter().map(|x| x.exp()).sum::<f64>().ln();
+            let expected = lse - logits[target as usize];
+            assert!(
+                (f64::from(nll) - expected).abs() < 1e-4,
+                "{nll}, {expected} ({cpu:?})"
+            );
+        }
+    }
+}
+
 /// A weight that is stored in bytes serves every operation, as the numbers that it stands for.
 #[test]
 fn a_weight_in_bytes_is_a_matrix_like_any_other() {

@@ -360,6 +360,18 @@ fn low_rank<B: Backend<Real = f32>>(backend: &B) {
     ] {
         refused("parameters", || forward(&[term], [0; 3]));
     }
+    // Nothing to read or write, and yet too large.
+    refused("terms", || {
+        let term = LowRankTerm {
+            b: 0,
+            rank: 1 << (usize::BITS - 1),
+            input: 0..0,
+            output: 0..0,
+            ..right()
+        };
+        let (x, dy) = (zeros(9), zeros(12));
+        backend.low_rank_backward(&[term], &[], (&x, 3), (&dy, 4), None, &mut []);
+    });
     let next = |b: usize| LowRankTerm {
         rows: 2..3,
         b,
