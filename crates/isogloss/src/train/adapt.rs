@@ -12,6 +12,7 @@ use crate::language::Language;
 use crate::model::{Context, DType, Model, tensors_of};
 use crate::params::ParamStore;
 use crate::tokenize;
+use crate::train::exchanged::{self, Judge};
 use crate::train::material::Material;
 use crate::train::opened::{Extended, Opened};
 use crate::train::setup::{self, Estimate};
@@ -179,6 +180,21 @@ pub fn adapt(
         model.config().max_position_embeddings,
     )?;
     setup::pack_for_training(&mut model, &backend);
+    if !run.last().exists() {
+        let judge = Judge {
+            backend: &backend,
+            model: &model,
+            store: &store,
+            tokenizer: &opened.tokenizer,
+            max_tokens: config
+                .training
+                .max_tokens
+                .min(model.config().max_position_embeddings),
+        };
+        for (corpus, what) in [(&corpus, "training"), (&validation, "validation")] {
+            exchanged::warn(&judge.exchanged(corpus)?, what);
+        }
+    }
     let pruner = config.pruner(&set, &store)?;
     let trainer = material.trainer(&backend, &model, &set.adapters, pruner.as_ref());
     let trained = trainer.train(&mut run, &mut store, observer)?;

@@ -44,6 +44,22 @@ pub struct Example {
 }
 
 impl Example {
+    /// A pair of texts with their languages, with the key 0.
+    pub(super) fn new(
+        tokenizer: &Tokenizer,
+        ids: &LanguageIds,
+        source: (&str, &Language),
+        target: (&str, &Language),
+    ) -> Result<Self, TokenizeError> {
+        Ok(Example {
+            source: tokenizer.source_ids(source.0, source.1)?,
+            target: tokenizer.target_ids(target.0, target.1)?,
+            source_language: ids.id(source.1),
+            target_language: ids.id(target.1),
+            key: 0,
+        })
+    }
+
     /// Tokens of the longer side.
     #[must_use]
     pub fn tokens(&self) -> usize {

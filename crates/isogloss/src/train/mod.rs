@@ -6,6 +6,7 @@ mod data;
 mod error;
 mod estimate;
 mod event;
+mod exchanged;
 mod explore;
 mod material;
 mod memory;
