@@ -205,3 +205,33 @@ fn what_cannot_be_planned_or_obeyed_is_named() {
         "{text}"
     );
 }
+
+#[test]
+fn a_compacted_copy_is_served_by_the_plan_of_what_it_was_made_from_as_long_as_it_is_exact() {
+    let folder = folder();
+    let folder = folder.path();
+    evaluate(folder, "1-12", "valid.json");
+    let plan = ["rollout", "plan", "valid.json", "-o", "rollout.toml"];
+    stdout(&mut isogloss(folder, &plan));
+    let compact = |from: &str, to: &str, more: &[&str]| {
+        let arguments = ["adapters", "compact", from, "--output", to];
+        stdout(&mut isogloss(folder, &[&arguments[..], more].concat()));
+    };
+    let serve = |adapters: &str| {
+        let with = ["--adapters", adapters, "--rollout", "rollout.toml"];
+        translate(folder, &with)
+    };
+    compact("adapters", "small", &[]);
+    compact("small", "smaller", &[]);
+    let expected = stdout(&mut serve("adapters"));
+    assert_eq!(stdout(&mut serve("small")), expected);
+    assert_eq!(stdout(&mut serve("smaller")), expected);
+
+    compact("adapters", "rough", &["--tolerance", "0.01"]);
+    compact("rough", "rough-copy", &[]);
+    for other in ["rough", "rough-copy"] {
+        let text = refusal(&mut serve(other));
+        assert!(text.contains("decided for other adapters"), "{text}");
+        assert!(text.contains("compacted with a tolerance"), "{text}");
+    }
+}

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::adapter;
 use crate::compare::cell::CellResult;
 use crate::compare::{
     CellPlan, CompareError, Experiment, Kind, Missing, Protocol, TestSet, Watcher,
 };
 use crate::decode::Loaded;
-use crate::evaluate::{Hypotheses, MadeWith, ScoresFile, hash_of_folder};
+use crate::evaluate::{Hypotheses, MadeWith, ScoresFile};
 use crate::language::Direction;
+use crate::train::TrainError;
 
 /// What translates, and with what.
 struct System<'a> {
@@ -94,7 +96,10 @@ impl Experiment {
         let parts = trained.map_or(&[][..], |trained| &trained.parts);
         let adapters = match (kind, parts) {
             (Kind::Full, _) => None,
-            (_, [part]) => Some(hash_of_folder(&folder.join(&part.result))?),
+            (_, [part]) => {
+                let hash = adapter::hash_of_folder(&folder.join(&part.result));
+                Some(hash.map_err(TrainError::from)?)
+            }
             _ => None,
         };
         let of_cell = [

@@ -244,37 +244,6 @@ pub(super) fn hash_of_lines(lines: &[impl AsRef<str>]) -> String {
     hexadecimal(&digest.finalize())
 }
 
-/// SHA-256 of a folder's files, their names included, in hexadecimal digits: by it scores and rollouts know adapters.
-///
-/// # Errors
-/// If the folder or a file cannot be read.
-pub fn hash_of_folder(dir: &Path) -> Result<String, HypothesesError> {
-    let failed = |path: &Path, e: io::Error| HypothesesError::Read {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    };
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|e| failed(dir, e))? {
-        let path = entry.map_err(|e| failed(dir, e))?.path();
-        // What begins with a dot is on its way to being written, or not ours.
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        if path.is_file() && !hidden {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    let mut digest = Sha256::new();
-    for path in paths {
-        let bytes = fs::read(&path).map_err(|e| failed(&path, e))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        digest.update(format!("{name}\n{}\n", bytes.len()));
-        digest.update(&bytes);
-    }
-    Ok(hexadecimal(&digest.finalize()))
-}
-
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
@@ -359,18 +328,5 @@ mod tests {
         let error = Hypotheses::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains("hypotheses.json"), "{error}");
         assert!(Hypotheses::open(&dir.path().join("absent")).is_err());
-    }
-
-    #[test]
-    fn a_folder_is_known_by_names_and_contents() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a"), "1").unwrap();
-        let first = hash_of_folder(dir.path()).unwrap();
-        fs::write(dir.path().join(".b.tmp"), "1").unwrap();
-        assert_eq!(hash_of_folder(dir.path()).unwrap(), first);
-        fs::write(dir.path().join("a"), "2").unwrap();
-        assert_ne!(hash_of_folder(dir.path()).unwrap(), first);
-        fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
-        assert!(hash_of_folder(&dir.path().join("absent")).is_err());
     }
 }

@@ -51,7 +51,7 @@ pub use comparison::{
 pub use directions::{Evaluation, EvaluationError, NamedMetric, Progress};
 pub use error::EvaluateError;
 pub use groups::Groups;
-pub use hypotheses::{Hypotheses, HypothesesError, MadeWith, hash_of_folder};
+pub use hypotheses::{Hypotheses, HypothesesError, MadeWith};
 pub use sacrebleu::{Confidence, PairedTest, SACREBLEU_SEED, Tested};
 pub use score::{Details, Score};
 pub use scores_file::{

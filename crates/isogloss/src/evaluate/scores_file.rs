@@ -107,7 +107,7 @@ pub struct ScoresFile {
     pub model_hash: Option<String>,
     /// Folder of the adapters; none for the base alone.
     pub adapters: Option<PathBuf>,
-    /// Hash of that folder ([`hash_of_folder`](super::hash_of_folder)); older files lack it.
+    /// Hash of that folder ([`hash_of_folder`](crate::adapter::hash_of_folder)); older files lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapters_hash: Option<String>,
     /// Hash of the sentences, sources and references: scores of the same sentences have the same one. Older files lack it.

@@ -47,7 +47,7 @@ impl Choice {
 pub struct Rollout {
     /// Hash of the base.
     pub model_hash: String,
-    /// Hash of the adapters' folder ([`hash_of_folder`](crate::evaluate::hash_of_folder)).
+    /// Hash of the adapters' folder ([`hash_of_folder`](crate::adapter::hash_of_folder)).
     pub adapters_hash: String,
     /// Share of the lines that a trial gives to the adaptation, 0 to 1.
     pub trial_share: f64,

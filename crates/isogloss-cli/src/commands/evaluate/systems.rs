@@ -7,9 +7,7 @@ use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use clap::ValueEnum;
 use isogloss::decode::{LongLines, TextOptions, TextTranslator};
-use isogloss::evaluate::{
-    Evaluation, Groups, Hypotheses, MadeWith, Progress, hash_of_folder, searched_by,
-};
+use isogloss::evaluate::{Evaluation, Groups, Hypotheses, MadeWith, Progress, searched_by};
 use isogloss::language::Direction;
 use isogloss_kernels::Cpu;
 use std::path::Path;
@@ -61,7 +59,7 @@ pub(super) fn translate(
         .tell_vocabularies(&translator, &loaded, evaluation.directions())?;
     evaluation.check(&translator, options).map_err(wrong)?;
     let model_hash = loaded.hash.map(|hash| hash.to_string()).unwrap_or_default();
-    let adapters_hash = adapters.map(hash_of_folder).transpose();
+    let adapters_hash = adapters.map(isogloss::adapter::hash_of_folder).transpose();
     let adapters_hash = adapters_hash.map_err(Failure::input)?;
     let made_with = made_with(args, &model_hash, adapters_hash.as_deref(), backend);
     let kept = Hypotheses::keep(dir, made_with).map_err(Failure::input)?;

@@ -3,8 +3,8 @@
 use super::Args;
 use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
+use isogloss::adapter;
 use isogloss::decode::{DecodeError, Line, Loaded, TextOptions, TextTranslator};
-use isogloss::evaluate::hash_of_folder;
 use isogloss::language::Direction;
 use isogloss::rollout::{Choice, Rollout};
 use isogloss_kernels::Cpu;
@@ -24,23 +24,24 @@ impl Served {
             return Ok(());
         };
         let model = loaded.hash.map(|hash| hash.to_string()).unwrap_or_default();
-        let found = hash_of_folder(adapters).map_err(Failure::input)?;
+        let known = adapter::known_as(adapters).map_err(Failure::input)?;
         for (what, path, found, expected) in [
             (
                 "weights of the base",
                 &args.model,
-                &model,
+                &[model][..],
                 &rollout.model_hash,
             ),
-            ("adapters", adapters, &found, &rollout.adapters_hash),
+            ("adapters", adapters, &known, &rollout.adapters_hash),
         ] {
-            if found != expected {
+            if !found.contains(expected) {
                 let error = anyhow!(
-                    "the rollout was decided for other {what} than {}: expected {expected}, found {found}",
-                    path.display()
+                    "the rollout was decided for other {what} than {}: expected {expected}, found {}",
+                    path.display(),
+                    found.join(", a copy of ")
                 );
                 return Err(Failure::input(error).hint(
-                    "evaluate this system with --against base and make a plan from its scores; a compacted copy counts as another system",
+                    "evaluate this system with --against base and make a plan from its scores; a copy compacted with a tolerance counts as another system",
                 ));
             }
         }

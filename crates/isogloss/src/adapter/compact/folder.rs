@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::adapter::compact::{Compacted, CompactedSite, compact};
-use crate::adapter::file::{self, AdapterFileError, Storage, is_index, weights_path};
+use crate::adapter::file::{self, AdapterFileError, Storage, is_index, known_as, weights_path};
 use crate::adapter::inspect::{UpdateSize, update_sizes};
 use crate::adapter::set::AdapterSet;
 use crate::files::{self, FileError};
@@ -79,7 +79,8 @@ pub struct CompactReport {
 }
 
 /// Makes a copy of a folder of adapters in which updates are as small as [`compact`] makes them, each tensor stored sparse where that takes
-/// fewer bytes. Other files of the folder, such as output vocabularies, are copied; the base is the same. The copy is written beside
+/// fewer bytes. Other files of the folder, such as output vocabularies, are copied; the base is the same. With a tolerance of 0 the copy is also
+/// [known as](known_as) what it was made from. The copy is written beside
 /// its place and renamed: it is whole or not there.
 ///
 /// # Errors
@@ -96,10 +97,14 @@ pub fn compact_folder(
     let mut store = ParamStore::new();
     let (set, base) = file::read(from, &mut store)?;
     let compacted = compact(&set, &store, tolerance);
+    let exact_copy_of = match tolerance {
+        0.0 => known_as(from)?,
+        _ => Vec::new(),
+    };
     files::write_dir_atomic(to, |dir| {
         copy_others(from, dir, &set)?;
         let Compacted { set, store, .. } = &compacted;
-        file::save_as(dir, set, store, &base, Storage::Smallest)?;
+        file::save_as(dir, set, store, &base, Storage::Smallest, exact_copy_of)?;
         Ok::<(), CompactError>(())
     })?;
     let before = update_sizes(from, &set, &store)?;

@@ -40,6 +40,9 @@ pub(super) struct Index {
     /// Of each update the CRC-32 of its file, in hexadecimal. Files from before they were recorded have none, and aren't checked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub crc32: BTreeMap<String, String>,
+    /// Hashes of the folders of which this is a compacted copy that differs by no more than the order of sums.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exact_copy_of: Vec<String>,
 }
 
 /// The checksum of an update's file as it stands in the description.

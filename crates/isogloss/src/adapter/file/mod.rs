@@ -2,6 +2,7 @@
 
 mod error;
 mod index;
+mod known;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::params::{ParamId, ParamStore};
 
 pub use error::AdapterFileError;
 use index::{INDEX, Index};
+pub use known::{hash_of_folder, known_as};
 use tensor::{Entry, Source};
 pub(crate) use tensor::{Storage, smallest};
 
@@ -49,16 +51,17 @@ pub fn save(
     store: &ParamStore<f32>,
     base: &str,
 ) -> Result<(), AdapterFileError> {
-    save_as(dir, set, store, base, Storage::Dense)
+    save_as(dir, set, store, base, Storage::Dense, Vec::new())
 }
 
-/// [`save`] in a storage.
+/// [`save`] in a storage, as an exact copy of folders with these hashes.
 pub(crate) fn save_as(
     dir: &Path,
     set: &AdapterSet,
     store: &ParamStore<f32>,
     base: &str,
     storage: Storage,
+    exact_copy_of: Vec<String>,
 ) -> Result<(), AdapterFileError> {
     files::create_dir(dir)?;
     // Weights of another set must not stand beside this description, if writing breaks off.
@@ -95,6 +98,7 @@ pub(crate) fn save_as(
         updates: set.updates.clone(),
         trained: Some(set.trained.clone()),
         crc32,
+        exact_copy_of,
     };
     let text = serde_json::to_string_pretty(&index).map_err(|e| AdapterFileError::Index {
         path: index_path.clone(),

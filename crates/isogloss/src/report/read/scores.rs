@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Input, json_of, malformed};
+use crate::adapter;
 use crate::evaluate::{self, Correction, DirectionScores, Metric, ScoresFile};
 use crate::language::{Direction, Language};
 use crate::report::ReportError;
@@ -56,7 +57,7 @@ impl Scored {
         }
         let differ =
             |a: &Option<String>, b: Option<&String>| matches!((a, b), (Some(a), Some(b)) if a != b);
-        let now = evaluate::hash_of_folder(&adapters).ok();
+        let now = adapter::hash_of_folder(&adapters).ok();
         self.file.adapters.is_none()
             || differ(&self.file.model_hash, run.base.as_ref())
             || differ(&self.file.adapters_hash, now.as_ref())
