@@ -19,6 +19,7 @@ pub mod files;
 mod hash;
 pub mod language;
 pub mod memory;
+mod unique;
 
 pub mod corpus;
 pub mod tokenize;

@@ -60,12 +60,14 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         (true, None) if experiment.started().map_err(wrong)?.is_none() => Some(Budget::Published),
         _ => budget,
     };
+    experiment.warn_of_overlap().map_err(wrong)?;
+    experiment.warn_of_trained();
     let protocol = experiment.plan(budget).map_err(wrong)?;
     if args.run.dry_run {
         return dry_run(args, &experiment, &protocol);
     }
     if !quiet {
-        eprintln!("{}", protocol.describe());
+        output::say(protocol.describe());
     }
     let mut progress = Progress::start(quiet);
     let ending = experiment.run(&protocol, &mut progress);

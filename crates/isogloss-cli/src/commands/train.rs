@@ -3,6 +3,7 @@
 use super::training::{self, RunArgs};
 use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
+use isogloss::adapter;
 use isogloss::checkpoint;
 use isogloss::config::TrainConfig;
 use isogloss::decode::{Coverage, Vocabularies, VocabularyUse};
@@ -84,14 +85,15 @@ fn add(languages: &[Language], config: &mut TrainConfig, dir: &Path) -> Outcome 
             );
         }
     }
+    if config.extends.is_none() {
+        config.extends = Some(config.run.join("adapters"));
+    }
+    check_new(languages, config, dir)?;
     narrow(languages, config, dir);
     // Whoever else has no update yet isn't asked for.
     let known: Vec<Language> = config.languages.values().flatten().cloned().collect();
     for other in known.into_iter().filter(|l| !languages.contains(l)) {
         config.adapter.language_ranks.insert(other, 0);
-    }
-    if config.extends.is_none() {
-        config.extends = Some(config.run.join("adapters"));
     }
     let codes: Vec<&str> = languages.iter().map(Language::code).collect();
     // Without a slash at the end.
@@ -103,6 +105,26 @@ fn add(languages: &[Language], config: &mut TrainConfig, dir: &Path) -> Outcome 
     name.push(format!("+{}", codes.join("+")));
     config.run = PathBuf::from(name);
     Ok(())
+}
+
+/// Refuses languages that have an update already.
+fn check_new(languages: &[Language], config: &TrainConfig, dir: &Path) -> Outcome {
+    let Some(from) = config.extends.as_ref().map(|from| dir.join(from)) else {
+        return Ok(());
+    };
+    // What is wrong with the folder is said when it is trained.
+    let Ok(found) = adapter::inspect(&from) else {
+        return Ok(());
+    };
+    let has = |language: &&Language| found.updates.iter().any(|u| u.languages.contains(language));
+    match languages.iter().find(has) {
+        Some(language) => {
+            let error = anyhow!("{language} has an update in {} already", from.display());
+            Err(Failure::input(error)
+                .hint("--add takes languages that have none yet; what is there stays as it is"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Gives the languages as many updates as they would get among all others: batches of their share of the pairs.

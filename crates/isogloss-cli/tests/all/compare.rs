@@ -297,11 +297,13 @@ fn what_a_comparison_was_started_with_stays() {
         "{text}"
     );
     workshop.write("compare.toml", toml("seeds = [1, 2]", "[methods.lslo]\n"));
-    let text = refusal(&mut compare(&workshop, &[]));
-    assert!(
-        text.contains("another configuration") && text.contains("`seeds`"),
-        "{text}"
-    );
+    for more in [&[][..], &["--dry-run"]] {
+        let text = refusal(&mut compare(&workshop, more));
+        assert!(
+            text.contains("another configuration") && text.contains("`seeds`"),
+            "{text}"
+        );
+    }
     workshop.write("compare.toml", toml("", "[methods.lslo]\n"));
     let train = std::fs::read_to_string(workshop.path().join("train.toml")).unwrap();
     workshop.write(
@@ -333,6 +335,32 @@ fn the_command_lines_precision_counts_in_the_estimates() {
         own.memory
     };
     assert!(memory(ComputePrecision::Bf16) < memory(ComputePrecision::F32));
+}
+
+/// What a comparison settles itself, and what would count for nothing, isn't taken from a method.
+#[test]
+fn a_methods_keys_that_would_count_for_nothing_are_refused() {
+    for (more, part) in [
+        (
+            "train = { method = \"full\" }",
+            "`method` would count for nothing",
+        ),
+        ("train = { seed = 7 }", "`seeds` names them"),
+        (
+            "train = { pruning = { target_ratio = 0.5 } }",
+            "a kind that prunes",
+        ),
+    ] {
+        let workshop = workshop("", &format!("[methods.lslo]\n{more}\n"));
+        let text = refusal(&mut compare(&workshop, &["--published"]));
+        assert!(text.contains("`lslo`") && text.contains(part), "{text}");
+    }
+    let workshop = workshop(
+        "",
+        "[methods.lslo-plan]\n[plan]\nfile = \"p.toml\"\nbudget = \"5%\"\n",
+    );
+    let text = refusal(&mut compare(&workshop, &["--published"]));
+    assert!(text.contains("`plan.file`"), "{text}");
 }
 
 #[test]

@@ -127,7 +127,8 @@ fn the_comparison_is_planned_as_its_readme_says() {
     assert_eq!(sizes("full"), [10_978_560; 2]);
     assert_eq!(sizes("lslo"), [1_990_656, 331_776]);
     assert_eq!(sizes("lslo-paper"), [1_327_104, 221_184]);
-    assert_eq!(sizes("lslo-english"), sizes("lslo"));
+    // From low to low nobody trains with English alone.
+    assert_eq!(sizes("lslo-english"), [1_990_656, 208_896]);
     assert_eq!(
         (&of("lora-total")["rank"], &of("lora-active")["rank"]),
         (&48.into(), &8.into())

@@ -103,7 +103,10 @@ pub struct AdapterConfig {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ranks: BTreeMap<Resource, usize>,
     /// Rank of single languages; 0 leaves a language without an update.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "crate::unique::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub language_ranks: BTreeMap<Language, usize>,
     /// The update is scaled by `alpha / rank`. Default: the rank, so that the scale is 1.
     #[serde(
@@ -117,7 +120,10 @@ pub struct AdapterConfig {
     pub encoder_target_from: Option<usize>,
     /// Which language selects, by layer (`"encoder.layers.0" = "source"`) or by site (`"encoder.layers.0.fc1" = "none"`), where it differs
     /// from the rule above; a site's own goes before its layer's. `"none"` leaves a place to the base.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "crate::unique::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub sides: BTreeMap<Place, Side>,
     /// Square slice of every matrix. Default: none with `isogloss`, the first `D` with `paper`.
     #[serde(skip_serializing_if = "Option::is_none")]

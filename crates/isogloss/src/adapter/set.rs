@@ -233,16 +233,15 @@ impl AdapterSet {
         self.updates.iter().map(sites).collect()
     }
 
-    /// Parameters that aren't zero and act for the direction that needs most.
+    /// Parameters that aren't zero and act for the direction that needs most, of those that were trained.
     #[must_use]
     pub fn most_active_nonzero(&self, store: &ParamStore<f32>) -> usize {
         let sizes = self.site_sizes(store);
         let active = |d: &Direction| self.active_of(d, |update, site| sizes[update][site].nonzero);
-        let pairs = ordered_pairs(&self.languages);
-        pairs.map(|d| active(&d)).max().unwrap_or(0)
+        self.trained.iter().map(active).max().unwrap_or(0)
     }
 
-    /// Parameters by update, in all, and for the direction that needs most.
+    /// Parameters by update, in all, and for the direction that needs most, of those that were trained.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let of = |update: &UpdatePlan| {
@@ -250,10 +249,10 @@ impl AdapterSet {
             sites.map(|plan| update.parameters_at(plan)).sum()
         };
         let by_update: Vec<usize> = self.updates.iter().map(of).collect();
-        let pairs = ordered_pairs(&self.languages);
+        let active = self.trained.iter().map(|d| self.active(d)).max();
         Counts {
             trainable: by_update.iter().sum(),
-            active: pairs.map(|d| self.active(&d)).max().unwrap_or(0),
+            active: active.unwrap_or(0),
             by_update,
         }
     }

@@ -132,17 +132,10 @@ fn active_parameters_depend_on_the_direction() {
         config.per_language(&languages).unwrap(),
     );
     let codes: Vec<Language> = languages.into_iter().map(|(l, _)| l).collect();
-    let set = AdapterSet::new(
-        codes,
-        Preset::Isogloss,
-        sites,
-        updates,
-        1,
-        &mut ParamStore::new(),
-    )
-    .unwrap();
-    let active =
-        |a: &str, b: &str| set.active(&Direction::new(a.parse().unwrap(), b.parse().unwrap()));
+    let mut store = ParamStore::new();
+    let set = AdapterSet::new(codes, Preset::Isogloss, sites, updates, 1, &mut store).unwrap();
+    let direction = |a: &str, b: &str| Direction::new(a.parse().unwrap(), b.parse().unwrap());
+    let active = |a: &str, b: &str| set.active(&direction(a, b));
     let layer = 2 * (64 + 128);
     assert_eq!(active("eng_Latn", "wol_Latn"), layer * (3 * 2 + 5 * 8));
     assert_eq!(active("wol_Latn", "eng_Latn"), layer * (3 * 8 + 5 * 2));
@@ -152,6 +145,19 @@ fn active_parameters_depend_on_the_direction() {
         "the target has no update"
     );
     assert_eq!(set.counts().active, active("wol_Latn", "oci_Latn"));
+
+    // Of directions that nobody trains nothing is counted.
+    let pivot = ["wol_Latn", "ces_Latn"].map(|other| direction(other, "eng_Latn"));
+    let trained = AdapterSet {
+        trained: pivot.into(),
+        ..set.clone()
+    };
+    assert_eq!(trained.counts().active, active("wol_Latn", "eng_Latn"));
+    // `lora_B` is zero at first, which is half of all: inputs and outputs of the two maps change places.
+    assert_eq!(
+        trained.most_active_nonzero(&store),
+        active("wol_Latn", "eng_Latn") / 2
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::compare::{CompareError, Extent, Prepared, Watcher};
 use crate::config::{Directions, Method, TrainConfig};
 use crate::files;
 use crate::language::Direction;
+use crate::params::ParamStore;
 use crate::train::{self, DirectionShare, Outcome, TrainError};
 
 /// What training left in a cell's folder.
@@ -35,7 +36,7 @@ pub struct CellResult {
     pub trained: usize,
     /// Parameters that act in the direction that needs most, before pruning.
     pub active: usize,
-    /// Those that pruning left, in the direction that has most of them. Not of full fine-tuning, nor in files of earlier versions.
+    /// Those that compaction would leave, in the direction that has most of them. Not of full fine-tuning, nor in files of earlier versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_left: Option<usize>,
     /// Parameters left after compaction.
@@ -244,13 +245,13 @@ impl Bench<'_> {
             result.validation_before = result.validation_before.zip(before).map(|(a, b)| a + b);
             result.trained += done.trainable;
             result.active = result.active.max(done.estimate.active);
-            if config.method != Method::Full {
-                let left = adapter::inspect(&done.result)
-                    .map_err(TrainError::from)?
-                    .active_nonzero;
-                result.active_left = result.active_left.max(Some(left));
+            if config.method == Method::Full {
+                result.after_compaction += done.estimate.after_compaction;
+            } else {
+                let (all, active) = left(&done.result)?;
+                result.after_compaction += all;
+                result.active_left = result.active_left.max(Some(active));
             }
-            result.after_compaction += done.estimate.after_compaction;
             result.updates += state.update;
             result.seconds += state.seconds;
             let within = done.result.strip_prefix(folder);
@@ -281,6 +282,15 @@ impl Bench<'_> {
         };
         all.iter().map(of).collect()
     }
+}
+
+/// Parameters of adapters that compaction would leave: in all, and for the direction that needs most.
+fn left(adapters: &Path) -> Result<(usize, usize), TrainError> {
+    let mut store = ParamStore::new();
+    let (set, _) = adapter::read(adapters, &mut store)?;
+    let small = adapter::compact(&set, &store, 0.0);
+    let all = small.store.values().iter().filter(|&&x| x != 0.0).count();
+    Ok((all, small.set.most_active_nonzero(&small.store)))
 }
 
 /// The configuration of a direction that is trained alone: as many updates as in company, of its own text alone.

@@ -314,6 +314,13 @@ impl CompareConfig {
                 "is not set, but something is to be scored on fewer directions; list them, or score \"all\"".to_owned(),
             )?;
         }
+        let plan = &self.plan;
+        if plan.file.is_some() && (plan.budget.is_some() || plan.classes) {
+            value(
+                "plan.file",
+                "is a plan that is there: `budget` and `classes`, by which one would be made, count for nothing beside it".to_owned(),
+            )?;
+        }
         for name in self.methods.keys().chain(self.foreign.keys()) {
             check_name(name)?;
         }

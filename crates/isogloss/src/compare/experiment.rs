@@ -15,9 +15,11 @@ use crate::compare::{
     Shared, TestSet, read_json,
 };
 use crate::config::{Compute, TrainConfig};
+use crate::corpus::Corpus;
 use crate::decode::DecodeOptions;
 use crate::evaluate::{Bleu, Classes, Comparison, Metric, NamedMetric, Progress, Tokenizer};
 use crate::files;
+use crate::language::Language;
 use crate::report::Tongue;
 use crate::tokenize;
 use crate::train::{self, Observer, TrainError};
@@ -128,6 +130,39 @@ impl Experiment {
         &self.methods
     }
 
+    /// Says so where text that is scored is training text.
+    ///
+    /// # Errors
+    /// If the training text can't be read.
+    pub fn warn_of_overlap(&self) -> Result<(), CompareError> {
+        let languages: Vec<Language> = self.plain.languages.values().flatten().cloned().collect();
+        let wanted = self.plain.directions.filter(&languages);
+        let training = Corpus::load(&self.plain.data, &self.train_dir, &wanted)?;
+        for set in &self.sets {
+            train::warn_of_overlap(set.label(), &set.text, &training);
+        }
+        Ok(())
+    }
+
+    /// Says so where a method is trained in directions of a foreign set, which are reported as what nobody adapted.
+    pub fn warn_of_trained(&self) {
+        for set in &self.sets[1..] {
+            for method in &self.methods {
+                let trained = set.directions.iter().filter(|d| method.trains(d));
+                let trained: Vec<String> = trained.map(ToString::to_string).collect();
+                if !trained.is_empty() {
+                    tracing::warn!(
+                        "`foreign.{}` is reported as what nobody adapted, but `{}` is trained in {} of its directions: {}",
+                        set.label(),
+                        method.name,
+                        trained.len(),
+                        trained.join(", ")
+                    );
+                }
+            }
+        }
+    }
+
     /// The test, then the foreign sets.
     #[must_use]
     pub fn sets(&self) -> &[TestSet] {
@@ -164,7 +199,7 @@ impl Experiment {
     /// The protocol for a budget: that of the comparison where it was started, otherwise a new one, after measuring.
     ///
     /// # Errors
-    /// If nothing fits, if no budget is given, or if it was started under another; if `[significance]` is out of range or a direction
+    /// If nothing fits, if no budget is given, or if it was started under another or with another configuration; if `[significance]` is out of range or a direction
     /// has a single sentence, so that what would be trained could not be compared.
     pub fn plan(&self, budget: Option<Budget>) -> Result<Protocol, CompareError> {
         for set in &self.sets {
@@ -173,7 +208,9 @@ impl Experiment {
             let options = self.config.significance.options();
             Comparison::check(&set.directions, &sentences, &options)?;
         }
-        match (self.started()?, budget) {
+        let started = self.started()?;
+        train::check_config(&self.run, &self.kept(), started.is_some())?;
+        match (started, budget) {
             (Some(started), None) => Ok(started),
             (Some(started), Some(budget)) if started.is_for(budget) => Ok(started),
             (Some(started), Some(now)) => {

@@ -89,6 +89,31 @@ pub(super) struct Workbench<'a> {
     compute: &'a dyn Fn(Compute) -> Compute,
 }
 
+/// Refuses keys of a method's own `train` that the comparison settles, and pruning of a kind that doesn't prune.
+fn check_own(name: &str, kind: Kind, train: &toml::Table) -> Result<(), CompareError> {
+    let settled = [
+        ("method", "`kind` says what is trained"),
+        ("seed", "`seeds` names them"),
+        ("run", "its folder is named after it"),
+    ];
+    let pruned = [(
+        "pruning",
+        "a kind that prunes, such as \"lslo-pruned\", takes it",
+    )];
+    let pruned = pruned.iter().filter(|_| !kind.is_pruned());
+    match settled
+        .iter()
+        .chain(pruned)
+        .find(|(key, _)| train.contains_key(*key))
+    {
+        Some((key, instead)) => Err(CompareError::Method {
+            method: name.to_owned(),
+            reason: format!("`{key}` would count for nothing here: {instead}"),
+        }),
+        None => Ok(()),
+    }
+}
+
 impl<'a> Workbench<'a> {
     pub fn new(
         config: &'a CompareConfig,
@@ -115,6 +140,7 @@ impl<'a> Workbench<'a> {
         kind: Kind,
         method: &MethodConfig,
     ) -> Result<TrainConfig, CompareError> {
+        check_own(name, kind, &method.train)?;
         let mut table = self.shared.clone();
         let section = |table: &mut toml::Table| match table.get_mut("adapter") {
             Some(toml::Value::Table(adapter)) => std::mem::take(adapter),

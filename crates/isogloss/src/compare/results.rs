@@ -90,7 +90,7 @@ pub struct Summary {
     pub trained: usize,
     /// Parameters that act in the direction that needs most, before pruning.
     pub active: usize,
-    /// Those that pruning left, in the direction that has most of them. Not of full fine-tuning, nor in files of earlier versions.
+    /// Those that compaction would leave, in the direction that has most of them. Not of full fine-tuning, nor in files of earlier versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_left: Option<usize>,
     /// Parameters left after compaction.

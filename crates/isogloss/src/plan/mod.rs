@@ -31,10 +31,15 @@ pub struct Plan {
     /// The projections that get updates.
     pub sites: BTreeSet<Projection>,
     /// Rank of each language; 0 leaves it on the base.
+    #[serde(deserialize_with = "crate::unique::deserialize")]
     pub ranks: BTreeMap<Language, usize>,
     /// Which language selects, by layer or site. None: as the configuration says. Otherwise its `sides` and `encoder_target_from` count for
     /// nothing, and places that are not named go by the default.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "crate::unique::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub sides: BTreeMap<Place, Side>,
     /// Gradual pruning.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,7 @@ pub struct RankPlan {
 
 /// Divides a budget of parameters among languages in proportion to their demands: the largest ranks `max(1, round(scale * demand))` that fit,
 /// none above `limit`. Where not even a rank of 1 for all fits, the projections go that wouldn't fit alone, then those of least `value`, until it
-/// does. `None`: it never does.
+/// does; what then fits beside the rest comes back, the most valuable first. `None`: it never does.
 #[must_use]
 pub fn allocate(
     sites: &[SitePlan],
@@ -46,6 +46,14 @@ pub fn allocate(
     if left.is_empty() {
         return None;
     }
+    // Room that the last one left may do for those that were worth less.
+    for kind in dropped.clone().into_iter().rev() {
+        let with: BTreeSet<Projection> = left.iter().copied().chain([kind]).collect();
+        if per_rank(&with) * demands.len() <= budget {
+            left = with;
+            dropped.retain(|&other| other != kind);
+        }
+    }
     let per_rank = per_rank(&left);
     let most = demands.iter().copied().fold(0.0, f64::max);
     let total = |ranks: &[usize]| ranks.iter().sum::<usize>();
@@ -55,7 +63,18 @@ pub fn allocate(
         let rank = |&demand: &f64| (scale * share(demand)).round() as usize;
         demands.iter().map(|d| rank(d).clamp(1, limit)).collect()
     };
-    let (mut fits, mut too_large) = (0.0, 2.0 * limit as f64);
+    // By then those of the least demand have the highest rank, too.
+    let least = demands
+        .iter()
+        .copied()
+        .filter(|&d| d > 0.0)
+        .fold(most, f64::min);
+    let highest = if most > 0.0 {
+        (most / least).min(1e6)
+    } else {
+        1.0
+    };
+    let (mut fits, mut too_large) = (0.0, 2.0 * limit as f64 * highest);
     if total(&at(too_large)) * per_rank <= budget {
         fits = too_large;
     }

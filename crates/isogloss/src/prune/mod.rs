@@ -111,10 +111,10 @@ impl Pruner {
         (pruned, self.pools.iter().map(|pool| pool.entries).sum())
     }
 
-    /// Entries that will be pruned in the end; of components at most so many.
+    /// Entries that will be pruned in the end; of components of several sizes at most so many.
     #[must_use]
     pub fn target(&self) -> usize {
-        self.pools.iter().map(|pool| pool.due(1.0)).sum()
+        self.pools.iter().map(Pool::target).sum()
     }
 
     /// For each value of the store whether it is pruned, for a checkpoint.

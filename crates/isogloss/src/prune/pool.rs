@@ -67,6 +67,24 @@ impl Pool {
         (progress * self.target_ratio * self.entries as f64).round() as usize
     }
 
+    /// Parameters that are pruned in the end. A component goes as a whole or not at all: of those of several sizes at most so many.
+    pub fn target(&self) -> usize {
+        let due = self.due(1.0);
+        match &self.units {
+            Units::Entries(_) => due,
+            Units::Components(all) => {
+                let (least, most) = (
+                    all.iter().map(Component::len).min(),
+                    all.iter().map(Component::len).max(),
+                );
+                match least == most {
+                    true => due - due % least.unwrap_or(1).max(1),
+                    false => due,
+                }
+            }
+        }
+    }
+
     /// What is pruned next, until `due` parameters are, those that are already included: what counts least first, and of equal ones the
     /// first in the store. `pruned` tells of each value of the store whether it is.
     pub fn smallest(&self, due: usize, values: &[f32], pruned: &[bool]) -> Vec<usize> {

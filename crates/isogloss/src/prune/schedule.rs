@@ -22,7 +22,10 @@ pub struct PruningConfig {
     /// What is ranked together. Default `"language"`.
     pub pool: PruningPool,
     /// Target of single languages, in place of `target_ratio`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "crate::unique::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub language_ratios: BTreeMap<Language, f64>,
 }
 

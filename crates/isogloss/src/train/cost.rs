@@ -23,6 +23,10 @@ pub fn note_cost(
     let before: Cost = before
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default();
+    if command.is_some() && before.target_tokens == Some(state.total_tokens) {
+        // Nothing was trained since: what stands there is how it was.
+        return;
+    }
     let cost = Cost {
         seconds: Some(state.seconds),
         peak_memory: peak_memory.max(before.peak_memory),

@@ -63,7 +63,12 @@ impl TrainConfig {
             (Vec::new(), base_parameters, base_parameters)
         } else {
             let mut store = ParamStore::new();
-            let set = adapter_set(self, opened, &mut store)?;
+            let mut set = adapter_set(self, opened, &mut store)?;
+            let trained = corpus.directions().map(|(d, _)| d.clone());
+            match opened.extended {
+                Some(_) => set.trained.extend(trained),
+                None => set.trained = trained.collect(),
+            }
             pruned = self
                 .pruner(&set, &store)?
                 .map_or(0, |pruner| pruner.target());

@@ -142,7 +142,7 @@ impl Opened {
         let (validation, directions) = (&config.validation, &config.directions);
         let mut corpus = setup::validation_text(validation, config_dir, directions, &self.codes())?;
         self.retain(&mut corpus)?;
-        setup::warn_of_overlap(&corpus, training);
+        setup::warn_of_overlap("validation", &corpus, training);
         Ok(corpus)
     }
 }

@@ -242,7 +242,7 @@ impl PretrainConfig {
         training: &Corpus,
     ) -> Result<Corpus, TrainError> {
         let text = setup::validation_text(&self.validation, base, &self.directions, languages)?;
-        setup::warn_of_overlap(&text, training);
+        setup::warn_of_overlap("validation", &text, training);
         Ok(text)
     }
 

@@ -195,8 +195,8 @@ pub(crate) fn lock(path: &Path) -> Result<File, TrainError> {
     }
 }
 
-/// Writes the configuration in force to a folder's `config.toml`; where something is `started`, it must be the one that lies there. A file of
-/// that name that somebody else wrote is left alone.
+/// Writes the configuration in force to a folder's `config.toml`; where something is `started`, it must be the one that lies there, which
+/// stays as it is: how it was begun. A file of that name that somebody else wrote is left alone.
 ///
 /// # Errors
 /// If it is another one, if it isn't ours to replace, or if it can't be read or written.
@@ -206,9 +206,24 @@ pub(crate) fn keep_config(
     started: bool,
 ) -> Result<(), TrainError> {
     let text = compare_config(path, config, started)?;
+    if started && path.join(CONFIG).exists() {
+        return Ok(());
+    }
     Ok(files::write_atomic(&path.join(CONFIG), |w| {
         write!(w, "{HEAD}\n{text}")
     })?)
+}
+
+/// Whether [`keep_config`] would take a configuration; nothing is written.
+///
+/// # Errors
+/// As [`keep_config`].
+pub(crate) fn check_config(
+    path: &Path,
+    config: &impl Serialize,
+    started: bool,
+) -> Result<(), TrainError> {
+    compare_config(path, config, started).map(drop)
 }
 
 /// The configuration as a folder keeps it, once it may be kept there.
@@ -236,11 +251,27 @@ fn compare_config(
     }
     let before: toml::Table = before.parse().map_err(|e| read_error(&e))?;
     match difference(&before, &table, "") {
-        None => Ok(text),
+        None => {
+            warn_of_precision(path, &before, &table);
+            Ok(text)
+        }
         Some(difference) => Err(TrainError::ConfigChanged {
             path: path.to_owned(),
             difference,
         }),
+    }
+}
+
+/// Other numbers of threads give the same results, another precision others.
+fn warn_of_precision(path: &Path, before: &toml::Table, now: &toml::Table) {
+    let of = |table: &toml::Table| Some(table.get("compute")?.get("precision")?.to_string());
+    if let (Some(before), Some(now)) = (of(before), of(now))
+        && before != now
+    {
+        tracing::warn!(
+            "{} was begun with precision {before}; what is trained from here on is trained with {now}",
+            path.display()
+        );
     }
 }
 

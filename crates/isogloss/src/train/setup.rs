@@ -112,15 +112,15 @@ pub(super) fn validation_text(
     Ok(text.without_blank())
 }
 
-/// Says so where validation text is training text: what is measured on it tells nothing of new text, and chooses the wrong epoch.
-pub(super) fn warn_of_overlap(validation: &Corpus, training: &Corpus) {
-    let shared = validation.shared_with(training);
+/// Says so where held-out text, of validation or of a test, is training text: what is measured on it tells nothing of new text.
+pub(crate) fn warn_of_overlap(what: &str, held_out: &Corpus, training: &Corpus) {
+    let shared = held_out.shared_with(training);
     let (pairs, of) = shared.iter().fold((0, 0), |(pairs, of), &(_, some, all)| {
         (pairs + some, of + all)
     });
     if let Some((worst, some, all)) = shared.iter().max_by_key(|(_, some, _)| *some) {
         tracing::warn!(
-            "{pairs} of {of} validation pairs in {} directions are training pairs as well, {some} of {all} in {worst}: what is measured on \
+            "{pairs} of {of} {what} pairs in {} directions are training pairs as well, {some} of {all} in {worst}: what is measured on \
              them says little about new text; hold out sentences that don't occur in training",
             shared.len()
         );

@@ -287,7 +287,8 @@ impl Explorer<'_> {
             ..material.trainer(&self.backend, &self.model, &set.adapters, None)
         };
         let trained = trainer.train(&mut run, &mut store, observer)?;
-        if trained.outcome == Outcome::Interrupted {
+        // Once it is trained the rest takes a while, too, and is done anew.
+        if trained.outcome == Outcome::Interrupted || observer.stop() {
             return Ok(None);
         }
         let demand = Demand::new(self.parts.explore.demand, &set, &store);

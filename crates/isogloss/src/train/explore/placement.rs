@@ -31,7 +31,7 @@ impl Explorer<'_> {
             ..material.trainer(&self.backend, &self.model, &search.adapters, None)
         };
         let trained = trainer.train(&mut run, &mut store, observer)?;
-        if trained.outcome == Outcome::Interrupted {
+        if trained.outcome == Outcome::Interrupted || observer.stop() {
             return Ok(None);
         }
         let weights = search.weights(&store).into_iter();
