@@ -1,5 +1,6 @@
 //! How a command ends when it does not succeed.
 
+use crate::output;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -93,7 +94,7 @@ impl Failure {
             Kind::Internal => 3,
             Kind::Interrupted => 130,
         };
-        eprintln!("{self}");
+        output::say(self);
         ExitCode::from(code)
     }
 }

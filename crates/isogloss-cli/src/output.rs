@@ -1,8 +1,12 @@
-//! Results, to stdout.
+//! Results, to stdout; what is said beside them, to stderr.
 
 use crate::failure::{Failure, Outcome};
+use anyhow::anyhow;
+use isogloss::files;
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 
 /// Writes text and flushes it, so that a failed write is noticed.
 pub(crate) fn print(text: &str) -> Outcome {
@@ -10,6 +14,23 @@ pub(crate) fn print(text: &str) -> Outcome {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(Failure::output)
+}
+
+/// Refuses to write a result over what it is made from.
+pub(crate) fn beside<'a>(to: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Outcome {
+    match inputs.into_iter().find(|input| files::same(to, input)) {
+        Some(input) => Err(Failure::input(anyhow!(
+            "{} would be replaced by what is made from it",
+            input.display()
+        ))
+        .hint("name another file for the result")),
+        None => Ok(()),
+    }
+}
+
+/// Says a line on stderr. A log that can't be written to any more ends no work.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Writes a value as indented JSON with a line feed behind it.

@@ -1,5 +1,6 @@
 //! Progress of training: a bar on a terminal, a line now and then elsewhere; Ctrl-C stops after the update at hand.
 
+use crate::output;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isogloss::corpus::FilterReport;
 use isogloss::evaluate;
@@ -71,8 +72,8 @@ impl Progress {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!(
-                "\nstopping after this update; press Ctrl-C again to break off without saving"
+            output::say(
+                "\nstopping after this update; press Ctrl-C again to break off without saving",
             );
         };
         if let Err(error) = ctrlc::set_handler(handler) {
@@ -167,7 +168,7 @@ impl Progress {
                 self.bar.println(line);
             }
         } else if self.last_line.is_none_or(|at| at <= Instant::now()) {
-            eprintln!("{line}");
+            output::say(line);
         }
     }
 }

@@ -184,6 +184,10 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let evaluation = Evaluation::new(&text, directions, metrics).map_err(wrong)?;
     // What cannot be written or compared should show before hours of translating.
     files::prepare(&args.out).map_err(Failure::input)?;
+    let of_text = args.data.read_dir().into_iter().flatten().flatten();
+    let of_text: Vec<PathBuf> = of_text.map(|entry| entry.path()).collect();
+    let other = args.against.as_deref().map(Path::new);
+    output::beside(&args.out, of_text.iter().map(PathBuf::as_path).chain(other))?;
     let kept = args.kept()?;
     let against = against(args, &evaluation)?;
 

@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
         pilot.clear().map_err(wrong)?;
     }
     if !quiet {
-        eprintln!("{}", plan.describe());
+        output::say(plan.describe());
     }
     let mut progress = Progress::start(quiet);
     let ending = pilot.run(&plan, &args.run.config, &clock, &mut progress);

@@ -15,7 +15,7 @@ use isogloss::language::{Direction, Language};
 use isogloss_kernels::Cpu;
 use serde::Serialize;
 use served::Served;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -80,7 +80,8 @@ pub(crate) struct Args {
     /// Write JSON, an object a line
     #[arg(long)]
     json: bool,
-    /// Translate each line of stdin as soon as it is there, and obey commands (`:help`); the default where stdin is a terminal
+    /// Translate each line of stdin as soon as it is there, and obey commands (`:help`); the default where stdin is a terminal. From a
+    /// program, a line that starts with `::` is text that starts with `:`
     #[arg(long, conflicts_with_all = ["input", "output"])]
     interactive: bool,
     /// Text to translate; `-` is stdin
@@ -123,8 +124,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let options = args.decode_options();
     options.validate().map_err(failure)?;
     let interactive = interactive::wanted(args);
-    // Before the model, which takes longer to load.
-    let lines = match interactive {
+    let stdin = args.input == Path::new("-");
+    // Before the model, which takes longer to load; but stdin may not end for long.
+    let mut lines = match stdin {
         true => Vec::new(),
         false => input::lines(&args.input)?,
     };
@@ -139,6 +141,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
         .map_err(failure)?;
     if interactive {
         return interactive::run(args, &served, &loaded, &translator, &options);
+    }
+    if stdin {
+        lines = input::lines(&args.input)?;
     }
     let directions = [Direction::new(args.from.clone(), args.to.clone())];
     let lines = lines.iter().map(|l| (l.as_str(), &directions[0]));

@@ -52,6 +52,24 @@ fn scores(folder: &Path, out: &str) -> Value {
 
 const ADAPTED: [&str; 2] = ["--adapters", "adapters"];
 
+/// Scores remember what they are of: translations that took the place of theirs aren't compared in their name.
+#[test]
+fn translations_that_took_the_place_of_others_are_not_compared_with() {
+    let folder = folder();
+    let folder = folder.path();
+    let kept = ["--hypotheses", "kept"];
+    let _ = output(&mut evaluate(folder, "base.json", &kept));
+    let adapted = [&ADAPTED[..], &kept].concat();
+    let _ = output(&mut evaluate(folder, "adapted.json", &adapted));
+    let against = |scores| ["--against", scores, "--resamples", "100"];
+    let text = refusal(&mut evaluate(folder, "new.json", &against("base.json")));
+    assert!(
+        text.contains("are not those that base.json scores"),
+        "{text}"
+    );
+    let _ = output(&mut evaluate(folder, "new.json", &against("adapted.json")));
+}
+
 #[test]
 fn a_system_is_compared_with_its_base() {
     let folder = folder();

@@ -147,6 +147,33 @@ fn a_plan_is_made_reported_and_obeyed() {
     }
 }
 
+/// What a plan was decided with is known to it, and scores aren't replaced by what is made of them.
+#[test]
+fn another_search_than_the_plans_is_warned_of() {
+    let folder = folder();
+    let folder = folder.path();
+    evaluate(folder, "1-12", "valid.json");
+    let scores = fs::read(folder.join("valid.json")).unwrap();
+    let over = ["rollout", "plan", "valid.json", "-o", "./valid.json"];
+    let text = refusal(&mut isogloss(folder, &over));
+    assert!(text.contains("would be replaced"), "{text}");
+    assert_eq!(fs::read(folder.join("valid.json")).unwrap(), scores);
+    let plan = ["rollout", "plan", "valid.json", "-o", "rollout.toml"];
+    stdout(&mut isogloss(folder, &plan));
+    let told = |more: &[&str]| {
+        let with = ["--adapters", "adapters", "--rollout", "rollout.toml"];
+        let mut command = translate(folder, &[&with[..], more].concat());
+        let output = command.assert().success().get_output().clone();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = told(&[]);
+    assert!(!text.contains("was decided"), "{text}");
+    let text = told(&["--no-repeat-ngram", "3", "--precision", "bf16"]);
+    for part in ["no_repeat_ngram is 3 here", "precision is \"bf16\" here"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
 #[test]
 fn what_cannot_be_planned_or_obeyed_is_named() {
     let folder = folder();

@@ -244,7 +244,9 @@ fn a_mistake_while_typing_costs_a_line_and_not_the_session() {
     let folder = folder.path();
     let good = INPUT.lines().next().unwrap();
     let translated = stdout(translate(folder, &[]).write_stdin(format!("{good}\n")));
-    let mut typed = b":to tlh_Piqd\n:to nowhere\n:wrong\n:help\n:languages\nbad \xff\n".to_vec();
+    let mut typed = b":to tlh_Piqd\n:to nowhere\n:help\n:languages\nbad \xff\n".to_vec();
+    typed.extend("x".repeat((1 << 20) + 1).as_bytes());
+    typed.push(b'\n');
     typed.extend(good.as_bytes());
     let mut command = translate(folder, &["--interactive"]);
     let output = command.write_stdin(typed).assert().success();
@@ -252,11 +254,11 @@ fn a_mistake_while_typing_costs_a_line_and_not_the_session() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     // A line out for a line of text in, also where it could not be read.
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(stdout, format!("\n{translated}"));
+    assert_eq!(stdout, format!("\n\n{translated}"));
     for said in [
         "tlh_Piqd",
         "unknown language `nowhere`",
-        "`:wrong` is no command",
+        "longer than 1048576 bytes",
         ":to LANGUAGE",
         "deu_Latn   German",
         "not UTF-8",
@@ -284,6 +286,66 @@ fn a_mistake_while_typing_costs_a_line_and_not_the_session() {
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
         format!("\n{expected}")
+    );
+}
+
+/// A program's text may start with what looks like a command, and its first line with a byte order mark.
+#[test]
+fn a_program_stays_in_step_whatever_its_text() {
+    let folder = folder();
+    let folder = folder.path();
+    let lines = [":) Fine.", ":q", ":wrong", "The end."];
+    let expected = stdout(translate(folder, &[]).write_stdin(lines.join("\n")));
+    let mut command = translate(folder, &["--interactive"]);
+    let text = format!("\u{feff}{}\n", lines.join("\n"));
+    assert_eq!(stdout(command.write_stdin(text)), expected);
+}
+
+/// What is said beside the results may go to a log that is full; what is asked for is done all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_takes_nothing_more_stops_nothing() {
+    let folder = folder();
+    let folder = folder.path();
+    let expected = stdout(&mut translate(folder, &[]));
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let run = |more: &[&str]| {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("isogloss"));
+        command
+            .current_dir(folder)
+            .args(translate(folder, more).get_args());
+        let input = folder.join("in.txt");
+        std::fs::write(&input, INPUT).unwrap();
+        command.stdin(std::fs::File::open(input).unwrap());
+        command.stderr(full().unwrap()).output().unwrap()
+    };
+    for more in [&[][..], &["--interactive"]] {
+        let output = run(more);
+        assert!(output.status.success(), "{more:?}: {}", output.status);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    }
+    assert_eq!(run(&["--beam", "0"]).status.code(), Some(2));
+}
+
+/// A descriptor that is redirected into a file keeps what the file has.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_goes_to_dev_stdout_goes_behind_what_is_there() {
+    let folder = folder();
+    let folder = folder.path();
+    let expected = stdout(&mut translate(folder, &[]));
+    let log = folder.join("log.txt");
+    std::fs::write(&log, "before\n").unwrap();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("isogloss"));
+    let arguments = translate(folder, &["--output", "/dev/stdout"]);
+    command.current_dir(folder).args(arguments.get_args());
+    std::fs::write(folder.join("in.txt"), INPUT).unwrap();
+    command.stdin(std::fs::File::open(folder.join("in.txt")).unwrap());
+    let to = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+    assert!(command.stdout(to).status().unwrap().success());
+    assert_eq!(
+        std::fs::read_to_string(&log).unwrap(),
+        format!("before\n{expected}")
     );
 }
 

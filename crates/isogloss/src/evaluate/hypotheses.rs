@@ -5,7 +5,7 @@ use crate::files::{FileError, create_dir, write_atomic, write_json};
 use crate::language::Direction;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -48,6 +48,15 @@ pub enum HypothesesError {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody else's file where translations shall be kept.
+    #[error(
+        "{} isn't what was left there by this program: it would be replaced; keep translations in another folder, or move the file away",
+        path.display()
+    )]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// What made translations: model, adapters and options by name.
@@ -64,6 +73,12 @@ struct Entry {
 struct Note {
     made_with: MadeWith,
     directions: BTreeMap<String, Entry>,
+    /// Hashes of what others have translated into the folder by this program, and is still there: it may be replaced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    earlier: BTreeMap<String, String>,
+    /// Directions whose file is being written: until it is noted, what lies there is ours all the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    writing: BTreeSet<String>,
 }
 
 /// A folder of translations, a file a direction: `SOURCE-TARGET.txt`, a line a sentence.
@@ -105,17 +120,53 @@ impl Hypotheses {
     /// counts as absent.
     ///
     /// # Errors
-    /// If it cannot be made, or its note cannot be read.
+    /// If it cannot be made, or its note cannot be read; if it has a file of a direction that nobody noted, or that was changed since.
     pub fn keep(dir: &Path, made_with: MadeWith) -> Result<Self, HypothesesError> {
         create_dir(dir)?;
         let mut kept = Self::open(dir)?;
+        kept.check_files()?;
         if kept.note.made_with != made_with {
+            let Note {
+                directions,
+                mut earlier,
+                writing,
+                ..
+            } = kept.note;
+            earlier.extend(directions.into_iter().map(|(d, e)| (d, e.translations)));
             kept.note = Note {
                 made_with,
                 directions: BTreeMap::new(),
+                earlier,
+                writing,
             };
         }
         Ok(kept)
+    }
+
+    /// Whether every file of a direction is as it was noted, so that nobody's work is lost where it is replaced.
+    fn check_files(&self) -> Result<(), HypothesesError> {
+        let failed = |e: io::Error| HypothesesError::Read {
+            path: self.dir.clone(),
+            reason: e.to_string(),
+        };
+        for entry in fs::read_dir(&self.dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            let direction = stem.and_then(|stem| stem.parse::<Direction>().ok());
+            let text = path.extension().is_some_and(|e| e == "txt");
+            let Some(direction) = direction.filter(|_| text) else {
+                continue;
+            };
+            let name = direction.to_string();
+            let noted = self.note.directions.get(&name).map(|e| &e.translations);
+            let noted = [noted, self.note.earlier.get(&name)];
+            let ours = self.note.writing.contains(&name)
+                || read(&path).is_ok_and(|lines| noted.contains(&Some(&hash_of_lines(&lines))));
+            if !ours {
+                return Err(HypothesesError::NotOurs { path });
+            }
+        }
+        Ok(())
     }
 
     /// The hash of the base that made these translations alone, without adapters; none if something else made them, or nobody
@@ -195,15 +246,11 @@ impl Hypotheses {
         sources: &[&str],
         translations: &[String],
     ) -> Result<(), HypothesesError> {
-        // A file that is being replaced is nobody's until the note says so.
-        if self
-            .note
-            .directions
-            .remove(&direction.to_string())
-            .is_some()
-        {
-            self.write_note()?;
-        }
+        // A file that is being replaced is no translation until the note says so.
+        let name = direction.to_string();
+        self.note.directions.remove(&name);
+        self.note.writing.insert(name.clone());
+        self.write_note()?;
         write_atomic(&self.path(direction), |w| {
             translations
                 .iter()
@@ -213,7 +260,9 @@ impl Hypotheses {
             sources: hash_of_lines(sources),
             translations: hash_of_lines(translations),
         };
-        self.note.directions.insert(direction.to_string(), entry);
+        self.note.earlier.remove(&name);
+        self.note.writing.remove(&name);
+        self.note.directions.insert(name, entry);
         self.write_note()
     }
 
@@ -318,9 +367,25 @@ mod tests {
         let back: Direction = "deu_Latn-eng_Latn".parse().unwrap();
         assert!(foreign.read(&back, &["one"]).unwrap().is_none());
 
+        // Nor are they replaced, until they are gone; what was being written when the program was killed is.
+        let refused = Hypotheses::keep(dir.path(), made_with(5)).unwrap_err();
+        assert!(matches!(refused, HypothesesError::NotOurs { .. }));
+        let note = r#"{"made_with":{},"directions":{},"writing":["eng_Latn-deu_Latn"]}"#;
+        fs::write(dir.path().join(NOTE), note).unwrap();
         let mut kept = Hypotheses::keep(dir.path(), made_with(5)).unwrap();
         kept.put(&direction, &["one", "two"], &["ein".into(), "zwei".into()])
             .unwrap();
+        // Another maker replaces file by file, and goes on where it was stopped.
+        kept.put(&back, &["eins"], &["one".into()]).unwrap();
+        for _ in 0..2 {
+            let mut other = Hypotheses::keep(dir.path(), made_with(4)).unwrap();
+            assert!(other.kept(&back, &["eins"]).is_none());
+            other
+                .put(&direction, &["one", "two"], &["un".into(), "dos".into()])
+                .unwrap();
+        }
+        fs::write(dir.path().join("deu_Latn-eng_Latn.txt"), "mine\n").unwrap();
+        assert!(Hypotheses::keep(dir.path(), made_with(4)).is_err());
         let error = kept.read(&direction, &["one", "three"]).unwrap_err();
         assert!(matches!(error, HypothesesError::OtherText { .. }));
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Comparison;
+use super::{Comparison, MadeWith, search_of};
 use crate::files::{FileError, write_json};
 use crate::language::{Direction, Language};
 
@@ -196,16 +196,50 @@ impl ScoresFile {
         }
     }
 
-    /// Where translations lie unless the scores name another folder: `NAME.hypotheses` beside `NAME.json`.
+    /// Whether the scores may be of translations that were made with this: the same base, adapters and search, as far as both say. Scores
+    /// of no model, and translations that nobody noted, say nothing.
     #[must_use]
-    pub fn usual_hypotheses(path: &Path) -> PathBuf {
-        path.with_extension("hypotheses")
+    pub fn scored(&self, made_with: &MadeWith) -> bool {
+        if self.model_hash.is_none() || made_with.is_empty() {
+            return true;
+        }
+        let theirs = |name: &str| made_with.get(name).and_then(|value| value.as_str());
+        let of_adapters = theirs("adapters_hash") == self.adapters_hash.as_deref()
+            || (self.adapters.is_some() && self.adapters_hash.is_none());
+        let theirs_searched = search_of(made_with);
+        let searched = search_of(&self.options).into_iter().all(|(name, value)| {
+            theirs_searched
+                .get(&name)
+                .is_none_or(|theirs| *theirs == value)
+        });
+        theirs("model_hash") == self.model_hash.as_deref() && of_adapters && searched
     }
 
-    /// Where those of the base lie that the scores compare with: `NAME.base.hypotheses` beside `NAME.json`.
+    /// Where translations lie unless the scores name another folder: `NAME.hypotheses` beside `NAME.json`, or beside `NAME` that doesn't
+    /// end so.
+    #[must_use]
+    pub fn usual_hypotheses(path: &Path) -> PathBuf {
+        beside(path, "hypotheses")
+    }
+
+    /// Where those of the base lie that the scores compare with: `NAME.base.hypotheses` beside `NAME.json`, or beside `NAME` that doesn't
+    /// end so.
     #[must_use]
     pub fn base_hypotheses(path: &Path) -> PathBuf {
-        path.with_extension("base.hypotheses")
+        beside(path, "base.hypotheses")
+    }
+}
+
+/// `NAME.ENDING` beside `NAME.json` or `NAME`. What follows another dot is a part of the name: of `dev.base` and `dev.lslo` each has its own.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    match path.extension().is_some_and(|e| e == "json") {
+        true => path.with_extension(ending),
+        false => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".");
+            name.push(ending);
+            name.into()
+        }
     }
 }
 
@@ -223,6 +257,23 @@ mod tests {
             direction: direction.parse().unwrap(),
             sentences: 3,
             scores: vec![score("chrf++", chrf), score("bleu", chrf / 2.0)],
+        }
+    }
+
+    #[test]
+    fn translations_lie_beside_their_scores() {
+        for (scores, ours, base) in [
+            ("a/b.json", "a/b.hypotheses", "a/b.base.hypotheses"),
+            (
+                "dev.base",
+                "dev.base.hypotheses",
+                "dev.base.base.hypotheses",
+            ),
+            ("scores", "scores.hypotheses", "scores.base.hypotheses"),
+        ] {
+            let scores = Path::new(scores);
+            assert_eq!(ScoresFile::usual_hypotheses(scores), Path::new(ours));
+            assert_eq!(ScoresFile::base_hypotheses(scores), Path::new(base));
         }
     }
 

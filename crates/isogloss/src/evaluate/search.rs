@@ -43,6 +43,18 @@ pub fn searched_by(options: &DecodeOptions) -> MadeWith {
         .collect()
 }
 
+/// Of what translations or scores were made with, what decides on the search and on the numbers that it computes with. What is as usual may
+/// be absent.
+#[must_use]
+pub fn search_of(made_with: &MadeWith) -> MadeWith {
+    let names = named(&DecodeOptions::default()).map(|(name, _)| name);
+    let told = made_with.iter().filter(|(name, value)| {
+        (names.contains(&name.as_str()) || *name == "precision") && !value.is_null()
+    });
+    told.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 /// Options that other translations were searched for with, as far as they differ. What their note doesn't name was as usual; without
 /// a beam in it nothing is known, and nothing differs.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use super::data::shared_data;
 use super::{Choice, Rollout, RolloutError};
-use crate::evaluate::{Comparison, DirectionChange, ScoresFile, Verdict};
+use crate::evaluate::{Comparison, DirectionChange, MadeWith, ScoresFile, Verdict, search_of};
 use crate::language::Direction;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -144,6 +144,7 @@ pub fn plan(
             adapters_hash: adapters_hash.into(),
             trial_share: rules.trial_share,
             others: Choice::Base,
+            decided_with: search_of(&scores.options),
             directions: choices.collect(),
         },
         rules,
@@ -175,9 +176,28 @@ pub fn plan(
                 });
             }
         }
+        let searched = search_of(&of_other.options);
+        if searched != plan.rollout.decided_with {
+            tracing::warn!(
+                "{} was translated with {}, {} with {}: the two differ by more than their text",
+                other.display(),
+                options(&searched),
+                path.display(),
+                options(&plan.rollout.decided_with)
+            );
+        }
         plan.report(other, found, shared.is_some());
     }
     Ok(plan)
+}
+
+/// Options as a person reads them.
+fn options(of: &MadeWith) -> String {
+    let all = of.iter().map(|(name, value)| match value.as_str() {
+        Some(word) => format!("{name} {word}"),
+        None => format!("{name} {value}"),
+    });
+    all.collect::<Vec<_>>().join(", ")
 }
 
 fn comparison<'a>(path: &Path, scores: &'a ScoresFile) -> Result<&'a Comparison, RolloutError> {

@@ -10,6 +10,7 @@ mod render;
 pub use data::shared_data;
 pub use decide::{Decided, Plan, Reported, Rules, plan};
 
+use crate::evaluate::MadeWith;
 use crate::files::{FileError, write_atomic};
 use crate::language::Direction;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub struct Rollout {
     /// What serves directions that aren't listed.
     #[serde(default = "base")]
     pub others: Choice,
+    /// What the translations that decided were searched for with, and the precision; empty where nobody noted it.
+    #[serde(default)]
+    pub decided_with: MadeWith,
     /// By direction, as text.
     pub directions: BTreeMap<String, Choice>,
 }
@@ -190,6 +194,7 @@ impl Rollout {
     ///     adapters_hash: String::new(),
     ///     trial_share: 0.25,
     ///     others: Choice::Trial,
+    ///     decided_with: Default::default(),
     ///     directions: [("eng_Latn-deu_Latn".to_owned(), Choice::Adapted)].into(),
     /// };
     /// let adapted = "eng_Latn-deu_Latn".parse()?;

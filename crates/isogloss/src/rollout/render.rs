@@ -58,13 +58,13 @@ impl Plan {
              # Of a trial, the share of lines that the adaptation translates: those whose SHA-256 begins with the smallest numbers.\n\
              trial_share = {trial_share:?}\n\
              # Directions that aren't listed.\n\
-             others = \"{}\"\n\
-             \n\
-             [directions]\n",
+             others = \"{}\"\n",
             string(model_hash),
             string(adapters_hash),
             others.name()
         );
+        self.write_search(&mut text);
+        text += "\n[directions]\n";
         for choice in [Choice::Adapted, Choice::Trial, Choice::Base] {
             let of_choice = self.decided.iter().filter(|d| d.choice == choice);
             for decided in of_choice {
@@ -72,6 +72,17 @@ impl Plan {
             }
         }
         text
+    }
+
+    fn write_search(&self, text: &mut String) {
+        if self.rollout.decided_with.is_empty() {
+            return;
+        }
+        *text += "\n# What the translations that decided were made with; other options are warned of.\n[decided_with]\n";
+        for (name, value) in &self.rollout.decided_with {
+            // Words, numbers and truths are written alike in JSON and in TOML.
+            let _ = writeln!(text, "{name} = {value}");
+        }
     }
 
     fn write_head(&self, text: &mut String) {

@@ -233,6 +233,7 @@ fn a_trial_takes_its_share_of_the_lines_always_the_same() {
         let rollout = Rollout {
             model_hash: String::new(),
             adapters_hash: String::new(),
+            decided_with: MadeWith::new(),
             trial_share,
             others: Choice::Trial,
             directions: BTreeMap::new(),

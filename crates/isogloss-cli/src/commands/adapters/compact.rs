@@ -6,6 +6,7 @@ use crate::commands::compute::backend;
 use crate::failure::{Failure, Outcome};
 use crate::input;
 use crate::output;
+use anyhow::anyhow;
 use isogloss::adapter::{self, AdapterFileError, CompactError, CompactReport, UpdateSize};
 use isogloss::decode::Loaded;
 use isogloss::language::Language;
@@ -76,7 +77,13 @@ struct Report<'a> {
 pub(super) fn run(args: &Args) -> Outcome {
     // All that may be wrong with the input, before anything is written.
     let text = match &args.check {
-        Some(path) => Some(input::lines(path)?),
+        Some(path) => Some(input::lines(path)?)
+            .filter(|lines| !lines.is_empty())
+            .map(Some)
+            .ok_or_else(|| {
+                let error = anyhow!("{} has no line to translate", input::name(path));
+                Failure::input(error).hint("--check takes text, a sentence a line")
+            })?,
         None => None,
     };
     let before = args.load(&args.adapters)?;

@@ -6,6 +6,7 @@ use super::plan::{Plan, Size};
 use super::report::{self, Report};
 use super::{METHODS, Row};
 use crate::commands::training::duration;
+use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use isogloss::compare::{grouped, signed};
 use isogloss::corpus::Corpus;
@@ -81,7 +82,7 @@ pub(super) fn translating(name: &str, sentences: usize, quiet: bool) -> Progress
         return ProgressBar::hidden();
     }
     if !std::io::stderr().is_terminal() {
-        eprintln!("{name}: translating {sentences} sentences");
+        output::say(format_args!("{name}: translating {sentences} sentences"));
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(sentences as u64);

@@ -55,16 +55,27 @@ pub(super) fn against(args: &Args, evaluation: &Evaluation<'_>) -> Outcome<Optio
 /// The translations of a folder, or of the evaluation that a scores.json is from.
 fn kept(args: &Args, what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against> {
     let path = Path::new(what);
-    let dir = match path.is_dir() {
-        true => path.to_owned(),
-        false => {
-            let file = ScoresFile::read(path).map_err(Failure::input)?;
-            file.hypotheses_folder(path)
-        }
+    let scored = match path.is_dir() {
+        true => None,
+        false => Some(ScoresFile::read(path).map_err(Failure::input)?),
     };
+    let dir = scored
+        .as_ref()
+        .map_or_else(|| path.to_owned(), |file| file.hypotheses_folder(path));
     let found = Hypotheses::open(&dir).map_err(|e| {
         Failure::input(e).hint("--against takes base, copy, a scores.json with its translations beside it, or a folder with SOURCE-TARGET.txt")
     })?;
+    if let Some(file) = &scored
+        && !file.scored(found.made_with())
+    {
+        let error = anyhow!(
+            "the translations in {} are not those that {what} scores: another system has translated into that folder since",
+            dir.display()
+        );
+        return Err(Failure::input(error).hint(
+            "score that system again, with an --out or --hypotheses of its own, and compare with that",
+        ));
+    }
     if args.system == SystemArg::Model {
         for other in searched_otherwise(&args.search.options(), found.made_with()) {
             tracing::warn!(

@@ -154,7 +154,7 @@ impl Shown {
             HumanDuration(left)
         );
         if !self.quiet && self.last_line.elapsed() >= Duration::from_secs(LINE_SECONDS) {
-            eprintln!("{line}");
+            output::say(&line);
             self.last_line = Instant::now();
         }
         self.bar.set_position((1000.0 * done) as u64);

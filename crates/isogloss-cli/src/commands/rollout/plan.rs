@@ -27,7 +27,12 @@ pub(crate) struct Args {
     #[arg(short, long, visible_alias = "out", value_name = "FILE")]
     output: PathBuf,
     /// The least gain in points that is worth an adaptation or a trial
-    #[arg(long, value_name = "POINTS", default_value_t = 0.0)]
+    #[arg(
+        long,
+        value_name = "POINTS",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     min_gain: f64,
     /// Share of lines that a direction on trial gives to the adapters, 0 to 1; with 0 there are no trials
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
@@ -45,6 +50,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     files::prepare(&args.output).map_err(Failure::input)?;
+    output::beside(&args.output, args.scores.iter().map(PathBuf::as_path))?;
     let read = |path: &PathBuf| ScoresFile::read(path).map_err(Failure::input);
     let scores = args.scores.iter().map(read).collect::<Outcome<Vec<_>>>()?;
     let named: Vec<(&Path, &ScoresFile)> = args

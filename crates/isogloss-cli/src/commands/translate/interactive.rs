@@ -7,7 +7,7 @@ use crate::output;
 use isogloss::decode::{DecodeError, DecodeOptions, Line, Loaded, TextTranslator, Translation};
 use isogloss::language::{Direction, Language, LanguageSide};
 use isogloss_kernels::Cpu;
-use std::io::{BufRead, IsTerminal as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 const HELP: &str = "\
@@ -21,6 +21,9 @@ Type a sentence and press Enter. Commands:
 A line that starts with `::` is text that starts with `:`.
 ";
 
+/// Most bytes of a line: far more than any model takes, and little enough to be cut into pieces while somebody waits.
+const MAX_LINE_BYTES: usize = 1 << 20;
+
 /// What a line asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Input<'a> {
@@ -33,7 +36,9 @@ enum Input<'a> {
     Unknown(&'a str),
 }
 
-fn parse(line: &str) -> Input<'_> {
+/// What a line asks for that somebody typed, or that came from a program. Of a program's lines that start with `:` those alone are commands
+/// that are spelt out: the rest is text, so that every line of text has its line of output.
+fn parse(line: &str, typed: bool) -> Input<'_> {
     let Some(command) = line.trim_start().strip_prefix(':') else {
         return Input::Text(line);
     };
@@ -46,10 +51,15 @@ fn parse(line: &str) -> Input<'_> {
     match (name, rest.trim()) {
         ("to", language) if !language.is_empty() => Input::Switch(LanguageSide::Target, language),
         ("from", language) if !language.is_empty() => Input::Switch(LanguageSide::Source, language),
-        ("swap" | "s", "") => Input::Swap,
-        ("languages" | "l", "") => Input::Languages,
-        ("help" | "h" | "?", "") => Input::Help,
-        ("quit" | "q" | "exit", "") => Input::Quit,
+        ("swap", "") => Input::Swap,
+        ("languages", "") => Input::Languages,
+        ("help", "") => Input::Help,
+        ("quit", "") => Input::Quit,
+        _ if !typed => Input::Text(line),
+        ("s", "") => Input::Swap,
+        ("l", "") => Input::Languages,
+        ("h" | "?", "") => Input::Help,
+        ("q" | "exit", "") => Input::Quit,
         _ => Input::Unknown(line.trim()),
     }
 }
@@ -75,37 +85,68 @@ pub(super) fn run(
         translator,
         options,
         direction: Direction::new(args.from.clone(), args.to.clone()),
+        typed: std::io::stdin().is_terminal(),
         line: 0,
     };
     session.check(&session.direction).map_err(failure)?;
-    eprintln!(":help lists commands; Ctrl-D or :quit ends");
+    output::say(":help lists commands; Ctrl-D or :quit ends");
     let mut stdin = std::io::stdin().lock();
-    let mut bytes = Vec::new();
+    let (mut bytes, mut first) = (Vec::new(), true);
     loop {
         prompt(&session.direction);
         bytes.clear();
-        let read = stdin.read_until(b'\n', &mut bytes);
-        if read.map_err(|error| {
+        let read = read_line(&mut stdin, &mut bytes).map_err(|error| {
             Failure::internal(anyhow::Error::from(error).context("cannot read stdin"))
-        })? == 0
-        {
-            eprintln!();
-            return Ok(());
-        }
-        match std::str::from_utf8(&bytes) {
-            Ok(line) if !session.answer(line.trim_end_matches(['\n', '\r']))? => return Ok(()),
-            Ok(_) => {}
-            Err(_) => {
-                eprintln!("this line is not UTF-8 and was left out");
+        })?;
+        let line = match read {
+            Read::End => {
+                output::say("");
+                return Ok(());
+            }
+            Read::TooLong => Err(format!("longer than {MAX_LINE_BYTES} bytes")),
+            Read::Line => std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned()),
+        };
+        match line {
+            Ok(mut line) => {
+                if std::mem::take(&mut first) {
+                    line = line.trim_start_matches('\u{feff}');
+                }
+                if !session.answer(line.trim_end_matches(['\n', '\r']))? {
+                    return Ok(());
+                }
+            }
+            Err(what) => {
+                output::say(format_args!("this line is {what} and was left out"));
                 session.print(Vec::new())?;
             }
         }
     }
 }
 
+/// What was read.
+enum Read {
+    Line,
+    /// A line of which nothing is kept.
+    TooLong,
+    End,
+}
+
+/// Reads a line with its end, as long as it is no longer than any line may be.
+fn read_line(stdin: &mut impl BufRead, bytes: &mut Vec<u8>) -> std::io::Result<Read> {
+    let most = MAX_LINE_BYTES as u64 + 1;
+    if stdin.take(most).read_until(b'\n', bytes)? == 0 {
+        return Ok(Read::End);
+    }
+    if bytes.len() <= MAX_LINE_BYTES || bytes.ends_with(b"\n") {
+        return Ok(Read::Line);
+    }
+    stdin.skip_until(b'\n')?;
+    Ok(Read::TooLong)
+}
+
 fn prompt(direction: &Direction) {
-    eprint!("{direction}> ");
-    let _ = std::io::stderr().flush();
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "{direction}> ").and_then(|()| stderr.flush());
 }
 
 struct Session<'a> {
@@ -115,6 +156,8 @@ struct Session<'a> {
     translator: &'a TextTranslator<'a, Cpu>,
     options: &'a DecodeOptions,
     direction: Direction,
+    /// Whether somebody types.
+    typed: bool,
     /// Lines of text so far.
     line: usize,
 }
@@ -122,17 +165,17 @@ struct Session<'a> {
 impl Session<'_> {
     /// Does what a line says; false to end.
     fn answer(&mut self, line: &str) -> Outcome<bool> {
-        match parse(line) {
+        match parse(line, self.typed) {
             Input::Text(text) => self.translate(text)?,
             Input::Switch(side, code) => self.switch(side, code),
             Input::Swap => self.turn(self.direction.reversed()),
             Input::Languages => self.languages(),
-            Input::Help => eprint!("{HELP}"),
+            Input::Help => output::say(HELP.trim_end()),
             Input::Quit => return Ok(false),
             Input::Unknown(command) => {
-                eprintln!(
+                output::say(format_args!(
                     "`{command}` is no command; :help lists them, and `::` starts a text with `:`"
-                );
+                ));
             }
         }
         Ok(true)
@@ -160,7 +203,7 @@ impl Session<'_> {
     fn switch(&mut self, side: LanguageSide, code: &str) {
         let language: Language = match code.parse() {
             Ok(language) => language,
-            Err(error) => return eprintln!("{error}"),
+            Err(error) => return output::say(error),
         };
         let (source, target) = (&self.direction.source, &self.direction.target);
         self.turn(match side {
@@ -198,15 +241,18 @@ impl Session<'_> {
 
     fn languages(&self) {
         for language in self.loaded.tokenizer.languages() {
-            eprintln!("  {language:<10} {}", language.name().unwrap_or(""));
+            output::say(format_args!(
+                "  {language:<10} {}",
+                language.name().unwrap_or("")
+            ));
         }
     }
 }
 
 fn tell(error: &DecodeError) {
-    eprintln!("error: {error}");
+    output::say(format_args!("error: {error}"));
     if let Some(hint) = decoding::hint(error) {
-        eprintln!("hint: {hint}");
+        output::say(format_args!("hint: {hint}"));
     }
 }
 
@@ -233,7 +279,27 @@ mod tests {
             (":swap now", Input::Unknown(":swap now")),
             (":", Input::Unknown(":")),
         ] {
-            assert_eq!(parse(line), input, "{line:?}");
+            assert_eq!(parse(line, true), input, "{line:?}");
+            let kept = !matches!(input, Input::Unknown(_)) && line != ":q";
+            let of_program = if kept { input } else { Input::Text(line) };
+            assert_eq!(parse(line, false), of_program, "{line:?}");
         }
+        assert_eq!(parse(":-) fine", false), Input::Text(":-) fine"));
+    }
+
+    #[test]
+    fn a_line_too_long_is_left_out_and_the_next_one_read() {
+        let long = "x".repeat(MAX_LINE_BYTES + 1);
+        let text = format!("a\n{long}\n{}\nb", &long[1..]);
+        let (mut input, mut bytes, mut read) = (text.as_bytes(), Vec::new(), Vec::new());
+        loop {
+            bytes.clear();
+            match read_line(&mut input, &mut bytes).unwrap() {
+                Read::Line => read.push(bytes.len()),
+                Read::TooLong => read.push(0),
+                Read::End => break,
+            }
+        }
+        assert_eq!(read, [2, 0, MAX_LINE_BYTES + 1, 1]);
     }
 }

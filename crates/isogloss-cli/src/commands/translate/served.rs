@@ -3,8 +3,10 @@
 use super::Args;
 use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
+use clap::ValueEnum as _;
 use isogloss::adapter;
 use isogloss::decode::{DecodeError, Line, Loaded, TextOptions, TextTranslator};
+use isogloss::evaluate::searched_otherwise;
 use isogloss::language::Direction;
 use isogloss::rollout::{Choice, Rollout};
 use isogloss_kernels::Cpu;
@@ -44,6 +46,24 @@ impl Served {
                     "evaluate this system with --against base and make a plan from its scores; a copy compacted with a tolerance counts as another system",
                 ));
             }
+        }
+        let precision = args.precision.to_possible_value();
+        let precision = precision.map(|value| value.get_name().to_owned());
+        let theirs = &rollout.decided_with;
+        let other = searched_otherwise(&args.decode_options(), theirs);
+        let mut other: Vec<_> = other
+            .into_iter()
+            .map(|of| (of.option, of.ours, of.theirs))
+            .collect();
+        if let (Some(ours), Some(theirs)) = (precision, theirs.get("precision"))
+            && *theirs != ours.as_str()
+        {
+            other.push(("precision", ours.into(), theirs.clone()));
+        }
+        for (option, ours, theirs) in other {
+            tracing::warn!(
+                "{option} is {ours} here, and was {theirs} where the rollout was decided"
+            );
         }
         Ok(())
     }

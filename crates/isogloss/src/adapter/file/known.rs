@@ -1,29 +1,32 @@
 //! By what scores and rollouts know adapters.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::AdapterFileError;
-use super::index::Index;
+use super::index::{INDEX, Index};
+use super::weights_path;
 use crate::hash::hex;
 
-/// SHA-256 of a folder's files, their names included, in hexadecimal digits: by it scores and rollouts know adapters.
+/// Output vocabularies beside the updates, see [`Vocabularies`](crate::decode::Vocabularies).
+const VOCABULARY: &str = "vocabulary.json";
+
+/// SHA-256 of what a folder of adapters holds, `adapters.json`, the updates' files and `vocabulary.json`, names included, in hexadecimal digits: by
+/// it scores and rollouts know adapters. Whatever else lies there has no say.
 ///
 /// # Errors
-/// If the folder or a file cannot be read.
+/// If the folder or a file cannot be read, or if the description contradicts itself.
 pub fn hash_of_folder(dir: &Path) -> Result<String, AdapterFileError> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(AdapterFileError::read(dir))? {
-        let path = entry.map_err(AdapterFileError::read(dir))?.path();
-        // What begins with a dot is on its way to being written, or not ours.
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.to_string_lossy().starts_with('.'));
-        if path.is_file() && !hidden {
-            paths.push(path);
-        }
-    }
+    let index = Index::read(dir)?;
+    let updates = index.updates.iter();
+    let mut paths: Vec<PathBuf> = updates.map(|u| weights_path(dir, &u.name)).collect();
+    paths.push(dir.join(INDEX));
+    paths.extend(
+        [dir.join(VOCABULARY)]
+            .into_iter()
+            .filter(|path| path.exists()),
+    );
     paths.sort();
     let mut digest = Sha256::new();
     for path in paths {
@@ -52,17 +55,27 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_folder_is_known_by_names_and_contents() {
+    fn a_folder_is_known_by_what_belongs_to_it() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a"), "1").unwrap();
-        let first = hash_of_folder(dir.path()).unwrap();
-        fs::write(dir.path().join(".b.tmp"), "1").unwrap();
-        assert_eq!(hash_of_folder(dir.path()).unwrap(), first);
-        fs::write(dir.path().join("a"), "2").unwrap();
-        let second = hash_of_folder(dir.path()).unwrap();
-        assert_ne!(second, first);
-        fs::rename(dir.path().join("a"), dir.path().join("c")).unwrap();
-        assert_ne!(hash_of_folder(dir.path()).unwrap(), second);
-        assert!(hash_of_folder(&dir.path().join("absent")).is_err());
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        assert!(hash_of_folder(dir.path()).is_err());
+        let index = r#"{"format":1,"base":"b","preset":"isogloss","languages":["eng_Latn"],"sites":[],
+            "updates":[{"name":"eng_Latn","languages":[0],"rank":2,"alpha":2.0}]}"#;
+        write(INDEX, index);
+        assert!(hash_of_folder(dir.path()).is_err());
+        write("eng_Latn.safetensors", "1");
+        let mut seen = vec![hash_of_folder(dir.path()).unwrap()];
+        write("NOTES.txt", "ours");
+        assert_eq!(hash_of_folder(dir.path()).unwrap(), seen[0]);
+        for (name, text) in [
+            ("eng_Latn.safetensors", "2"),
+            (VOCABULARY, "{}"),
+            (INDEX, &index.replace("2.0", "4.0")),
+        ] {
+            write(name, text);
+            let hash = hash_of_folder(dir.path()).unwrap();
+            assert!(!seen.contains(&hash), "{name}");
+            seen.push(hash);
+        }
     }
 }
