@@ -73,5 +73,7 @@ fn start_messages(verbose: u8, quiet: bool) {
         // Colours are for a terminal; in a file they are noise.
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
+        // Of a message that can't be written it would complain where that can't be written either, and panic.
+        .log_internal_errors(false)
         .init();
 }

@@ -142,18 +142,16 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if interactive {
         return interactive::run(args, &served, &loaded, &translator, &options);
     }
+    let directions = [Direction::new(args.from.clone(), args.to.clone())];
+    // Whether there is such a direction shows without text, too, and before stdin ends.
+    let blank = [("", &directions[0])];
+    let found = served.prepare(&translator, &blank, args.text_options());
+    found.map_err(failure)?;
     if stdin {
         lines = input::lines(&args.input)?;
     }
-    let directions = [Direction::new(args.from.clone(), args.to.clone())];
     let lines = lines.iter().map(|l| (l.as_str(), &directions[0]));
     let lines: Vec<(&str, &Direction)> = lines.collect();
-    if lines.is_empty() {
-        // Whether there is such a direction shows without text, too.
-        let blank = [("", &directions[0])];
-        let found = served.prepare(&translator, &blank, args.text_options());
-        found.map_err(failure)?;
-    }
     let lines = served
         .prepare(&translator, &lines, args.text_options())
         .map_err(failure)?;

@@ -52,6 +52,34 @@ fn scores(folder: &Path, out: &str) -> Value {
 
 const ADAPTED: [&str; 2] = ["--adapters", "adapters"];
 
+/// Somebody's own translations aren't replaced by the system's, nor the text by its scores.
+#[test]
+fn translations_of_others_are_left_alone() {
+    let folder = folder();
+    let folder = folder.path();
+    fs::create_dir(folder.join("human")).unwrap();
+    let own = "eins\nzwei\ndrei\nvier\n";
+    let written = |dir: &str| folder.join(dir).join("eng_Latn-deu_Latn.txt");
+    fs::write(written("human"), own).unwrap();
+    let into = |dir: &'static str| ["--hypotheses", dir];
+    let text = refusal(&mut evaluate(folder, "a.json", &into("human")));
+    assert!(text.contains("would be replaced"), "{text}");
+    assert_eq!(fs::read_to_string(written("human")).unwrap(), own);
+
+    // The system's own are, unless somebody worked on them since.
+    let _ = output(&mut evaluate(folder, "a.json", &into("ours")));
+    let adapted = [&ADAPTED[..], &into("ours")].concat();
+    let _ = output(&mut evaluate(folder, "a.json", &adapted));
+    fs::write(written("ours"), own).unwrap();
+    let _ = refusal(&mut evaluate(folder, "a.json", &into("ours")));
+    assert_eq!(fs::read_to_string(written("ours")).unwrap(), own);
+
+    let text = folder.join("text/deu_Latn.txt");
+    let before = fs::read(&text).unwrap();
+    let _ = refusal(&mut evaluate(folder, "text/deu_Latn.txt", &[]));
+    assert_eq!(fs::read(&text).unwrap(), before);
+}
+
 /// Scores remember what they are of: translations that took the place of theirs aren't compared in their name.
 #[test]
 fn translations_that_took_the_place_of_others_are_not_compared_with() {

@@ -330,51 +330,6 @@ fn all_that_the_folder_holds_is_evaluated_but_missing_translations() {
     assert_eq!(counts[2..], [(true, 2); 4]);
 }
 
-/// Somebody's own translations aren't replaced by the system's.
-#[test]
-fn translations_of_others_are_left_alone() {
-    let folder = folder();
-    let folder = folder.path();
-    std::fs::create_dir(folder.join("human")).unwrap();
-    let file = folder.join("human/eng_Latn-deu_Latn.txt");
-    std::fs::write(&file, "eins\nzwei\ndrei\n").unwrap();
-    let languages = ["--languages", "eng_Latn,deu_Latn"];
-    let into = |dir| [&languages[..], &["--hypotheses", dir]].concat();
-    let text = refusal(folder, &into("human"));
-    assert!(text.contains("would be replaced"), "{text}");
-    assert_eq!(
-        std::fs::read_to_string(&file).unwrap(),
-        "eins\nzwei\ndrei\n"
-    );
-
-    // The system's own are, unless somebody worked on them since.
-    let _ = stdout(&mut evaluate(folder, &into("ours")));
-    let other = [&into("ours")[..], &["--length-penalty", "0.5"]].concat();
-    let _ = stdout(&mut evaluate(folder, &other));
-    std::fs::write(
-        folder.join("ours/eng_Latn-deu_Latn.txt"),
-        "eins\nzwei\ndrei\n",
-    )
-    .unwrap();
-    evaluate(folder, &into("ours")).assert().code(2);
-
-    // And no result takes the place of the text that it is from.
-    let before = std::fs::read(folder.join("text/deu_Latn.txt")).unwrap();
-    let over = [&languages[..], &["--out", "text/deu_Latn.txt"]].concat();
-    let mut command = Command::cargo_bin("isogloss").unwrap();
-    let text = ["evaluate", "--model", "model", "--data", "text"];
-    command
-        .current_dir(folder)
-        .args(text)
-        .args(over)
-        .assert()
-        .code(2);
-    assert_eq!(
-        std::fs::read(folder.join("text/deu_Latn.txt")).unwrap(),
-        before
-    );
-}
-
 #[test]
 fn a_missing_folder_or_model_is_named() {
     let folder = folder();

@@ -37,6 +37,22 @@ fn translations(folder: &Path, model: &str, more: &[&str]) -> String {
     stdout(command.write_stdin(INPUT))
 }
 
+/// Nothing but its checksum tells that a byte of a copy is another.
+#[test]
+fn a_damaged_copy_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("copy/model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let mut command = isogloss(folder.path());
+    let text = refusal(command.args(["model", "inspect", "copy"]));
+    assert!(
+        text.contains("copy/model.safetensors") && text.contains("CRC-32"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_copy_translates_in_int8_as_the_original_does() {
     let folder = folder();

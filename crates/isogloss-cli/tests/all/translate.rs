@@ -325,6 +325,9 @@ fn a_log_that_takes_nothing_more_stops_nothing() {
         assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
     }
     assert_eq!(run(&["--beam", "0"]).status.code(), Some(2));
+    // Messages of the library go the same way.
+    let output = run(&["--long-lines", "split", "-vv"]);
+    assert!(output.status.success(), "{}", output.status);
 }
 
 /// A descriptor that is redirected into a file keeps what the file has.

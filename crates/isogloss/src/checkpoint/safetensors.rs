@@ -1,8 +1,9 @@
 //! Reading `model.safetensors`.
 //!
 //! A matrix may be in bytes (`I8`), with a factor for each row in an `f32` tensor of the same name and `_scale` behind it. Of a file with
-//! such matrices, `isogloss.base` in the metadata is the hash of the model that they were made from.
+//! such matrices, `isogloss.base` in the metadata is the hash of the model that they were made from, and `isogloss.crc32` a checksum.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
@@ -18,12 +19,28 @@ pub(super) const SCALE: &str = "_scale";
 /// The metadata's key for the hash of the model that was quantised.
 pub(super) const BASE: &str = "isogloss.base";
 
+/// The metadata's key for the CRC-32 of all values of a quantised copy, in hexadecimal. Copies of earlier versions have none.
+pub(super) const CRC32: &str = "isogloss.crc32";
+
 /// What a file holds.
 pub(super) struct SafetensorsFile {
     /// Every tensor, in the order in which they lie there.
     pub tensors: Vec<RawTensor>,
     /// Hash of the model of which this one is a quantised copy.
     pub base: Option<BaseHash>,
+}
+
+/// CRC-32 of what lies behind the header. Read rather than mapped: what was looked at in a map counts as the program's memory.
+fn checksum(path: &Path, data: u64) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(data))?;
+    let (mut crc32, mut buffer) = (crc32fast::Hasher::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(format!("{:08x}", crc32.finalize())),
+            read => crc32.update(&buffer[..read]),
+        }
+    }
 }
 
 /// Reads what a file describes.
@@ -76,10 +93,16 @@ pub(super) fn read(path: &Path) -> Result<SafetensorsFile, CheckpointError> {
             name,
         });
     }
-    let base = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|metadata| metadata.get(BASE))
+    let noted = |key: &str| metadata.metadata().as_ref()?.get(key);
+    if let Some(expected) = noted(CRC32) {
+        let got = checksum(path, data as u64).map_err(CheckpointError::read(path))?;
+        if got != *expected {
+            return Err(malformed(format!(
+                "the CRC-32 of its values is {got}, and it says {expected}: it is damaged; quantise the model anew, or copy the file again"
+            )));
+        }
+    }
+    let base = noted(BASE)
         .filter(|_| tensors.iter().any(|t: &RawTensor| t.element == Element::I8))
         .map(|hash| hash.parse())
         .transpose()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::safetensors::{BASE, SCALE};
+use super::safetensors::{BASE, CRC32, SCALE};
 use super::{BaseHash, CheckpointError, config_file};
 use crate::files;
 use crate::model::{DType, ModelConfig, Storage, Tensor};
@@ -170,6 +170,10 @@ fn safetensors(w: &mut dyn Write, tensors: &[Tensor], base: Option<BaseHash>) ->
     let mut metadata = json!({ "format": "pt" });
     if let Some(base) = base {
         metadata[BASE] = json!(base.to_string());
+        // That hash is of the original's values, so nothing else tells whether these are whole.
+        let mut crc32 = crc32fast::Hasher::new();
+        entries.iter().for_each(|entry| crc32.update(entry.bytes));
+        metadata[CRC32] = json!(format!("{:08x}", crc32.finalize()));
     }
     header.insert("__metadata__".to_owned(), metadata);
     let mut end = 0;

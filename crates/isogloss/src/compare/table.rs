@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::compare::results::{Row, Summary, TestResults, foreign};
 use crate::compare::words::{count, duration, extent, grouped, signed, with_interval};
-use crate::compare::{Label, Results};
+use crate::compare::{Kind, Label, Results};
 use crate::evaluate::Share;
 
 impl TestResults {
@@ -45,11 +45,16 @@ impl Results {
 
     fn main_row(&self, row: &Row) -> Vec<String> {
         let summary = self.method(&row.method);
-        let parameters = |of: &dyn Fn(&Summary) -> usize| {
-            summary.map_or_else(String::new, |s| {
-                let share = 100.0 * of(s) as f64 / self.base_parameters.max(1) as f64;
-                format!("{} ({share:.1}%)", grouped(of(s)))
+        let parameters = |of: &dyn Fn(&Summary) -> Option<usize>| {
+            summary.and_then(of).map_or_else(String::new, |count| {
+                let share = 100.0 * count as f64 / self.base_parameters.max(1) as f64;
+                format!("{} ({share:.1}%)", grouped(count))
             })
+        };
+        // Of updates that an earlier version trained it isn't known.
+        let left = |s: &Summary| match s.kind {
+            Kind::Full => Some(s.active),
+            _ => s.active_left,
         };
         let share = row.share_of_full.as_ref().map_or_else(String::new, percent);
         let worst = row.worst.as_ref().map_or_else(String::new, |d| {
@@ -67,9 +72,9 @@ impl Results {
             } else {
                 row.seeds.len().to_string()
             },
-            parameters(&|s| s.trained),
-            parameters(&|s| s.after_compaction),
-            parameters(&|s| s.active_left.unwrap_or(s.active)),
+            parameters(&|s| Some(s.trained)),
+            parameters(&|s| Some(s.after_compaction)),
+            parameters(&left),
             format!("{:.2}", row.mean),
             row.change.as_ref().map_or_else(String::new, with_interval),
             share,

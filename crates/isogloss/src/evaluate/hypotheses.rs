@@ -69,8 +69,14 @@ struct Entry {
     translations: String,
 }
 
+/// The version of notes that name every file of the folder.
+const FORMAT: u32 = 2;
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Note {
+    /// 0 in notes of earlier versions, which may have left files that no note names any more.
+    #[serde(default)]
+    format: u32,
     made_with: MadeWith,
     directions: BTreeMap<String, Entry>,
     /// Hashes of what others have translated into the folder by this program, and is still there: it may be replaced.
@@ -125,15 +131,17 @@ impl Hypotheses {
         create_dir(dir)?;
         let mut kept = Self::open(dir)?;
         kept.check_files()?;
+        kept.note.format = FORMAT;
         if kept.note.made_with != made_with {
             let Note {
                 directions,
                 mut earlier,
                 writing,
                 ..
-            } = kept.note;
+            } = std::mem::take(&mut kept.note);
             earlier.extend(directions.into_iter().map(|(d, e)| (d, e.translations)));
             kept.note = Note {
+                format: FORMAT,
                 made_with,
                 directions: BTreeMap::new(),
                 earlier,
@@ -143,8 +151,22 @@ impl Hypotheses {
         Ok(kept)
     }
 
+    /// Whether [`keep`](Self::keep) would take a folder, as far as its files go; nothing is made or written.
+    ///
+    /// # Errors
+    /// As [`keep`](Self::keep).
+    pub fn check(dir: &Path) -> Result<(), HypothesesError> {
+        match dir.exists() {
+            true => Self::open(dir)?.check_files(),
+            false => Ok(()),
+        }
+    }
+
     /// Whether every file of a direction is as it was noted, so that nobody's work is lost where it is replaced.
     fn check_files(&self) -> Result<(), HypothesesError> {
+        if self.dir.join(NOTE).exists() && self.note.format < FORMAT {
+            return Ok(());
+        }
         let failed = |e: io::Error| HypothesesError::Read {
             path: self.dir.clone(),
             reason: e.to_string(),
@@ -207,7 +229,7 @@ impl Hypotheses {
             .then_some(lines)
     }
 
-    /// A direction's translations to compare with; none if it has no file.
+    /// A direction's translations to compare with; none if it has no file, or one of another maker than the note's.
     ///
     /// # Errors
     /// If the file cannot be read, has another number of lines, or translates other sentences as far as is known.
@@ -216,8 +238,10 @@ impl Hypotheses {
         direction: &Direction,
         sources: &[&str],
     ) -> Result<Option<Vec<String>>, HypothesesError> {
-        let path = self.path(direction);
-        if !path.exists() {
+        let (path, name) = (self.path(direction), direction.to_string());
+        let known = self.note.directions.contains_key(&name);
+        let of_others = self.note.earlier.contains_key(&name) || self.note.writing.contains(&name);
+        if !path.exists() || (of_others && !known) {
             return Ok(None);
         }
         let lines = read(&path)?;
@@ -228,7 +252,7 @@ impl Hypotheses {
                 found: lines.len(),
             });
         }
-        match self.note.directions.get(&direction.to_string()) {
+        match self.note.directions.get(&name) {
             Some(entry) if entry.sources != hash_of_lines(sources) => {
                 Err(HypothesesError::OtherText { path })
             }
@@ -266,7 +290,22 @@ impl Hypotheses {
         self.write_note()
     }
 
-    fn write_note(&self) -> Result<(), HypothesesError> {
+    /// Writes the note, with what another process of the same maker has noted since.
+    fn write_note(&mut self) -> Result<(), HypothesesError> {
+        if let Ok(now) = Self::open(&self.dir)
+            && now.note.made_with == self.note.made_with
+        {
+            let ours = &mut self.note;
+            for (name, entry) in now.note.directions {
+                if !ours.writing.contains(&name) {
+                    ours.earlier.remove(&name);
+                    ours.directions.entry(name).or_insert(entry);
+                }
+            }
+            let others = now.note.writing.into_iter();
+            let others = others.filter(|name| !ours.directions.contains_key(name));
+            ours.writing.extend(others.collect::<Vec<_>>());
+        }
         Ok(write_json(&self.dir.join(NOTE), &self.note)?)
     }
 }
@@ -302,96 +341,4 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn made_with(beam: u32) -> MadeWith {
-        MadeWith::from([("beam".to_owned(), beam.into())])
-    }
-
-    #[test]
-    fn the_same_maker_finds_its_translations_of_the_same_text() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().join("out.hypotheses");
-        let direction: Direction = "eng_Latn-deu_Latn".parse().unwrap();
-        let lines = ["ein".to_owned(), String::new()];
-        let mut kept = Hypotheses::keep(&dir, made_with(5)).unwrap();
-        assert_eq!(kept.kept(&direction, &["one", "two"]), None);
-        kept.put(&direction, &["one", "two"], &lines).unwrap();
-
-        let again = Hypotheses::keep(&dir, made_with(5)).unwrap();
-        assert_eq!(again.kept(&direction, &["one", "two"]).unwrap(), lines);
-        assert_eq!(again.kept(&direction, &["one", "three"]), None);
-        let other = Hypotheses::keep(&dir, made_with(4)).unwrap();
-        assert_eq!(other.kept(&direction, &["one", "two"]), None);
-        fs::write(again.path(&direction), "ein\nzwei\n").unwrap();
-        assert_eq!(again.kept(&direction, &["one", "two"]), None, "edited");
-    }
-
-    #[test]
-    fn the_base_alone_is_told_from_systems_without_one_hash_of_adapters() {
-        let dir = tempfile::tempdir().unwrap();
-        let base = |made_with: serde_json::Value| {
-            let made_with = serde_json::from_value(made_with).unwrap();
-            let kept = Hypotheses::keep(dir.path(), made_with).unwrap();
-            kept.base().map(str::to_owned)
-        };
-        let (hash, none) = ("abc", serde_json::Value::Null);
-        let evaluated = serde_json::json!({ "model_hash": hash, "adapters_hash": none });
-        assert_eq!(base(evaluated).as_deref(), Some(hash));
-        for (system, adapters, alone) in [
-            ("base", &none, true),
-            ("lslo", &"def".into(), false),
-            // An update for each direction: adapters of several parts.
-            ("lora-direction", &none, false),
-        ] {
-            let made_with = serde_json::json!({
-                "system": system, "model_hash": hash, "adapters_hash": adapters
-            });
-            assert_eq!(base(made_with).is_some(), alone, "{system}");
-        }
-        assert_eq!(base(serde_json::json!({ "model_hash": hash })), None);
-        assert_eq!(base(serde_json::json!({ "system": "copy" })), None);
-    }
-
-    #[test]
-    fn translations_of_another_text_are_not_compared() {
-        let dir = tempfile::tempdir().unwrap();
-        let direction: Direction = "eng_Latn-deu_Latn".parse().unwrap();
-        fs::write(dir.path().join("eng_Latn-deu_Latn.txt"), "ein\nzwei\n").unwrap();
-        let foreign = Hypotheses::open(dir.path()).unwrap();
-        let found = foreign.read(&direction, &["one", "two"]).unwrap();
-        assert_eq!(found.unwrap(), ["ein", "zwei"]);
-        let error = foreign.read(&direction, &["one"]).unwrap_err().to_string();
-        assert!(error.contains("has 2 lines, but 1 sentences"), "{error}");
-        let back: Direction = "deu_Latn-eng_Latn".parse().unwrap();
-        assert!(foreign.read(&back, &["one"]).unwrap().is_none());
-
-        // Nor are they replaced, until they are gone; what was being written when the program was killed is.
-        let refused = Hypotheses::keep(dir.path(), made_with(5)).unwrap_err();
-        assert!(matches!(refused, HypothesesError::NotOurs { .. }));
-        let note = r#"{"made_with":{},"directions":{},"writing":["eng_Latn-deu_Latn"]}"#;
-        fs::write(dir.path().join(NOTE), note).unwrap();
-        let mut kept = Hypotheses::keep(dir.path(), made_with(5)).unwrap();
-        kept.put(&direction, &["one", "two"], &["ein".into(), "zwei".into()])
-            .unwrap();
-        // Another maker replaces file by file, and goes on where it was stopped.
-        kept.put(&back, &["eins"], &["one".into()]).unwrap();
-        for _ in 0..2 {
-            let mut other = Hypotheses::keep(dir.path(), made_with(4)).unwrap();
-            assert!(other.kept(&back, &["eins"]).is_none());
-            other
-                .put(&direction, &["one", "two"], &["un".into(), "dos".into()])
-                .unwrap();
-        }
-        fs::write(dir.path().join("deu_Latn-eng_Latn.txt"), "mine\n").unwrap();
-        assert!(Hypotheses::keep(dir.path(), made_with(4)).is_err());
-        let error = kept.read(&direction, &["one", "three"]).unwrap_err();
-        assert!(matches!(error, HypothesesError::OtherText { .. }));
-
-        fs::write(dir.path().join(NOTE), "{}").unwrap();
-        let error = Hypotheses::open(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("hypotheses.json"), "{error}");
-        assert!(Hypotheses::open(&dir.path().join("absent")).is_err());
-    }
-}
+mod tests;

@@ -200,6 +200,13 @@ impl ScoresFile {
     /// of no model, and translations that nobody noted, say nothing.
     #[must_use]
     pub fn scored(&self, made_with: &MadeWith) -> bool {
+        let copy = |of: &MadeWith| of.get("system").is_some_and(|system| system == "copy");
+        if !made_with.is_empty()
+            && self.options.contains_key("system")
+            && copy(&self.options) != copy(made_with)
+        {
+            return false;
+        }
         if self.model_hash.is_none() || made_with.is_empty() {
             return true;
         }

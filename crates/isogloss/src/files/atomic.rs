@@ -23,8 +23,10 @@ pub fn prepare(path: &Path) -> Result<(), FileError> {
         path: path.to_owned(),
         source,
     };
-    let Place::File(target) = place(path).map_err(error)? else {
-        return Ok(());
+    let target = match place(path).map_err(error)? {
+        Place::File(target) => target,
+        Place::Device => return Ok(()),
+        Place::Descriptor(descriptor) => return writer(&descriptor).map(drop).map_err(error),
     };
     let (dir, prefix) = beside(&target)?;
     create_dir(dir)?;
@@ -118,19 +120,24 @@ fn write_to(
     descriptor: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let own = ["/dev/fd", "/proc/self/fd"].map(Path::new);
-    let own = descriptor.parent().is_some_and(|dir| own.contains(&dir));
-    let name = descriptor.file_name().and_then(|name| name.to_str());
-    let mut to: Box<dyn Write> = match name.filter(|_| own) {
-        Some("1") => Box::new(io::stdout()),
-        Some("2") => Box::new(io::stderr()),
-        _ => Box::new(fs::OpenOptions::new().append(true).open(descriptor)?),
-    };
+    let mut to = writer(descriptor)?;
     let mut buffered = BufWriter::new(&mut to);
     write(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);
     to.flush()
+}
+
+/// What writes to a descriptor: of the two that a program has names for itself, of another one a file that is opened anew, at its end.
+fn writer(descriptor: &Path) -> io::Result<Box<dyn Write>> {
+    let own = ["/dev/fd", "/proc/self/fd"].map(Path::new);
+    let own = descriptor.parent().is_some_and(|dir| own.contains(&dir));
+    let name = descriptor.file_name().and_then(|name| name.to_str());
+    Ok(match name.filter(|_| own) {
+        Some("1") => Box::new(io::stdout()),
+        Some("2") => Box::new(io::stderr()),
+        _ => Box::new(fs::OpenOptions::new().append(true).open(descriptor)?),
+    })
 }
 
 /// Where a link leads in the end, whether or not there is a file, or to which descriptor; any other path is its own answer.
@@ -206,7 +213,11 @@ fn replace(
 ) -> io::Result<()> {
     let mut temporary = temporary(dir, prefix)?;
     if let Ok(before) = fs::metadata(path) {
-        temporary.as_file().set_permissions(before.permissions())?;
+        // Where the file system knows of none, there is nothing to take over.
+        match temporary.as_file().set_permissions(before.permissions()) {
+            Err(e) if e.kind() != io::ErrorKind::Unsupported => return Err(e),
+            _ => {}
+        }
     }
     let mut buffered = BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
     write(&mut buffered)?;

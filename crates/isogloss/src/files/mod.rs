@@ -24,7 +24,7 @@ pub enum FileError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file could not be written; what stood at its path before still does.
+    /// The file could not be written; what stood at its path before still does, unless it is a device or a descriptor.
     #[error("cannot write {}: {source}", path.display())]
     Write {
         /// The file that was to be written.

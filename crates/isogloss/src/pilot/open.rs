@@ -83,8 +83,8 @@ impl Pilot {
         let small = restricted(config, &chosen, &whole.directions);
         let compared = comparison(&small, &run.join("pilot"), &chosen, &sizes, options);
         let mut experiment = Experiment::open(&compared, dir, |compute| compute)?;
-        experiment.warn_of_overlap()?;
         let shortest = apart(&mut experiment, options.test.is_none(), &chosen)?;
+        experiment.warn_of_overlap()?;
         for method in &mut experiment.methods {
             cap(&mut method.config.validation, shortest);
         }

@@ -177,7 +177,11 @@ pub fn plan(
             }
         }
         let searched = search_of(&of_other.options);
-        if searched != plan.rollout.decided_with {
+        let decided = &plan.rollout.decided_with;
+        let differs = |(name, value): (&String, &serde_json::Value)| {
+            searched.get(name).is_some_and(|other| other != value)
+        };
+        if decided.iter().any(differs) {
             tracing::warn!(
                 "{} was translated with {}, {} with {}: the two differ by more than their text",
                 other.display(),

@@ -12,8 +12,8 @@ use crate::language::Language;
 use crate::model::{Context, DType, Model, tensors_of};
 use crate::params::ParamStore;
 use crate::tokenize;
-use crate::train::exchanged::{self, Judge};
 use crate::train::material::Material;
+use crate::train::mislabelled::{self, Judge};
 use crate::train::opened::{Extended, Opened};
 use crate::train::setup::{self, Estimate};
 use crate::train::{Observer, Outcome, RunDir, TrainError, Trained};
@@ -192,7 +192,7 @@ pub fn adapt(
                 .min(model.config().max_position_embeddings),
         };
         for (corpus, what) in [(&corpus, "training"), (&validation, "validation")] {
-            exchanged::warn(&judge.exchanged(corpus)?, what);
+            mislabelled::warn(&judge.mislabelled(corpus)?, what);
         }
     }
     let pruner = config.pruner(&set, &store)?;

@@ -6,10 +6,11 @@ mod data;
 mod error;
 mod estimate;
 mod event;
-mod exchanged;
+
 mod explore;
 mod material;
 mod memory;
+mod mislabelled;
 mod moving;
 mod opened;
 mod part;

@@ -15,6 +15,8 @@ pub struct RunDir {
     events: File,
     /// Lines that could not be written yet.
     pending: String,
+    /// The precision that it was begun with, and another one now.
+    other_precision: Option<[String; 2]>,
     /// Held for its lock.
     _lock: File,
 }
@@ -33,7 +35,7 @@ const HEAD: &str = "# Written by isogloss: the configuration in force.";
 const FREE: [&str; 2] = ["compute", "run"];
 
 impl RunDir {
-    /// Opens a run's folder, or makes it, and writes the configuration in force to `config.toml`.
+    /// Opens a run's folder, or makes it and writes the configuration that it is begun with to `config.toml`.
     ///
     /// # Errors
     /// If the folder can't be made or written, if another process trains in it, or if it was started with another configuration.
@@ -44,6 +46,7 @@ impl RunDir {
         let lock = lock(path)?;
         // A run that failed before it made anything, for instance over a path with a typo, doesn't bind the next try.
         keep_config(path, config, started(path))?;
+        let other_precision = other_precision(path, config);
         let read_error = |path: &Path, e: &dyn std::fmt::Display| TrainError::Read {
             path: path.to_owned(),
             reason: e.to_string(),
@@ -57,8 +60,19 @@ impl RunDir {
             events: events.map_err(|e| read_error(&events_path, &e))?,
             pending: String::new(),
             path: path.to_owned(),
+            other_precision,
             _lock: lock,
         })
+    }
+
+    /// Says so where training goes on in another precision than it was begun with.
+    pub(super) fn warn_of_precision(&self) {
+        if let Some([before, now]) = &self.other_precision {
+            tracing::warn!(
+                "{} was begun with precision {before}; what is trained from here on is trained with {now}",
+                self.path.display()
+            );
+        }
     }
 
     /// Whether [`open`](Self::open) would take a folder for a configuration; nothing is made or written.
@@ -251,10 +265,7 @@ fn compare_config(
     }
     let before: toml::Table = before.parse().map_err(|e| read_error(&e))?;
     match difference(&before, &table, "") {
-        None => {
-            warn_of_precision(path, &before, &table);
-            Ok(text)
-        }
+        None => Ok(text),
         Some(difference) => Err(TrainError::ConfigChanged {
             path: path.to_owned(),
             difference,
@@ -262,17 +273,17 @@ fn compare_config(
     }
 }
 
-/// Other numbers of threads give the same results, another precision others.
-fn warn_of_precision(path: &Path, before: &toml::Table, now: &toml::Table) {
+/// The precision that a folder was begun with and another that it goes on with, as far as both say. Other numbers of threads give the same
+/// results, another precision others.
+fn other_precision(path: &Path, config: &impl Serialize) -> Option<[String; 2]> {
+    let before: toml::Table = std::fs::read_to_string(path.join(CONFIG))
+        .ok()?
+        .parse()
+        .ok()?;
+    let now = toml::Table::try_from(config).ok()?;
     let of = |table: &toml::Table| Some(table.get("compute")?.get("precision")?.to_string());
-    if let (Some(before), Some(now)) = (of(before), of(now))
-        && before != now
-    {
-        tracing::warn!(
-            "{} was begun with precision {before}; what is trained from here on is trained with {now}",
-            path.display()
-        );
-    }
+    let both = [of(&before)?, of(&now)?];
+    (both[0] != both[1]).then_some(both)
 }
 
 /// Holds a folder to its inputs, names with fingerprints: written down at first, compared where something is `started`.

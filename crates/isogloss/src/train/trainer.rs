@@ -91,6 +91,9 @@ impl<B: Backend<Real = f32>> Trainer<'_, B> {
                 state::check_values(&run.best(), parts.store)?;
             }
             tracing::info!(update = state.update, "resumed");
+            if !state.finished {
+                run.warn_of_precision();
+            }
         }
         run.truncate_events(&state)?;
         if self.validate_before && state == TrainState::default() {

@@ -5,6 +5,7 @@ use super::{Args, SystemArg};
 use crate::failure::{Failure, Outcome};
 use anyhow::anyhow;
 use isogloss::evaluate::{Comparison, Evaluation, Hypotheses, ScoresFile, searched_otherwise};
+use isogloss::language::Direction;
 use isogloss_kernels::Cpu;
 use std::path::Path;
 
@@ -46,7 +47,12 @@ pub(super) fn against(args: &Args, evaluation: &Evaluation<'_>) -> Outcome<Optio
         ))),
         "base" if args.system == SystemArg::Model && args.adapters.is_none() => itself("the base"),
         "copy" if args.system == SystemArg::Copy => itself("the copy"),
-        "base" => Ok(Some(Against::Base)),
+        "base" => {
+            // Where its translations shall go.
+            let dir = ScoresFile::base_hypotheses(&args.out);
+            Hypotheses::check(&dir).map_err(Failure::input)?;
+            Ok(Some(Against::Base))
+        }
         "copy" => Ok(Some(Against::Copy)),
         _ => kept(args, what, evaluation).map(Some),
     }
@@ -87,7 +93,14 @@ fn kept(args: &Args, what: &str, evaluation: &Evaluation<'_>) -> Outcome<Against
             );
         }
     }
-    let read = |d| found.read(d, &evaluation.sources(d));
+    let scores = |d: &Direction| {
+        let of = |file: &ScoresFile| file.directions.iter().any(|s| s.direction == *d);
+        scored.as_ref().is_none_or(of)
+    };
+    let read = |d: &Direction| match scores(d) {
+        true => found.read(d, &evaluation.sources(d)),
+        false => Ok(None),
+    };
     let translations = evaluation.directions().iter().map(read);
     let translations = translations.collect::<Result<Vec<_>, _>>();
     let translations = translations.map_err(Failure::input)?;

@@ -40,9 +40,19 @@ pub(super) struct Index {
     /// Of each update the CRC-32 of its file, in hexadecimal. Files from before they were recorded have none, and aren't checked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub crc32: BTreeMap<String, String>,
-    /// Hashes of the folders of which this is a compacted copy that differs by no more than the order of sums.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exact_copy_of: Vec<String>,
+    /// Of what this is a compacted copy that differs by no more than the order of sums.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_copy: Option<ExactCopy>,
+}
+
+/// A compacted copy that gave nothing up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExactCopy {
+    /// Hashes of the folders that it may stand for.
+    pub of: Vec<String>,
+    /// SHA-256 of the rest of the description and of `vocabulary.json`: a copy that was changed since stands for nothing else.
+    pub rest: String,
 }
 
 /// The checksum of an update's file as it stands in the description.

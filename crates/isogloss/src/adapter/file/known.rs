@@ -39,14 +39,33 @@ pub fn hash_of_folder(dir: &Path) -> Result<String, AdapterFileError> {
 }
 
 /// The hashes ([`hash_of_folder`]) under which adapters may be known: their own first, then those of which they are a compacted copy that
-/// differs by no more than the order of sums (a tolerance of 0).
+/// differs by no more than the order of sums (a tolerance of 0), as long as nobody changed the copy.
 ///
 /// # Errors
 /// If a file cannot be read, or if the description contradicts itself.
 pub fn known_as(dir: &Path) -> Result<Vec<String>, AdapterFileError> {
     let mut all = vec![hash_of_folder(dir)?];
-    all.extend(Index::read(dir)?.exact_copy_of);
+    let mut index = Index::read(dir)?;
+    if let Some(copy) = index.exact_copy.take()
+        && copy.rest == rest(dir, &index)?
+    {
+        all.extend(copy.of);
+    }
     Ok(all)
+}
+
+/// SHA-256 of a description that says nothing of copies, and of `vocabulary.json` beside it. The updates' files it holds by their checksums.
+pub(super) fn rest(dir: &Path, index: &Index) -> Result<String, AdapterFileError> {
+    let text = serde_json::to_vec(index).map_err(|e| AdapterFileError::Index {
+        path: dir.join(INDEX),
+        reason: e.to_string(),
+    })?;
+    let mut digest = Sha256::new_with_prefix(text);
+    let path = dir.join(VOCABULARY);
+    if path.exists() {
+        digest.update(std::fs::read(&path).map_err(AdapterFileError::read(&path))?);
+    }
+    Ok(hex(digest))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::language::ordered_pairs;
 use crate::params::{ParamId, ParamStore};
 
 pub use error::AdapterFileError;
-use index::{INDEX, Index};
+use index::{ExactCopy, INDEX, Index};
 pub use known::{hash_of_folder, known_as};
 use tensor::{Entry, Source};
 pub(crate) use tensor::{Storage, smallest};
@@ -89,7 +89,7 @@ pub(crate) fn save_as(
         crc32.insert(update.name.clone(), index::checksum(&bytes));
         files::write_atomic(&path, |w| w.write_all(&bytes))?;
     }
-    let index = Index {
+    let mut index = Index {
         format,
         base: base.to_owned(),
         preset: set.preset,
@@ -98,8 +98,14 @@ pub(crate) fn save_as(
         updates: set.updates.clone(),
         trained: Some(set.trained.clone()),
         crc32,
-        exact_copy_of,
+        exact_copy: None,
     };
+    if !exact_copy_of.is_empty() {
+        index.exact_copy = Some(ExactCopy {
+            of: exact_copy_of,
+            rest: known::rest(dir, &index)?,
+        });
+    }
     let text = serde_json::to_string_pretty(&index).map_err(|e| AdapterFileError::Index {
         path: index_path.clone(),
         reason: e.to_string(),

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::scores::Scored;
 use super::text;
 use crate::corpus::Corpus;
-use crate::evaluate::{Metric, ScoresFile};
+use crate::evaluate::{Hypotheses, Metric, ScoresFile};
 use crate::language::Direction;
 use crate::report::data::Example;
 
@@ -52,7 +52,9 @@ pub(super) fn choose(scored: &Scored, base: Option<&Scored>, most: usize) -> Vec
     let Some(before) = folder_before(scored, base) else {
         return Vec::new();
     };
-    if !after.is_dir() {
+    // Another system may have translated into that folder since.
+    let ours = Hypotheses::open(&after);
+    if !ours.is_ok_and(|kept| scored.file.scored(kept.made_with())) {
         return Vec::new();
     }
     let corpus = text::of(scored, &directions);

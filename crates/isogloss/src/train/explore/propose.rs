@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::adapter::{Demand, Projection, SitePlan};
+use crate::adapter::{Demand, DemandPool, Projection, SitePlan};
 use crate::config::{ConfigError, TrainConfig};
 use crate::language::{Language, Resource};
 use crate::model::ModelConfig;
@@ -142,6 +142,7 @@ fn reasons(
 ) -> Reasons {
     let percent = |x: f64| format!("{:.1}%", 100.0 * x);
     let explore = explorer.parts.explore;
+    let by_site = explore.demand.pool == DemandPool::Site;
     let (total, budget) = (
         ranks.ranks.iter().sum::<usize>() * ranks.per_rank,
         options.budget,
@@ -154,9 +155,10 @@ fn reasons(
             100.0 * total as f64 / base as f64
         ),
         format!(
-            "Demand: at rank {}, the share of entries that a language keeps when the smallest {} of all languages' are dropped, layer by layer.",
+            "Demand: at rank {}, the share of entries that a language keeps when the smallest {} of all languages' are dropped, {}.",
             explore.rank,
-            percent(explore.demand.target_ratio)
+            percent(explore.demand.target_ratio),
+            if by_site { "site by site" } else { "layer by layer" }
         ),
     ];
     let kept: Vec<String> = ranks
@@ -170,8 +172,12 @@ fn reasons(
     )];
     if !ranks.dropped.is_empty() {
         let names: Vec<&str> = ranks.dropped.iter().map(|p| p.name()).collect();
+        let order = match by_site {
+            true => "each site has a pool of its own, so no kind kept more than another",
+            false => "those that kept least go first, and what fits beside the rest stays",
+        };
         sites.push(format!(
-            "Given up, since the budget has no rank for every language there, and they kept least: {}.",
+            "Given up, since the budget has no rank for every language there ({order}): {}.",
             names.join(", ")
         ));
     }
