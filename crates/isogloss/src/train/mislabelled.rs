@@ -12,14 +12,15 @@ use crate::train::TrainError;
 use crate::train::data::{Example, LanguageIds, pack};
 
 /// Pairs of a language, spread over the text, that are looked at.
-const LOOKS: usize = 4;
+const LOOKS: usize = 3;
 
 /// By how many nats a token the base must find a text likelier under another name. A text under the wrong one costs several; the names
 /// of machines, or the same sentence in two close languages, nearly nothing.
 const MARGIN: f64 = 0.5;
 
-/// Most passes for other names: with many languages those texts are looked at that are least likely under their own.
-const MOST: usize = 400;
+/// Tokens that are looked at under other names, more or less: seconds of a small model, a minute or two of a large one. With many languages
+/// those texts are looked at that are least likely under their own.
+const TOKENS: usize = 20_000;
 
 /// A language whose text looks like another's.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,26 +58,24 @@ impl<B: Backend> Judge<'_, B> {
             let Some(direction) = into.find(|d| d.target == *language) else {
                 continue;
             };
-            if let Some(nll) = self.nll(corpus, direction, language)? {
+            if let Some((nll, _)) = self.nll(corpus, direction, language)? {
                 own.push((direction, nll));
             }
         }
         own.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let (mut found, mut passes) = (Vec::new(), 0);
+        let (mut found, mut tokens) = (Vec::new(), 0);
         for (direction, own) in own {
             let named = &direction.target;
             let others = languages
                 .iter()
                 .filter(|l| *l != named && l.script() == named.script());
-            let others: Vec<&Language> = others.collect();
-            passes += others.len();
-            if passes > MOST {
-                break;
-            }
             let mut best = (own - MARGIN, None);
             for other in others {
-                let nll = self.nll(corpus, direction, other)?;
-                if let Some(nll) = nll.filter(|&nll| nll < best.0) {
+                let Some((nll, looked)) = self.nll(corpus, direction, other)? else {
+                    continue;
+                };
+                tokens += looked;
+                if nll < best.0 {
                     best = (nll, Some(other));
                 }
             }
@@ -87,17 +86,21 @@ impl<B: Backend> Judge<'_, B> {
                     nats: own - nll,
                 });
             }
+            if tokens > TOKENS {
+                break;
+            }
         }
         Ok(found)
     }
 
-    /// Negative log-likelihood of a few targets of a direction as text of a language, in nats a token; none if all pairs are too long.
+    /// Negative log-likelihood of a few targets of a direction as text of a language, in nats a token, and the tokens of it; none if all pairs
+    /// are too long.
     fn nll(
         &self,
         corpus: &Corpus,
         direction: &Direction,
         language: &Language,
-    ) -> Result<Option<f64>, TrainError> {
+    ) -> Result<Option<(f64, usize)>, TrainError> {
         let (nobody, pairs) = (LanguageIds::new([]), corpus.len(direction));
         let looks = LOOKS.min(pairs);
         let mut examples = Vec::new();
@@ -122,7 +125,7 @@ impl<B: Backend> Judge<'_, B> {
         };
         let batch = pack(&examples, self.model.layout());
         let loss = self.model.loss(&cx, &batch, Default::default());
-        Ok((loss.tokens > 0).then(|| loss.nll / loss.tokens as f64))
+        Ok((loss.tokens > 0).then(|| (loss.nll / loss.tokens as f64, loss.tokens)))
     }
 }
 
