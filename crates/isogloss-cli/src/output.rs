@@ -17,11 +17,12 @@ pub(crate) fn print(text: &str) -> Outcome {
 }
 
 /// Refuses to write a result over what it is made from.
-pub(crate) fn beside<'a>(to: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Outcome {
-    match inputs.into_iter().find(|input| files::same(to, input)) {
+pub(crate) fn beside(to: &Path, inputs: impl IntoIterator<Item = impl AsRef<Path>>) -> Outcome {
+    let mut inputs = inputs.into_iter();
+    match inputs.find(|input| files::same(to, input.as_ref())) {
         Some(input) => Err(Failure::input(anyhow!(
             "{} would be replaced by what is made from it",
-            input.display()
+            input.as_ref().display()
         ))
         .hint("name another file for the result")),
         None => Ok(()),

@@ -6,3 +6,8 @@ use sha2::{Digest, Sha256};
 pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
+
+/// The checksum in hexadecimal, lower case, eight digits.
+pub(crate) fn crc32_hex(crc32: crc32fast::Hasher) -> String {
+    format!("{:08x}", crc32.finalize())
+}

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use anyhow::anyhow;
 use clap::ValueEnum;
-use isogloss::corpus::{Corpus, DirectionFilter, Rows};
+use isogloss::corpus::{Corpus, DirectionFilter, Rows, places_in_folder};
 use isogloss::evaluate::{
     Classes, CompareOptions, Correction, Evaluation, EvaluationError, ScoresFile,
 };
@@ -128,9 +128,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// How files of text end that a folder is read by.
-const TEXT: [&str; 4] = [".txt", ".txt.gz", ".txt.zst", ".tsv"];
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SystemArg {
     Model,
@@ -187,12 +184,10 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Outcome {
     let evaluation = Evaluation::new(&text, directions, metrics).map_err(wrong)?;
     // What cannot be written or compared should show before hours of translating.
     files::prepare(&args.out).map_err(Failure::input)?;
-    let of_text = evaluation.directions().iter();
-    let of_text = of_text.flat_map(|d| [&d.source, &d.target]);
-    let of_text = of_text.flat_map(|l| TEXT.map(|kind| args.data.join(format!("{l}{kind}"))));
-    let of_text: Vec<PathBuf> = of_text.collect();
-    let other = args.against.as_deref().map(Path::new);
-    output::beside(&args.out, of_text.iter().map(PathBuf::as_path).chain(other))?;
+    let languages = text.languages().into_iter();
+    let of_text = languages.flat_map(|language| places_in_folder(&args.data, language));
+    let other = args.against.as_ref().map(PathBuf::from);
+    output::beside(&args.out, of_text.chain(other))?;
     let kept = args.kept()?;
     let against = against(args, &evaluation)?;
 

@@ -17,15 +17,6 @@ Examples:
 A run's scores are RUN/scores.json, as `isogloss evaluate --against base --out RUN/scores.json` writes them. Without them the
 page says what is missing and which command fills it. The page is one file that loads nothing.";
 
-/// Files of a run that reports are made from.
-const READ: [&str; 5] = [
-    "config.toml",
-    "events.jsonl",
-    "cost.json",
-    "scores.json",
-    "explore.json",
-];
-
 /// Say on one page who gained, who lost, what it costs, and what to roll out
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -83,16 +74,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
         date: Some(report::today()),
     };
     let report = Report::read(&inputs, options).map_err(failure)?;
-    let read = args
-        .runs
-        .iter()
-        .flat_map(|run| READ.map(|name| run.join(name)));
-    let read: Vec<PathBuf> = read.chain(args.scores.iter().cloned()).collect();
+    let read: Vec<PathBuf> = inputs.iter().flat_map(Input::files).collect();
     for to in [Some(&args.output), args.json.as_ref()]
         .into_iter()
         .flatten()
     {
-        output::beside(to, read.iter().map(PathBuf::as_path))?;
+        output::beside(to, &read)?;
     }
     write(&args.output, &report.html(args.page.lang))?;
     if let Some(path) = &args.json {

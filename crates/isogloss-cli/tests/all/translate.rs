@@ -38,6 +38,18 @@ fn translate_to(folder: &Path, language: &str, more: &[&str]) -> Command {
     command
 }
 
+/// The same as a command of which every stream may be another; it reads the text from a file.
+#[cfg(target_os = "linux")]
+fn by_hand(folder: &Path, more: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("isogloss"));
+    let arguments = translate(folder, more);
+    command.current_dir(folder).args(arguments.get_args());
+    let input = folder.join("in.txt");
+    std::fs::write(&input, INPUT).unwrap();
+    command.stdin(std::fs::File::open(input).unwrap());
+    command
+}
+
 fn stdout(command: &mut Command) -> String {
     String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
 }
@@ -308,16 +320,10 @@ fn a_log_that_takes_nothing_more_stops_nothing() {
     let folder = folder();
     let folder = folder.path();
     let expected = stdout(&mut translate(folder, &[]));
-    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
     let run = |more: &[&str]| {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("isogloss"));
-        command
-            .current_dir(folder)
-            .args(translate(folder, more).get_args());
-        let input = folder.join("in.txt");
-        std::fs::write(&input, INPUT).unwrap();
-        command.stdin(std::fs::File::open(input).unwrap());
-        command.stderr(full().unwrap()).output().unwrap()
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = by_hand(folder, more);
+        command.stderr(full.unwrap()).output().unwrap()
     };
     for more in [&[][..], &["--interactive"]] {
         let output = run(more);
@@ -339,11 +345,7 @@ fn what_goes_to_dev_stdout_goes_behind_what_is_there() {
     let expected = stdout(&mut translate(folder, &[]));
     let log = folder.join("log.txt");
     std::fs::write(&log, "before\n").unwrap();
-    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("isogloss"));
-    let arguments = translate(folder, &["--output", "/dev/stdout"]);
-    command.current_dir(folder).args(arguments.get_args());
-    std::fs::write(folder.join("in.txt"), INPUT).unwrap();
-    command.stdin(std::fs::File::open(folder.join("in.txt")).unwrap());
+    let mut command = by_hand(folder, &["--output", "/dev/stdout"]);
     let to = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
     assert!(command.stdout(to).status().unwrap().success());
     assert_eq!(

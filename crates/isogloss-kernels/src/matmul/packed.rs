@@ -76,8 +76,8 @@ impl std::fmt::Debug for PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs a weight; none of a single column, nor in [`Precision::Int8`] if it is too small or too large to be quantised, or wanted for the backward pass.
-    /// `read` is told the rows that were read for the last time.
+    /// Packs a weight; none of a single column, nor in [`Precision::Int8`] if it is too small or too large to be quantised, or wanted for the
+    /// backward pass. `read` is told the rows that were read for the last time.
     pub(crate) fn new(
         cpu: &Cpu,
         weight: Mat<'_, f32>,

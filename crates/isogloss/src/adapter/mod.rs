@@ -22,6 +22,7 @@ pub use compact::{
 pub use config::{AdapterConfig, Preset, Side, Sites, Slice};
 pub use demand::{Demand, DemandConfig, DemandFactors, DemandPool, DemandScore};
 pub use error::AdapterError;
+pub(crate) use file::VOCABULARY;
 pub use file::{AdapterFileError, hash_of_folder, known_as, load, read, save};
 pub use inspect::{InspectedSite, InspectedUpdate, Inspection, UpdateSize, inspect};
 pub(crate) use mixture::Acting;

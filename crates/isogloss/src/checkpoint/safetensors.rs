@@ -10,6 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::raw::{Element, MappedFile, RawTensor, contiguous};
 use super::{BaseHash, BaseHashError, CheckpointError};
+use crate::hash::crc32_hex;
 
 const KIND: &str = "safetensors file";
 
@@ -37,7 +38,7 @@ fn checksum(path: &Path, data: u64) -> std::io::Result<String> {
     let (mut crc32, mut buffer) = (crc32fast::Hasher::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(format!("{:08x}", crc32.finalize())),
+            0 => return Ok(crc32_hex(crc32)),
             read => crc32.update(&buffer[..read]),
         }
     }

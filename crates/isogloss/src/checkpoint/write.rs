@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::safetensors::{BASE, CRC32, SCALE};
 use super::{BaseHash, CheckpointError, config_file};
 use crate::files;
+use crate::hash::crc32_hex;
 use crate::model::{DType, ModelConfig, Storage, Tensor};
 
 /// Writes a model as a folder that transformers and its converters load: `config.json`, `generation_config.json` and
@@ -173,7 +174,7 @@ fn safetensors(w: &mut dyn Write, tensors: &[Tensor], base: Option<BaseHash>) ->
         // That hash is of the original's values, so nothing else tells whether these are whole.
         let mut crc32 = crc32fast::Hasher::new();
         entries.iter().for_each(|entry| crc32.update(entry.bytes));
-        metadata[CRC32] = json!(format!("{:08x}", crc32.finalize()));
+        metadata[CRC32] = json!(crc32_hex(crc32));
     }
     header.insert("__metadata__".to_owned(), metadata);
     let mut end = 0;

@@ -199,8 +199,8 @@ impl Experiment {
     /// The protocol for a budget: that of the comparison where it was started, otherwise a new one, after measuring.
     ///
     /// # Errors
-    /// If nothing fits, if no budget is given, or if it was started under another or with another configuration; if `[significance]` is out of range or a direction
-    /// has a single sentence, so that what would be trained could not be compared.
+    /// If nothing fits, if no budget is given, or if it was started under another or with another configuration; if `[significance]` is out of
+    /// range or a direction has a single sentence, so that what would be trained could not be compared.
     pub fn plan(&self, budget: Option<Budget>) -> Result<Protocol, CompareError> {
         for set in &self.sets {
             let sentences = set.directions.iter().map(|d| set.text.len(d));

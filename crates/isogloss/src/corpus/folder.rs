@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Aligned, CorpusError, DataConfig, OneOrMany, Rows, TsvRows};
 use crate::language::Language;
@@ -21,6 +21,13 @@ pub fn languages_of_folder(dir: &Path) -> Result<Vec<Language>, CorpusError> {
 
 /// Endings of a language's file.
 const KINDS: [&str; 4] = [".txt", ".txt.gz", ".txt.zst", ".tsv"];
+
+/// Where the text of a language may lie in a folder that [`folder`] reads.
+pub fn places_in_folder(dir: &Path, language: &Language) -> impl Iterator<Item = PathBuf> {
+    KINDS
+        .map(|kind| dir.join(format!("{language}{kind}")))
+        .into_iter()
+}
 
 fn names(dir: &Path) -> Result<Vec<String>, CorpusError> {
     let entries = std::fs::read_dir(dir).map_err(|source| match dir.is_file() {

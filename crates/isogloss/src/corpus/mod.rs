@@ -28,7 +28,7 @@ pub use config::{
 };
 pub use error::CorpusError;
 pub use filter::{FilterConfig, FilterError, FilterReport, FilterRow, Reason};
-pub use folder::{folder, languages_of_folder};
+pub use folder::{folder, languages_of_folder, places_in_folder};
 pub use near_copy::{Nearest, NgramProfile, nearest_copies};
 pub use read::{Lines, MAX_LINE_BYTES, clean_text};
 pub use rows::Rows;

@@ -2,11 +2,11 @@
 
 use crate::corpus::{CorpusError, Lines};
 use crate::files::{FileError, create_dir, write_atomic, write_json};
+use crate::hash::hex;
 use crate::language::Direction;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -329,15 +329,7 @@ pub(super) fn hash_of_lines(lines: &[impl AsRef<str>]) -> String {
         digest.update(line.as_ref());
         digest.update("\n");
     }
-    hexadecimal(&digest.finalize())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(digest)
 }
 
 #[cfg(test)]

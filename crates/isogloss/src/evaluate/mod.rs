@@ -57,7 +57,7 @@ pub use score::{Details, Score};
 pub use scores_file::{
     ClassMean, Classes, DirectionScores, Mean, MetricScore, ScoresFile, ScoresFileError,
 };
-pub use search::{OtherSearch, search_of, searched_by, searched_otherwise};
+pub use search::{OtherSearch, search_of, searched_alike, searched_by, searched_otherwise};
 pub use seeds::{SeededChanges, Share, SystemStatistics};
 pub use signature::{SACREBLEU_VERSION, Signature};
 pub use ter::Ter;

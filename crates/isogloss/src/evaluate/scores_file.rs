@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Comparison, MadeWith, search_of};
+use super::{Comparison, MadeWith, searched_alike};
 use crate::files::{FileError, write_json};
 use crate::language::{Direction, Language};
 
@@ -213,13 +213,9 @@ impl ScoresFile {
         let theirs = |name: &str| made_with.get(name).and_then(|value| value.as_str());
         let of_adapters = theirs("adapters_hash") == self.adapters_hash.as_deref()
             || (self.adapters.is_some() && self.adapters_hash.is_none());
-        let theirs_searched = search_of(made_with);
-        let searched = search_of(&self.options).into_iter().all(|(name, value)| {
-            theirs_searched
-                .get(&name)
-                .is_none_or(|theirs| *theirs == value)
-        });
-        theirs("model_hash") == self.model_hash.as_deref() && of_adapters && searched
+        theirs("model_hash") == self.model_hash.as_deref()
+            && of_adapters
+            && searched_alike(&self.options, made_with)
     }
 
     /// Where translations lie unless the scores name another folder: `NAME.hypotheses` beside `NAME.json`, or beside `NAME` that doesn't

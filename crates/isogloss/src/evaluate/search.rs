@@ -55,6 +55,14 @@ pub fn search_of(made_with: &MadeWith) -> MadeWith {
         .collect()
 }
 
+/// Whether two were searched for alike, as far as both say ([`search_of`]).
+#[must_use]
+pub fn searched_alike(a: &MadeWith, b: &MadeWith) -> bool {
+    let (a, b) = (search_of(a), search_of(b));
+    a.iter()
+        .all(|(name, value)| b.get(name).is_none_or(|other| other == value))
+}
+
 /// Options that other translations were searched for with, as far as they differ. What their note doesn't name was as usual; without
 /// a beam in it nothing is known, and nothing differs.
 #[must_use]

@@ -103,29 +103,27 @@ pub fn write_atomic(
             let (dir, prefix) = beside(&target)?;
             replace(&target, dir, &prefix, write).map_err(error)
         }
-        Place::Device => write_into(path, write).map_err(error),
-        Place::Descriptor(descriptor) => write_to(&descriptor, write).map_err(error),
+        Place::Device => {
+            let device = fs::OpenOptions::new().write(true).open(path);
+            device.and_then(|to| write_into(to, write)).map_err(error)
+        }
+        // Behind what was written to it before.
+        Place::Descriptor(descriptor) => {
+            let to = writer(&descriptor);
+            to.and_then(|to| write_into(to, write)).map_err(error)
+        }
     }
 }
 
-/// Writes to a pipe or a device.
-fn write_into(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut buffered = BufWriter::new(fs::OpenOptions::new().write(true).open(path)?);
-    write(&mut buffered)?;
-    buffered.flush()
-}
-
-/// Writes to a descriptor, behind what was written to it before.
-fn write_to(
-    descriptor: &Path,
+/// Writes to what isn't replaced.
+fn write_into(
+    to: impl Write,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut to = writer(descriptor)?;
-    let mut buffered = BufWriter::new(&mut to);
+    let mut buffered = BufWriter::new(to);
     write(&mut buffered)?;
-    buffered.flush()?;
-    drop(buffered);
-    to.flush()
+    // With what is behind it: stdout has a buffer of its own.
+    buffered.flush()
 }
 
 /// What writes to a descriptor: of the two that a program has names for itself, of another one a file that is opened anew, at its end.

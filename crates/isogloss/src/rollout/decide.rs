@@ -2,7 +2,9 @@
 
 use super::data::shared_data;
 use super::{Choice, Rollout, RolloutError};
-use crate::evaluate::{Comparison, DirectionChange, MadeWith, ScoresFile, Verdict, search_of};
+use crate::evaluate::{
+    Comparison, DirectionChange, MadeWith, ScoresFile, Verdict, search_of, searched_alike,
+};
 use crate::language::Direction;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -176,16 +178,11 @@ pub fn plan(
                 });
             }
         }
-        let searched = search_of(&of_other.options);
-        let decided = &plan.rollout.decided_with;
-        let differs = |(name, value): (&String, &serde_json::Value)| {
-            searched.get(name).is_some_and(|other| other != value)
-        };
-        if decided.iter().any(differs) {
+        if !searched_alike(&scores.options, &of_other.options) {
             tracing::warn!(
                 "{} was translated with {}, {} with {}: the two differ by more than their text",
                 other.display(),
-                options(&searched),
+                options(&search_of(&of_other.options)),
                 path.display(),
                 options(&plan.rollout.decided_with)
             );

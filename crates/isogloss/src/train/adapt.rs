@@ -157,11 +157,7 @@ pub fn adapt(
         mut set,
         mut store,
     } = subject(config, &opened)?;
-    let trained = corpus.directions().map(|(d, _)| d.clone());
-    match opened.extended {
-        Some(_) => set.trained.extend(trained),
-        None => set.trained = trained.collect(),
-    }
+    opened.note_trained(&mut set, &corpus);
     let validation = opened.validation_text(config, config_dir, &corpus)?;
     let mut inputs = vec![
         ("base", opened.checkpoint.fingerprint()),

@@ -44,19 +44,19 @@ pub struct Example {
 }
 
 impl Example {
-    /// A pair of texts with their languages, with the key 0.
+    /// A pair of texts, each with its language and the id of that.
     pub(super) fn new(
         tokenizer: &Tokenizer,
-        ids: &LanguageIds,
-        source: (&str, &Language),
-        target: (&str, &Language),
+        source: (&str, &Language, LanguageId),
+        target: (&str, &Language, LanguageId),
+        key: u64,
     ) -> Result<Self, TokenizeError> {
         Ok(Example {
             source: tokenizer.source_ids(source.0, source.1)?,
             target: tokenizer.target_ids(target.0, target.1)?,
-            source_language: ids.id(source.1),
-            target_language: ids.id(target.1),
-            key: 0,
+            source_language: source.2,
+            target_language: target.2,
+            key,
         })
     }
 
@@ -166,13 +166,9 @@ impl<'a> Examples<'a> {
                 }
             }
         }
-        let example = Example {
-            source: self.tokenizer.source_ids(&text.0, source_language)?,
-            target: self.tokenizer.target_ids(&text.1, target_language)?,
-            source_language: *source_id,
-            target_language: *target_id,
-            key,
-        };
+        let source = (&text.0[..], source_language, *source_id);
+        let target = (&text.1[..], target_language, *target_id);
+        let example = Example::new(self.tokenizer, source, target, key)?;
         if example.tokens() <= self.max_tokens {
             return Ok(Some(example));
         }

@@ -64,11 +64,7 @@ impl TrainConfig {
         } else {
             let mut store = ParamStore::new();
             let mut set = adapter_set(self, opened, &mut store)?;
-            let trained = corpus.directions().map(|(d, _)| d.clone());
-            match opened.extended {
-                Some(_) => set.trained.extend(trained),
-                None => set.trained = trained.collect(),
-            }
+            opened.note_trained(&mut set, corpus);
             pruned = self
                 .pruner(&set, &store)?
                 .map_or(0, |pruner| pruner.target());

@@ -3,13 +3,14 @@
 use isogloss_kernels::Backend;
 
 use crate::adapter::Adapters;
+use crate::batch::LanguageId;
 use crate::corpus::Corpus;
 use crate::language::{Direction, Language};
 use crate::model::{Context, Model};
 use crate::params::ParamStore;
 use crate::tokenize::Tokenizer;
 use crate::train::TrainError;
-use crate::train::data::{Example, LanguageIds, pack};
+use crate::train::data::{Example, pack};
 
 /// Pairs of a language, spread over the text, that are looked at.
 const LOOKS: usize = 3;
@@ -21,6 +22,9 @@ const MARGIN: f64 = 0.5;
 /// Tokens that are looked at under other names, more or less: seconds of a small model, a minute or two of a large one. With many languages
 /// those texts are looked at that are least likely under their own.
 const TOKENS: usize = 20_000;
+
+/// Without updates, whose they are doesn't matter.
+const NOBODY: LanguageId = LanguageId(u16::MAX);
 
 /// A language whose text looks like another's.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +105,7 @@ impl<B: Backend> Judge<'_, B> {
         direction: &Direction,
         language: &Language,
     ) -> Result<Option<(f64, usize)>, TrainError> {
-        let (nobody, pairs) = (LanguageIds::new([]), corpus.len(direction));
+        let pairs = corpus.len(direction);
         let looks = LOOKS.min(pairs);
         let mut examples = Vec::new();
         for i in 0..looks {
@@ -109,8 +113,8 @@ impl<B: Backend> Judge<'_, B> {
             else {
                 continue;
             };
-            let (source, target) = ((source, &direction.source), (target, language));
-            let example = Example::new(self.tokenizer, &nobody, source, target)?;
+            let source = (source, &direction.source, NOBODY);
+            let example = Example::new(self.tokenizer, source, (target, language, NOBODY), 0)?;
             examples.extend(Some(example).filter(|e| e.tokens() <= self.max_tokens));
         }
         if examples.is_empty() {

@@ -6,7 +6,6 @@ mod data;
 mod error;
 mod estimate;
 mod event;
-
 mod explore;
 mod material;
 mod memory;

@@ -103,6 +103,15 @@ impl Opened {
         }
     }
 
+    /// Notes which directions the updates are trained in: those of the text, beside what extended adapters were trained in before.
+    pub fn note_trained(&self, set: &mut AdapterSet, corpus: &Corpus) {
+        let trained = corpus.directions().map(|(d, _)| d.clone());
+        match self.extended {
+            Some(_) => set.trained.extend(trained),
+            None => set.trained = trained.collect(),
+        }
+    }
+
     /// The run's languages.
     pub fn codes(&self) -> Vec<Language> {
         self.languages.iter().map(|(l, _)| l.clone()).collect()

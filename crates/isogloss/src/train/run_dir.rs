@@ -80,7 +80,7 @@ impl RunDir {
     /// # Errors
     /// If the folder was started with another configuration.
     pub fn check(path: &Path, config: &impl Serialize) -> Result<(), TrainError> {
-        compare_config(path, config, started(path)).map(|_| ())
+        check_config(path, config, started(path))
     }
 
     /// Holds the run to what it was started with, beside its configuration: a changed base or text under the same name is refused

@@ -76,16 +76,7 @@ struct Report<'a> {
 
 pub(super) fn run(args: &Args) -> Outcome {
     // All that may be wrong with the input, before anything is written.
-    let text = match &args.check {
-        Some(path) => Some(input::lines(path)?)
-            .filter(|lines| !lines.is_empty())
-            .map(Some)
-            .ok_or_else(|| {
-                let error = anyhow!("{} has no line to translate", input::name(path));
-                Failure::input(error).hint("--check takes text, a sentence a line")
-            })?,
-        None => None,
-    };
+    let text = args.check.as_deref().map(text).transpose()?;
     let before = args.load(&args.adapters)?;
     let directions = match (&before, &args.from) {
         (Some(before), Some(from)) => check::directions(&before.set, from, &args.to)?,
@@ -121,6 +112,16 @@ pub(super) fn run(args: &Args) -> Outcome {
         false => output::print(&shown(&report)),
     }?;
     check::outcome(report.check.iter().flatten())
+}
+
+/// Lines to translate before and after, at least one.
+fn text(path: &Path) -> Outcome<Vec<String>> {
+    let lines = input::lines(path)?;
+    if lines.is_empty() {
+        let error = anyhow!("{} has no line to translate", input::name(path));
+        return Err(Failure::input(error).hint("--check takes text, a sentence a line"));
+    }
+    Ok(lines)
 }
 
 impl Args {

@@ -50,7 +50,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     files::prepare(&args.output).map_err(Failure::input)?;
-    output::beside(&args.output, args.scores.iter().map(PathBuf::as_path))?;
+    output::beside(&args.output, &args.scores)?;
     let read = |path: &PathBuf| ScoresFile::read(path).map_err(Failure::input);
     let scores = args.scores.iter().map(read).collect::<Outcome<Vec<_>>>()?;
     let named: Vec<(&Path, &ScoresFile)> = args

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::ValueEnum as _;
 use isogloss::adapter;
 use isogloss::decode::{DecodeError, Line, Loaded, TextOptions, TextTranslator};
-use isogloss::evaluate::searched_otherwise;
+use isogloss::evaluate::{MadeWith, OtherSearch, searched_otherwise};
 use isogloss::language::Direction;
 use isogloss::rollout::{Choice, Rollout};
 use isogloss_kernels::Cpu;
@@ -47,24 +47,7 @@ impl Served {
                 ));
             }
         }
-        let precision = args.precision.to_possible_value();
-        let precision = precision.map(|value| value.get_name().to_owned());
-        let theirs = &rollout.decided_with;
-        let other = searched_otherwise(&args.decode_options(), theirs);
-        let mut other: Vec<_> = other
-            .into_iter()
-            .map(|of| (of.option, of.ours, of.theirs))
-            .collect();
-        if let (Some(ours), Some(theirs)) = (precision, theirs.get("precision"))
-            && *theirs != ours.as_str()
-        {
-            other.push(("precision", ours.into(), theirs.clone()));
-        }
-        for (option, ours, theirs) in other {
-            tracing::warn!(
-                "{option} is {ours} here, and was {theirs} where the rollout was decided"
-            );
-        }
+        warn_of_search(args, &rollout.decided_with);
         Ok(())
     }
 
@@ -90,5 +73,28 @@ impl Served {
         let count = adapted.iter().filter(|&&adapted| adapted).count();
         tracing::debug!("{count} of {} lines are for the adapters", lines.len());
         Ok(prepared)
+    }
+}
+
+/// Says so where translations are searched for otherwise than those that decided.
+fn warn_of_search(args: &Args, decided: &MadeWith) {
+    let mut others = searched_otherwise(&args.decode_options(), decided);
+    let ours = args.precision.to_possible_value();
+    if let (Some(ours), Some(theirs)) = (ours, decided.get("precision"))
+        && theirs != ours.get_name()
+    {
+        others.push(OtherSearch {
+            option: "precision",
+            ours: ours.get_name().into(),
+            theirs: theirs.clone(),
+        });
+    }
+    for other in others {
+        tracing::warn!(
+            "{} is {} here, and was {} where the rollout was decided",
+            other.option,
+            other.ours,
+            other.theirs
+        );
     }
 }

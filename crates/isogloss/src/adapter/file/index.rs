@@ -8,6 +8,7 @@ use crate::adapter::config::Preset;
 use crate::adapter::file::AdapterFileError;
 use crate::adapter::spec::{SitePlan, UpdatePlan};
 use crate::graph::{ModelConfig, Site};
+use crate::hash::crc32_hex;
 use crate::language::{Direction, Language};
 
 /// Name of the description beside the weights.
@@ -57,7 +58,9 @@ pub(super) struct ExactCopy {
 
 /// The checksum of an update's file as it stands in the description.
 pub(super) fn checksum(bytes: &[u8]) -> String {
-    format!("{:08x}", crc32fast::hash(bytes))
+    let mut crc32 = crc32fast::Hasher::new();
+    crc32.update(bytes);
+    crc32_hex(crc32)
 }
 
 impl Index {

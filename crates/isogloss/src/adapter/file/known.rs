@@ -4,13 +4,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::AdapterFileError;
 use super::index::{INDEX, Index};
-use super::weights_path;
+use super::{AdapterFileError, VOCABULARY, weights_path};
 use crate::hash::hex;
-
-/// Output vocabularies beside the updates, see [`Vocabularies`](crate::decode::Vocabularies).
-const VOCABULARY: &str = "vocabulary.json";
 
 /// SHA-256 of what a folder of adapters holds, `adapters.json`, the updates' files and `vocabulary.json`, names included, in hexadecimal digits: by
 /// it scores and rollouts know adapters. Whatever else lies there has no say.
@@ -18,15 +14,17 @@ const VOCABULARY: &str = "vocabulary.json";
 /// # Errors
 /// If the folder or a file cannot be read, or if the description contradicts itself.
 pub fn hash_of_folder(dir: &Path) -> Result<String, AdapterFileError> {
-    let index = Index::read(dir)?;
+    hash_of(dir, &Index::read(dir)?)
+}
+
+fn hash_of(dir: &Path, index: &Index) -> Result<String, AdapterFileError> {
     let updates = index.updates.iter();
     let mut paths: Vec<PathBuf> = updates.map(|u| weights_path(dir, &u.name)).collect();
     paths.push(dir.join(INDEX));
-    paths.extend(
-        [dir.join(VOCABULARY)]
-            .into_iter()
-            .filter(|path| path.exists()),
-    );
+    let vocabulary = dir.join(VOCABULARY);
+    if vocabulary.exists() {
+        paths.push(vocabulary);
+    }
     paths.sort();
     let mut digest = Sha256::new();
     for path in paths {
@@ -44,8 +42,8 @@ pub fn hash_of_folder(dir: &Path) -> Result<String, AdapterFileError> {
 /// # Errors
 /// If a file cannot be read, or if the description contradicts itself.
 pub fn known_as(dir: &Path) -> Result<Vec<String>, AdapterFileError> {
-    let mut all = vec![hash_of_folder(dir)?];
     let mut index = Index::read(dir)?;
+    let mut all = vec![hash_of(dir, &index)?];
     if let Some(copy) = index.exact_copy.take()
         && copy.rest == rest(dir, &index)?
     {

@@ -25,6 +25,9 @@ pub use known::{hash_of_folder, known_as};
 use tensor::{Entry, Source};
 pub(crate) use tensor::{Storage, smallest};
 
+/// The output vocabularies beside the updates, see [`Vocabularies`](crate::decode::Vocabularies).
+pub(crate) const VOCABULARY: &str = "vocabulary.json";
+
 /// Name of half an update at a site in its file.
 pub(crate) fn tensor_name(plan: &SitePlan, half: Half) -> String {
     format!("{}.{}.weight", plan.site, half.name())

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::adapter::VOCABULARY;
 use crate::decode::vocabulary::{Coverage, Vocabularies, Vocabulary};
 use crate::files::{self, FileError};
 use crate::hash::hex;
 use crate::language::Language;
 use crate::tokenize::Tokenizer;
 
-/// Name of the file, beside the adapters.
-const FILE: &str = "vocabulary.json";
 const FORMAT: u32 = 1;
 /// More pieces than a tokenizer has; NLLB-200 has 256,206.
 const MOST_PIECES: usize = 1 << 22;
@@ -109,7 +108,7 @@ impl Vocabularies {
             tokenizer: fingerprint(tokenizer),
             languages: self.by_language.iter().map(entry).collect(),
         };
-        let path = dir.join(FILE);
+        let path = dir.join(VOCABULARY);
         let text = serde_json::to_string_pretty(&index).map_err(|e| VocabularyError::Index {
             path: path.clone(),
             reason: e.to_string(),
@@ -123,7 +122,7 @@ impl Vocabularies {
     /// # Errors
     /// If the file can't be read, is damaged, or was learnt with another tokenizer.
     pub fn load(dir: &Path, tokenizer: &Tokenizer) -> Result<Self, VocabularyError> {
-        let path = dir.join(FILE);
+        let path = dir.join(VOCABULARY);
         let Some(index) = Index::read(&path)? else {
             return Ok(Self::default());
         };
@@ -150,7 +149,7 @@ impl Vocabularies {
     /// # Errors
     /// If the file can't be read or is damaged.
     pub fn check(dir: &Path) -> Result<(), VocabularyError> {
-        let path = dir.join(FILE);
+        let path = dir.join(VOCABULARY);
         if let Some(index) = Index::read(&path)? {
             index.vocabularies(&path, MOST_PIECES)?;
         }

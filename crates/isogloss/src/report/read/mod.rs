@@ -32,6 +32,22 @@ pub struct Input {
     pub scores: Option<PathBuf>,
 }
 
+impl Input {
+    /// The files that a report is made from, whether or not they are there; translations apart.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let of_run = [
+            "config.toml",
+            "events.jsonl",
+            "scores.json",
+            COST,
+            EXPLORATION,
+        ];
+        let of_run = of_run.iter().map(|name| self.run.join(name));
+        of_run.chain(self.scores.clone()).collect()
+    }
+}
+
 /// What is read of `config.toml`, of a training as well as of a pre-training. Other keys are other people's business.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
